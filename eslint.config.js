@@ -1,0 +1,69 @@
+import js from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+/**
+ * The import arrows (ARCHITECTURE.md, "Arrows") as a table: under this path, an import that matches is an error.
+ * Everything said of a folder holds for the folders in it.
+ */
+const partsMeetInShared = 'the parts meet only in shared/';
+const arrows = [
+  ['shared/', '^(?!zod$|\\.{1,2}/)', 'shared/ imports zod and its own files, nothing else'],
+  ['workers/gateway/', '(edge-runner|gpu-runner|workers/web)/', partsMeetInShared],
+  ['workers/edge-runner/', '(gateway|gpu-runner|web)/', partsMeetInShared],
+  ['workers/web/', '(gateway|edge-runner|gpu-runner)/', partsMeetInShared],
+  ['gpu-runner/', '(gateway|edge-runner|web)/|^cloudflare:', partsMeetInShared],
+  [
+    'workers/gateway/predict/',
+    '^hono(/|$)|^replicate$|^cloudflare:',
+    'predict/ decides: no framework, client or runtime',
+  ],
+  ['workers/gateway/predict/', '/(http|store|runners|jobs)/', 'predict/ knows ports, not adapters'],
+  ['workers/gateway/store/', '/(http|jobs|runners)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
+  ['workers/gateway/runners/', '/(http|jobs|store)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
+  ['workers/gateway/http/', '/(store|runners|jobs)/', 'http/ speaks to predict/; deps.ts joins the rest'],
+  ...['shared/', 'workers/', 'gpu-runner/'].map((path) => [path, '(^|/)tests/', 'nothing imports tests/']),
+];
+
+/** A foreign library that fails in its own ways is imported by one adapter, so that its failures are wrapped in one place. */
+const adapters = [
+  [
+    '^onnxruntime-',
+    ['workers/edge-runner/ort-web-session.ts', 'workers/web/device/ort-session.ts', 'gpu-runner/session-worker.ts'],
+  ],
+  ['^sharp$', ['gpu-runner/sharp-codec.ts']],
+  ['^(@jsquash|@cf-wasm)/', ['workers/edge-runner/wasm-codec.ts']],
+];
+
+/** ESLint replaces a rule's options from block to block instead of adding them: so each path gets its whole list. */
+function importsForbiddenIn(path) {
+  const inherited = arrows.filter(([zone]) => path.startsWith(zone));
+  const foreign = adapters.filter(([, files]) => !files.includes(path));
+  const patterns = [
+    ...inherited.map(([, regex, message]) => ({ regex, message })),
+    ...foreign.map(([regex, files]) => ({ regex, message: `only ${files.join(', ')} may import it` })),
+  ];
+  return { 'no-restricted-imports': ['error', { patterns }] };
+}
+
+const zones = [...new Set(arrows.map(([zone]) => zone))].sort((a, b) => a.length - b.length);
+
+export default tseslint.config(
+  {
+    ignores: ['**/dist/**', '**/.wrangler/**', '**/worker-configuration.d.ts', 'model-export/**', '.deblur/**'],
+  },
+  js.configs.recommended,
+  ...tseslint.configs.strict,
+  {
+    rules: {
+      // Every pixel loop indexes typed arrays within bounds that it has just computed.
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      eqeqeq: ['error', 'always'],
+      // TypeScript checks names, with the right globals for each runtime.
+      'no-undef': 'off',
+    },
+  },
+  ...zones.map((zone) => ({ files: [`${zone}**/*.ts`], rules: importsForbiddenIn(zone) })),
+  ...adapters.flatMap(([, files]) => files.map((file) => ({ files: [file], rules: importsForbiddenIn(file) }))),
+);

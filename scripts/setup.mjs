@@ -1,0 +1,87 @@
+// Makes a fresh clone ready: Node packages from the lockfile and, with --python, model-export's environment.
+// It has no dependencies and runs on any Node from 20, because it runs before anything is installed.
+// What is up to date is left alone: the second run takes milliseconds. It speaks on stderr only.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import path from 'node:path';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const say = (line) => process.stderr.write(`setup: ${line}\n`);
+
+function fail(line) {
+  say(line);
+  process.exit(1);
+}
+
+function fingerprint(...files) {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(readFileSync(path.join(root, file)));
+  return hash.digest('hex');
+}
+
+function isCurrent(stamp, print) {
+  return existsSync(stamp) && readFileSync(stamp, 'utf8') === print;
+}
+
+function run(command, args, env = {}) {
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    // Their progress is ours to tell: stdout stays free for the command that was asked for.
+    stdio: ['ignore', 2, 2],
+  });
+  if (error) fail(`${command}: ${error.message}`);
+  return status === 0;
+}
+
+function installNodePackages() {
+  const stamp = path.join(root, 'node_modules/.deblur-setup');
+  const print = fingerprint('package-lock.json');
+  if (isCurrent(stamp, print)) return;
+  say('installing Node packages from the lockfile (about 1 GB, once) …');
+  // onnxruntime-node would download CUDA libraries here; only the GPU container wants them.
+  const env = { ONNXRUNTIME_NODE_INSTALL: 'skip' };
+  const npm = process.env.npm_execpath;
+  const done = npm?.endsWith('.js') ? run(process.execPath, [npm, 'ci'], env) : run('npm', ['ci'], env);
+  if (!done) fail('npm ci failed; its messages are above');
+  checkNode();
+  writeFileSync(stamp, print);
+}
+
+/** Scripts run on the Node that the packages bring (node_modules/.bin is first on their PATH), whatever is installed. */
+function checkNode() {
+  const { stdout } = spawnSync(path.join(root, 'node_modules/.bin/node'), ['--version'], { encoding: 'utf8' });
+  if (!stdout?.startsWith('v22.')) {
+    fail('the package "node" did not install Node 22: are install scripts switched off (npm config ignore-scripts)?');
+  }
+}
+
+function findPython() {
+  const names = [process.env.PYTHON, 'python3.13', 'python3.12', 'python3.11', 'python3', 'python'];
+  for (const name of names.filter(Boolean)) {
+    const check = 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))';
+    if (spawnSync(name, ['-c', check]).status === 0) return name;
+  }
+  return fail('Python 3.11 to 3.13 with venv is needed for model-export (Debian: apt-get install python3-venv)');
+}
+
+function installPythonEnvironment() {
+  const venv = path.join(root, 'model-export/.venv');
+  const stamp = path.join(venv, '.deblur-setup');
+  const print = fingerprint('model-export/requirements.txt');
+  if (isCurrent(stamp, print)) return;
+  const python = path.join(venv, 'bin/python');
+  say('installing model-export’s Python environment (PyTorch and ONNX Runtime, once) …');
+  if (!existsSync(python)) {
+    rmSync(venv, { recursive: true, force: true });
+    if (!run(findPython(), ['-m', 'venv', venv])) fail('could not make a virtual environment');
+  }
+  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
+  if (!run(python, [...pip, '-r', 'model-export/requirements.txt'])) fail('pip install failed; its messages are above');
+  writeFileSync(stamp, print);
+}
+
+installNodePackages();
+if (process.argv.includes('--python')) installPythonEnvironment();

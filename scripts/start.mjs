@@ -1,0 +1,33 @@
+// npm start: the whole service on this machine, until Ctrl-C. PORT (default 8787); LOG=1 shows the parts' own lines.
+import { build } from './lib/build.mjs';
+import { startService } from './lib/service.mjs';
+
+const say = (line) => process.stderr.write(`${line}\n`);
+
+function portFromEnvironment() {
+  const port = Number(process.env.PORT ?? 8787);
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+  say(`PORT must be a port number, not "${process.env.PORT}"`);
+  process.exit(1);
+}
+
+const port = portFromEnvironment();
+const stopping = new AbortController();
+const stopped = new Promise((resolve) => {
+  stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+});
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => stopping.abort());
+
+try {
+  build(say);
+  say('starting the Workers and the runner …');
+  const service = await startService({ port, signal: stopping.signal, log: (line) => process.env.LOG && say(line) });
+  console.log(`Deblur is ready: ${service.url}`);
+  const death = await Promise.race([service.exited, stopped]);
+  await service.stop();
+  if (death !== undefined) throw new Error(death);
+  process.exit(0);
+} catch (error) {
+  if (!stopping.signal.aborted) say(`npm start: ${error.message}`);
+  process.exit(stopping.signal.aborted ? 0 : 1);
+}

@@ -1,0 +1,89 @@
+/**
+ * The closed list of failures and the one table that maps each to the wire (RFC 9457 problem details).
+ * Adding a code without a row does not compile.
+ */
+
+interface ErrorRow {
+  readonly status: number;
+  readonly title: string;
+  /** The same request may succeed later, unchanged. */
+  readonly retryable: boolean;
+}
+
+export const ERRORS = {
+  malformed_request: { status: 400, title: 'The request is malformed', retryable: false },
+  empty_body: { status: 400, title: 'The body is empty', retryable: false },
+  forbidden: { status: 403, title: 'Not allowed', retryable: false },
+  not_found: { status: 404, title: 'No such resource', retryable: false },
+  method_not_allowed: { status: 405, title: 'Method not allowed here', retryable: false },
+  not_acceptable: { status: 406, title: 'No format that you accept can be made', retryable: false },
+  request_timeout: { status: 408, title: 'The body did not arrive in time', retryable: true },
+  gone: { status: 410, title: 'The resource is gone', retryable: false },
+  body_too_large: { status: 413, title: 'The body is too large', retryable: false },
+  unsupported_media_type: { status: 415, title: 'Not a supported picture', retryable: false },
+  range_not_satisfiable: { status: 416, title: 'The range lies outside the result', retryable: false },
+  image_truncated: { status: 422, title: 'The picture is truncated', retryable: false },
+  image_undecodable: { status: 422, title: 'The picture cannot be decoded', retryable: false },
+  image_too_many_pixels: { status: 422, title: 'The picture has too many pixels', retryable: false },
+  image_animated: { status: 422, title: 'Animated and multi-page pictures are not restored', retryable: false },
+  unknown_option: { status: 422, title: 'Unknown option', retryable: false },
+  invalid_option: { status: 422, title: 'Invalid option', retryable: false },
+  model_unavailable: { status: 422, title: 'The model has no trained weights', retryable: false },
+  source_fetch_failed: { status: 502, title: 'The source could not be fetched', retryable: true },
+  runner_failed: { status: 502, title: 'The runner failed', retryable: true },
+  runner_busy: { status: 503, title: 'Every slot is busy', retryable: true },
+  runner_unavailable: { status: 503, title: 'The runner is not ready', retryable: true },
+  wait_expired: { status: 504, title: 'Not ready within the wait', retryable: true },
+  deadline_exceeded: { status: 504, title: 'The deadline passed', retryable: true },
+  internal: { status: 500, title: 'Something went wrong on our side', retryable: true },
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(ERRORS, value);
+}
+
+/** One invalid part of a request: where it is and what is wrong with it. */
+export interface FieldError {
+  readonly field: string;
+  readonly message: string;
+}
+
+export interface DeblurErrorOptions {
+  readonly fields?: readonly FieldError[];
+  readonly retryAfterSeconds?: number;
+  readonly cause?: unknown;
+}
+
+/** A failure that we name. `detail` is public: it never carries paths, stack traces, tokens or another user's data. */
+export class DeblurError extends Error {
+  override readonly name = 'DeblurError';
+  readonly code: ErrorCode;
+  readonly detail: string;
+  readonly fields: readonly FieldError[];
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, detail: string, options: DeblurErrorOptions = {}) {
+    super(`${code}: ${detail}`, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.detail = detail;
+    this.fields = options.fields ?? [];
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+}
+
+/** An error as a runner sends it: plain data, because classes do not survive RPC or JSON. */
+export interface WireError {
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
+export function toWireError(error: unknown): WireError {
+  if (error instanceof DeblurError) return { code: error.code, detail: error.detail };
+  return { code: 'internal', detail: 'The runner failed in an unexpected way.' };
+}
+
+export function fromWireError(error: WireError): DeblurError {
+  return new DeblurError(error.code, error.detail);
+}

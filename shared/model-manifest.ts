@@ -1,0 +1,56 @@
+/**
+ * The manifest that lies beside a model's ONNX files: what they take, what they are, how well they restore.
+ * `python -m dhnet export` writes it, `evaluate` adds the measured figures; nothing else does.
+ */
+import { z } from 'zod';
+import { MODEL_NAMES } from './options.ts';
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const quality = z.object({ psnr: z.number(), ssim: z.number() });
+const tensor = z.object({ name: z.string(), type: z.enum(['uint8', 'float32']), layout: z.literal('NHWC') });
+
+export const variantSchema = z.object({
+  /** `uint8`: bytes in and out. `float32`: [0, 1] in and out, for 16-bit pictures and providers without uint8. */
+  id: z.enum(['uint8', 'float32']),
+  file: z.string().regex(/^[a-z0-9.-]+\.onnx$/),
+  sha256,
+  bytes: z.int().positive(),
+  dtype: z.enum(['float32', 'float16']),
+  weights_dtype: z.enum(['float32', 'float16', 'int8']),
+  input: tensor,
+  output: tensor,
+});
+
+export const manifestSchema = z.object({
+  schema_version: z.literal(1),
+  name: z.enum(MODEL_NAMES),
+  version: sha256,
+  paper: z.string(),
+  parameters: z.int().positive(),
+  /** Convolution multiply-accumulates of one 256×256 tile. */
+  macs_256: z.int().positive(),
+  opset: z.int().min(17),
+  /** Height and width of every tile are multiples of this. */
+  pad_multiple: z.int().positive(),
+  tile: z.object({ size: z.int().positive(), overlap: z.int().positive() }),
+  /** Largest batch the graph takes; null: any. */
+  max_batch: z.int().positive().nullable(),
+  variants: z.array(variantSchema).min(1),
+  /** Null: the weights are random, and the model is not offered. */
+  trained: z
+    .object({ patches: z.int(), seconds: z.number(), device: z.string(), config: z.string() })
+    .loose()
+    .nullable(),
+  measured: z.array(z.object({ set: z.string(), images: z.int(), input: quality, output: quality }).loose()),
+});
+
+export type ModelManifest = z.infer<typeof manifestSchema>;
+export type ModelVariant = z.infer<typeof variantSchema>;
+export type VariantId = ModelVariant['id'];
+
+/** @throws {Error} when the manifest lacks the variant: a broken export, not a user's fault */
+export function variantOf(manifest: ModelManifest, id: VariantId): ModelVariant {
+  const variant = manifest.variants.find((candidate) => candidate.id === id);
+  if (variant === undefined) throw new Error(`model ${manifest.name} has no ${id} variant`);
+  return variant;
+}

@@ -1,0 +1,60 @@
+/**
+ * What a caller may ask for, in canonical form: one schema validates query, form fields and JSON keys alike.
+ */
+import { z } from 'zod';
+import { DeblurError } from './errors.ts';
+import { DEFAULT_QUALITY, MAX_TILE_PIXELS, MIN_TILE_PIXELS } from './limits.ts';
+
+export const MODEL_NAMES = ['dhnet-edge', 'dhnet', 'dhnet-b'] as const;
+export type ModelName = (typeof MODEL_NAMES)[number];
+
+/** Formats that results are written in. */
+export const OUTPUT_FORMATS = ['jpeg', 'png', 'webp', 'avif'] as const;
+export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+
+export const METADATA_MODES = ['keep', 'strip'] as const;
+export type MetadataMode = (typeof METADATA_MODES)[number];
+
+/** Query and form values arrive as text; JSON may carry a number. */
+const integer = z.union([z.int(), z.string().regex(/^\d+$/, 'must be a whole number').transform(Number)]);
+
+export const optionsSchema = z.strictObject({
+  model: z.enum(['auto', ...MODEL_NAMES]).default('auto'),
+  format: z.enum(['auto', ...OUTPUT_FORMATS]).default('auto'),
+  quality: integer.pipe(z.int().min(1).max(100)).default(DEFAULT_QUALITY),
+  metadata: z.enum(METADATA_MODES).default('keep'),
+  tile: integer.pipe(z.int().min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(32)).optional(),
+});
+
+export type Options = z.infer<typeof optionsSchema>;
+
+/**
+ * Validates options; `unknown_option` and `invalid_option` name every field at fault.
+ * @param raw what the caller wrote, as text or JSON values
+ */
+export function parseOptions(raw: Readonly<Record<string, unknown>>): Options {
+  const parsed = optionsSchema.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  const fields = parsed.error.issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => ({ field: key, message: 'is not an option' }))
+      : [{ field: issue.path.join('.'), message: issue.message }],
+  );
+  const unknown = parsed.error.issues.some((issue) => issue.code === 'unrecognized_keys');
+  const list = fields.map(({ field, message }) => `${field}: ${message}`).join('; ');
+  throw new DeblurError(unknown ? 'unknown_option' : 'invalid_option', list, { fields });
+}
+
+/** How pixels become bytes; with a RestorationKey it names a result. */
+export interface EncodeOptions {
+  readonly format: OutputFormat;
+  readonly quality: number;
+  readonly metadata: MetadataMode;
+}
+
+export const MEDIA_TYPES: Readonly<Record<OutputFormat, string>> = {
+  jpeg: 'image/jpeg',
+  png: 'image/png',
+  webp: 'image/webp',
+  avif: 'image/avif',
+};

@@ -1,0 +1,145 @@
+/**
+ * The pixel path, once for every placement: upright → RGB tiles → network → blended → as many channels as before.
+ */
+import { DeblurError } from './errors.ts';
+import type { TileSession, Tile } from './ports.ts';
+import { applyOrientation, hasAlpha, maxSample, samplesLike, type RawImage } from './raw-image.ts';
+import { FeatherBlender, planTiles, reflectIndex, type TilePlan, type TilingOptions } from './tiling.ts';
+
+export interface RestoreOptions {
+  readonly session: TileSession;
+  readonly tiling: TilingOptions;
+  /** EXIF orientation of the stored pixels, 1..8. */
+  readonly orientation: number;
+  /** `float32` runs tiles as floats in [0, 1]: always for 16-bit pictures, else for providers without uint8. */
+  readonly samples?: 'uint8' | 'float32';
+  /** Tiles in flight at once. The order of blending does not depend on it. */
+  readonly concurrency?: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface Restored {
+  /** Upright, with the channels and sample type of the input; alpha byte for byte. */
+  readonly image: RawImage;
+  readonly tiles: number;
+}
+
+/**
+ * Restores a picture of any size from 1×1 up.
+ * @throws {DeblurError} what the session throws: a failed tile fails the picture
+ * @throws the signal's reason, between tiles
+ */
+export async function restoreImage(stored: RawImage, options: RestoreOptions): Promise<Restored> {
+  const source = applyOrientation(stored, options.orientation);
+  const plan = planTiles(source.width, source.height, options.tiling);
+  const asFloat = source.data instanceof Uint16Array || options.samples === 'float32';
+  const output = samplesLike(source.data, source.data.length);
+  copyAlpha(source, output);
+  const blender = new FeatherBlender(plan, (firstLine, lines) => writeLines(source, output, firstLine, lines, asFloat));
+  const jobs = tileJobs(source, plan, asFloat, options);
+  for (let row = 0; row < plan.y.starts.length; row++) {
+    await blender.addRow(row, take(jobs, plan.x.starts.length));
+  }
+  return { image: { ...source, data: output }, tiles: plan.count };
+}
+
+/** Restored tiles in reading order, up to `concurrency` in flight. */
+async function* tileJobs(
+  source: RawImage,
+  plan: TilePlan,
+  asFloat: boolean,
+  { session, signal, concurrency = 1, onProgress }: RestoreOptions,
+): AsyncGenerator<Uint8Array | Float32Array, void> {
+  const inFlight: Promise<Tile>[] = [];
+  let done = 0;
+  const next = async (): Promise<Uint8Array | Float32Array> => {
+    const tile = await inFlight.shift()!;
+    onProgress?.(++done, plan.count);
+    return tile.data;
+  };
+  try {
+    for (const top of plan.y.starts) {
+      for (const left of plan.x.starts) {
+        signal?.throwIfAborted();
+        const job = checked(session, cutTile(source, plan, left, top, asFloat), signal);
+        // A tile may fail before its turn to be awaited: the failure is kept for that turn, not lost or unhandled.
+        job.catch(() => undefined);
+        inFlight.push(job);
+        if (inFlight.length >= concurrency) yield await next();
+      }
+    }
+    while (inFlight.length > 0) yield await next();
+  } finally {
+    // After a failure the others are still running; their failures are already told.
+    await Promise.allSettled(inFlight);
+  }
+}
+
+async function checked(session: TileSession, tile: Tile, signal: AbortSignal | undefined): Promise<Tile> {
+  const result = await session.run(tile, signal);
+  if (result.data.length !== tile.data.length) {
+    throw new DeblurError('runner_failed', 'The network returned a tile of another size.');
+  }
+  return result;
+}
+
+async function* take<T>(source: AsyncGenerator<T, void>, count: number): AsyncGenerator<T, void> {
+  for (let i = 0; i < count; i++) {
+    const { value, done } = await source.next();
+    if (done === true) return;
+    yield value;
+  }
+}
+
+/** One tile as RGB; beyond the border the picture is reflected. Grey is given three times; alpha is left out. */
+function cutTile(source: RawImage, plan: TilePlan, left: number, top: number, asFloat: boolean): Tile {
+  const width = plan.x.extent;
+  const height = plan.y.extent;
+  const { channels } = source;
+  const [green, blue] = channels >= 3 ? [1, 2] : [0, 0];
+  const scale = asFloat ? 1 / maxSample(source) : 1;
+  const data = asFloat ? new Float32Array(width * height * 3) : new Uint8Array(width * height * 3);
+  const columns = Int32Array.from({ length: width }, (_, i) => reflectIndex(left + i, source.width) * channels);
+  let target = 0;
+  for (let y = 0; y < height; y++) {
+    const line = reflectIndex(top + y, source.height) * source.width * channels;
+    for (let x = 0; x < width; x++) {
+      const pixel = line + columns[x]!;
+      data[target++] = source.data[pixel]! * scale;
+      data[target++] = source.data[pixel + green]! * scale;
+      data[target++] = source.data[pixel + blue]! * scale;
+    }
+  }
+  return { width, height, data };
+}
+
+function writeLines(
+  source: RawImage,
+  output: Uint8Array | Uint16Array,
+  firstLine: number,
+  lines: Float32Array,
+  asFloat: boolean,
+): void {
+  const { channels, width } = source;
+  const white = maxSample(source);
+  const scale = asFloat ? white : 1;
+  const sample = (value: number): number => Math.min(white, Math.max(0, Math.floor(value * scale + 0.5)));
+  let target = firstLine * width * channels;
+  for (let i = 0; i < lines.length; i += 3, target += channels) {
+    if (channels <= 2) {
+      output[target] = sample((lines[i]! + lines[i + 1]! + lines[i + 2]!) / 3);
+    } else {
+      output[target] = sample(lines[i]!);
+      output[target + 1] = sample(lines[i + 1]!);
+      output[target + 2] = sample(lines[i + 2]!);
+    }
+  }
+}
+
+/** Alpha says where the picture is, not what it shows: the network never sees it. */
+function copyAlpha(source: RawImage, output: Uint8Array | Uint16Array): void {
+  const { channels, data } = source;
+  if (!hasAlpha(channels)) return;
+  for (let i = channels - 1; i < data.length; i += channels) output[i] = data[i]!;
+}

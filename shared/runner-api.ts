@@ -1,0 +1,97 @@
+/**
+ * What the gateway and the two runners say to each other. The edge runner is called by RPC over a service binding, the
+ * GPU runner by Cog's HTTP predictions, so that the same container works self-hosted, on Kubernetes and behind Replicate.
+ */
+import { z } from 'zod';
+import type { WireError } from './errors.ts';
+import { MAX_TILE_PIXELS, MIN_TILE_PIXELS } from './limits.ts';
+import { METADATA_MODES, MODEL_NAMES, OUTPUT_FORMATS, type EncodeOptions, type ModelName } from './options.ts';
+
+/** What was done, for metrics and response headers. Times in milliseconds, of the runner's own clock. */
+export interface RestoreReport {
+  readonly tiles: number;
+  readonly width: number;
+  readonly height: number;
+  readonly decodeMs: number;
+  /** From the first tile to the last, blending included. */
+  readonly restoreMs: number;
+  /** Sum over the tiles of the time inside the session's run. */
+  readonly inferMs: number;
+  readonly encodeMs: number;
+}
+
+export const restoreReportSchema: z.ZodType<RestoreReport> = z.object({
+  tiles: z.int(),
+  width: z.int(),
+  height: z.int(),
+  decodeMs: z.number(),
+  restoreMs: z.number(),
+  inferMs: z.number(),
+  encodeMs: z.number(),
+});
+
+// ---- Edge: RPC ---------------------------------------------------------------------------------
+
+export interface EdgeRestoreRequest {
+  readonly source: Uint8Array;
+  readonly model: ModelName;
+  readonly modelVersion: string;
+  readonly encoding: EncodeOptions;
+}
+
+/** Exceptions lose their class over RPC, so failures travel as values. */
+export type EdgeReply<T> = ({ readonly ok: true } & T) | { readonly ok: false; readonly error: WireError };
+
+export type EdgeRestoreReply = EdgeReply<{
+  /** Lossless PNG with the source's metadata. Every other encoding is made from it. */
+  readonly master: Uint8Array;
+  readonly result: Uint8Array;
+  readonly report: RestoreReport;
+}>;
+
+export type EdgeEncodeReply = EdgeReply<{ readonly result: Uint8Array }>;
+
+/** The edge runner's RPC methods. */
+export interface EdgeRunnerApi {
+  restore(request: EdgeRestoreRequest): Promise<EdgeRestoreReply>;
+  /** Encodes a master in another format: no inference. */
+  encode(request: { readonly master: Uint8Array; readonly encoding: EncodeOptions }): Promise<EdgeEncodeReply>;
+  /** Ready once the session is created; the first call creates it. */
+  health(): Promise<{ readonly status: 'READY' | 'SETUP_FAILED'; readonly detail?: string }>;
+}
+
+// ---- GPU: Cog predictions ----------------------------------------------------------------------
+
+/** `input` of a prediction on the GPU runner. */
+export const gpuInputSchema = z.strictObject({
+  /** `restore`: blurred in, restored out. `encode`: a master in, the same pixels in another format out. */
+  operation: z.enum(['restore', 'encode']).default('restore'),
+  /** https URL (http for allowed origins) or data URI. */
+  image: z.string().min(1),
+  model: z.enum(MODEL_NAMES).optional(),
+  /** When given, it must be the version that the runner has. */
+  model_version: z.string().optional(),
+  format: z.enum(OUTPUT_FORMATS).optional(),
+  quality: z.int().min(1).max(100).optional(),
+  metadata: z.enum(METADATA_MODES).optional(),
+  tile: z.int().min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(32).optional(),
+  /** Signed URLs that take the files by PUT. Without them the output is a data URI. */
+  master_upload_url: z.url().optional(),
+  result_upload_url: z.url().optional(),
+});
+
+export type GpuInput = z.input<typeof gpuInputSchema>;
+
+/** `output` of a prediction whose files were uploaded. */
+export const gpuOutputSchema = z.object({
+  model: z.enum(MODEL_NAMES).optional(),
+  model_version: z.string().optional(),
+  report: restoreReportSchema,
+});
+
+/**
+ * A Cog prediction's error is one string. We write `code: detail`, so that a caller that knows us gets the code back.
+ */
+export function formatGpuError(error: WireError): string {
+  return `${error.code}: ${error.detail}`;
+}
