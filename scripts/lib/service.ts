@@ -1,34 +1,49 @@
 // The whole service on this machine: both Workers in workerd (wrangler dev) and the runner, as child processes.
 // `npm start` and the end-to-end tests start it by the same function.
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const bin = (name) => path.join(root, 'node_modules/.bin', name);
+const bin = (name: string): string => path.join(root, 'node_modules/.bin', name);
 
 const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 10_000;
 
-/**
- * Starts everything and resolves when the first request can be served.
- * @param {{ port?: number, stateDir?: string, log?: (line: string) => void, runnerEnv?: Record<string, string>, signal?: AbortSignal }} [options]
- *   `port` 0 takes a free one; `stateDir` keeps results between runs; `log` gets the children's lines; an aborted
- *   `signal` ends the start, and nothing is left running.
- * @returns {Promise<{ url: string, runnerUrl: string, runnerToken: string, pids: number[],
- *   stop: () => Promise<void>, exited: Promise<string> }>} `exited` resolves with a reason when a part dies by itself
- */
-export async function startService(options = {}) {
+export interface ServiceOptions {
+  /** 0 or absent: a free one. */
+  readonly port?: number;
+  /** Where the Workers keep their storage between runs. */
+  readonly stateDir?: string;
+  /** Gets the children's lines. */
+  readonly log?: (line: string) => void;
+  readonly runnerEnv?: Readonly<Record<string, string>>;
+  /** Aborting ends the start; nothing is left running. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Service {
+  readonly url: string;
+  readonly runnerUrl: string;
+  readonly runnerToken: string;
+  readonly pids: { readonly runner: number; readonly workers: number };
+  readonly stop: () => Promise<void>;
+  /** Resolves with the reason when a part dies by itself. */
+  readonly exited: Promise<string>;
+}
+
+/** Starts everything and resolves when the first request can be served. */
+export async function startService(options: ServiceOptions = {}): Promise<Service> {
   const { stateDir = path.join(root, '.deblur/state'), log = () => undefined, signal } = options;
   const port = options.port || (await freePort());
   const url = `http://127.0.0.1:${port}`;
   const runnerToken = randomBytes(32).toString('hex');
-  const children = [];
+  const children: ChildProcess[] = [];
   const stop = () => stopAll(children);
   try {
     const runner = startRunner({ url, runnerToken, log, env: options.runnerEnv });
@@ -38,14 +53,44 @@ export async function startService(options = {}) {
     children.push(workers.child);
     await orDeath(untilHealthy(url), signal, runner, workers);
     const exited = Promise.race([runner.died, workers.died]);
-    return { url, runnerUrl, runnerToken, pids: children.map((child) => child.pid), stop, exited };
+    return {
+      url,
+      runnerUrl,
+      runnerToken,
+      pids: { runner: runner.child.pid ?? 0, workers: workers.child.pid ?? 0 },
+      stop,
+      exited,
+    };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-function startRunner({ url, runnerToken, log, env = {} }) {
+type Log = (line: string) => void;
+type Environment = Readonly<Record<string, string>>;
+
+interface Part {
+  readonly name: string;
+  readonly child: ChildProcess;
+  /** Resolves with the part's last words when it ends. */
+  readonly died: Promise<string>;
+  readonly onLine: (listener: Log) => void;
+}
+
+interface RunnerOptions {
+  readonly url: string;
+  readonly runnerToken: string;
+  readonly log: Log;
+  readonly env?: Environment | undefined;
+}
+
+function startRunner({
+  url,
+  runnerToken,
+  log,
+  env = {},
+}: RunnerOptions): Part & { readonly listening: Promise<string> } {
   const part = startPart('runner', bin('node'), ['gpu-runner/index.ts'], log, {
     HOST: '127.0.0.1',
     PORT: '0',
@@ -53,15 +98,23 @@ function startRunner({ url, runnerToken, log, env = {} }) {
     ALLOW_ORIGINS: url,
     ...env,
   });
-  part.listening = new Promise((resolve) => {
+  const listening = new Promise<string>((resolve) => {
     part.onLine((line) => {
-      if (line.startsWith('{') && line.includes('"listening"')) resolve(JSON.parse(line).url);
+      if (line.startsWith('{') && line.includes('"listening"')) resolve((JSON.parse(line) as { url: string }).url);
     });
   });
-  return part;
+  return { ...part, listening };
 }
 
-function startWorkers({ port, stateDir, runnerUrl, runnerToken, log }) {
+interface WorkersOptions {
+  readonly port: number;
+  readonly stateDir: string;
+  readonly runnerUrl: string;
+  readonly runnerToken: string;
+  readonly log: Log;
+}
+
+function startWorkers({ port, stateDir, runnerUrl, runnerToken, log }: WorkersOptions): Part {
   const vars = {
     ENVIRONMENT: 'local',
     INTERNAL_ORIGIN: `http://127.0.0.1:${port}`,
@@ -85,7 +138,7 @@ function startWorkers({ port, stateDir, runnerUrl, runnerToken, log }) {
 }
 
 /** One child process: its lines go to the log, and its death is a promise with its last words. */
-function startPart(name, command, args, log, env) {
+function startPart(name: string, command: string, args: readonly string[], log: Log, env: Environment): Part {
   const child = spawn(command, args, {
     cwd: root,
     env: {
@@ -97,8 +150,8 @@ function startPart(name, command, args, log, env) {
     // A group of its own: Ctrl-C reaches us alone, and we end the parts in order, their own children included.
     detached: true,
   });
-  const listeners = [];
-  const last = [];
+  const listeners: Log[] = [];
+  const last: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on('line', (line) => {
       log(`[${name}] ${line}`);
@@ -107,15 +160,15 @@ function startPart(name, command, args, log, env) {
       for (const listener of listeners) listener(line);
     });
   }
-  const died = new Promise((resolve) => {
+  const died = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(`${name} could not be started: ${error.message}`));
     child.once('exit', (code, signal) => resolve(`${name} ended (${signal ?? `exit ${code}`}):\n${last.join('\n')}`));
   });
-  return { name, child, died, onLine: (listener) => listeners.push(listener) };
+  return { name, child, died, onLine: (listener) => void listeners.push(listener) };
 }
 
-async function orDeath(promise, signal, ...parts) {
-  const aborted = new Promise((_, reject) => {
+async function orDeath<T>(promise: Promise<T>, signal: AbortSignal | undefined, ...parts: Part[]): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
     signal?.addEventListener('abort', () => reject(new Error('stopped')), { once: true });
   });
   const death = Promise.race(parts.map((part) => part.died)).then((reason) => Promise.reject(new Error(reason)));
@@ -127,7 +180,7 @@ async function orDeath(promise, signal, ...parts) {
   return Promise.race([promise, death, late, aborted]);
 }
 
-async function untilHealthy(url) {
+async function untilHealthy(url: string): Promise<void> {
   for (;;) {
     try {
       const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(5_000) });
@@ -140,7 +193,7 @@ async function untilHealthy(url) {
   }
 }
 
-async function stopAll(children) {
+async function stopAll(children: readonly ChildProcess[]): Promise<void> {
   await Promise.all(
     children.map(async (child) => {
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -153,7 +206,8 @@ async function stopAll(children) {
   );
 }
 
-function signalGroup(child, signal) {
+function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
   try {
     process.kill(-child.pid, signal);
   } catch {
@@ -161,12 +215,12 @@ function signalGroup(child, signal) {
   }
 }
 
-export function freePort() {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
     server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
+      const { port } = server.address() as AddressInfo;
       server.close(() => resolve(port));
     });
   });

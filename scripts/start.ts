@@ -1,10 +1,10 @@
 // npm start: the whole service on this machine, until Ctrl-C. PORT (default 8787); LOG=1 shows the parts' own lines.
-import { build } from './lib/build.mjs';
-import { startService } from './lib/service.mjs';
+import { build } from './lib/build.ts';
+import { startService } from './lib/service.ts';
 
-const say = (line) => process.stderr.write(`${line}\n`);
+const say = (line: string): boolean => process.stderr.write(`${line}\n`);
 
-function portFromEnvironment() {
+function portFromEnvironment(): number {
   const port = Number(process.env.PORT ?? 8787);
   if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
   say(`PORT must be a port number, not "${process.env.PORT}"`);
@@ -13,21 +13,25 @@ function portFromEnvironment() {
 
 const port = portFromEnvironment();
 const stopping = new AbortController();
-const stopped = new Promise((resolve) => {
-  stopping.signal.addEventListener('abort', () => resolve(), { once: true });
+const stopped = new Promise<undefined>((resolve) => {
+  stopping.signal.addEventListener('abort', () => resolve(undefined), { once: true });
 });
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => stopping.abort());
 
 try {
   build(say);
   say('starting the Workers and the runner …');
-  const service = await startService({ port, signal: stopping.signal, log: (line) => process.env.LOG && say(line) });
+  const service = await startService({
+    port,
+    signal: stopping.signal,
+    log: (line) => void (process.env.LOG && say(line)),
+  });
   console.log(`Deblur is ready: ${service.url}`);
   const death = await Promise.race([service.exited, stopped]);
   await service.stop();
   if (death !== undefined) throw new Error(death);
   process.exit(0);
 } catch (error) {
-  if (!stopping.signal.aborted) say(`npm start: ${error.message}`);
+  if (!stopping.signal.aborted) say(`npm start: ${error instanceof Error ? error.message : String(error)}`);
   process.exit(stopping.signal.aborted ? 0 : 1);
 }

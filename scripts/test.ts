@@ -3,15 +3,25 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { build } from './lib/build.mjs';
-import { root } from './lib/service.mjs';
+import { build } from './lib/build.ts';
+import { root } from './lib/service.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'deblur-test-'));
 const vitestReport = path.join(scratch, 'vitest.json');
 const pytestReport = path.join(scratch, 'pytest.xml');
 const python = path.join(root, 'model-export/.venv/bin/python');
 
-function run(title, command, args) {
+interface Step {
+  readonly title: string;
+  readonly ok: boolean;
+}
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+}
+
+function run(title: string, command: string, args: readonly string[]): Step {
   process.stderr.write(`\n── ${title}\n`);
   const { status } = spawnSync(
     path.isAbsolute(command) ? command : path.join(root, 'node_modules/.bin', command),
@@ -24,19 +34,22 @@ function run(title, command, args) {
   return { title, ok: status === 0 };
 }
 
-function readVitest() {
-  const { numPassedTests: passed, numFailedTests: failed } = JSON.parse(readFileSync(vitestReport, 'utf8'));
+function readVitest(): Counts {
+  const { numPassedTests: passed, numFailedTests: failed } = JSON.parse(readFileSync(vitestReport, 'utf8')) as {
+    numPassedTests: number;
+    numFailedTests: number;
+  };
   return { passed, failed };
 }
 
-function readPytest() {
-  const suite = readFileSync(pytestReport, 'utf8').match(/<testsuite [^>]*>/)[0];
-  const count = (name) => Number(suite.match(new RegExp(`${name}="(\\d+)"`))?.[1] ?? 0);
+function readPytest(): Counts {
+  const suite = readFileSync(pytestReport, 'utf8').match(/<testsuite [^>]*>/)?.[0] ?? '';
+  const count = (name: string): number => Number(suite.match(new RegExp(`${name}="(\\d+)"`))?.[1] ?? 0);
   const failed = count('failures') + count('errors');
   return { passed: count('tests') - failed - count('skipped'), failed };
 }
 
-const steps = [];
+const steps: Step[] = [];
 try {
   build();
   steps.push(run('types', 'tsc', ['--build']));

@@ -1,12 +1,14 @@
 // What must exist before the Workers run or are deployed: the page, and the edge runner's WebAssembly.
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { root } from './service.mjs';
+import { root } from './service.ts';
 
-const steps = [['the page', 'vite', ['build', 'workers/web', '--logLevel', 'warn']]];
+const steps: readonly (readonly [what: string, command: string, args: readonly string[]])[] = [
+  ['the page', 'vite', ['build', 'workers/web', '--logLevel', 'warn']],
+];
 
 /** Builds everything, quietly; throws with the tool's own words. */
-export function build(say = () => undefined) {
+export function build(say: (line: string) => void = () => undefined): void {
   for (const [what, command, args] of steps) {
     say(`building ${what} …`);
     const { status, error } = spawnSync(path.join(root, 'node_modules/.bin', command), args, {

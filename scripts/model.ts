@@ -1,7 +1,7 @@
 // npm run model -- <command> …: model-export's command line in its own environment.
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { root } from './lib/service.mjs';
+import { root } from './lib/service.ts';
 
 const python = path.join(root, 'model-export/.venv/bin/python');
 const { status, signal } = spawnSync(python, ['-m', 'dhnet', ...process.argv.slice(2)], {
