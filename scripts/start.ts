@@ -1,4 +1,5 @@
-// npm start: the whole service on this machine, until Ctrl-C. PORT (default 8787); LOG=1 shows the parts' own lines.
+// npm start: the whole service on this machine, until Ctrl-C.
+// PORT (default 8787), STATE_DIR (default .deblur/state: sources and results), LOG=1 (the parts' own lines).
 import { build } from './lib/build.ts';
 import { startService } from './lib/service.ts';
 
@@ -25,6 +26,7 @@ try {
     port,
     signal: stopping.signal,
     log: (line) => void (process.env.LOG && say(line)),
+    ...(process.env.STATE_DIR ? { stateDir: process.env.STATE_DIR } : {}),
   });
   console.log(`Deblur is ready: ${service.url}`);
   const death = await Promise.race([service.exited, stopped]);

@@ -1,0 +1,31 @@
+// npm run bench [-- name …]: every figure that the documents state about speed, size and memory, one JSON line each.
+// Figures are measured while nothing else runs; ratios come from one run, so that a slow machine changes them little.
+import { spawnSync } from 'node:child_process';
+import { build } from './lib/build.ts';
+import { root } from './lib/service.ts';
+
+const benches: Readonly<Record<string, string>> = {
+  'edge-tile': 'tests/bench/edge/tile.ts',
+  'edge-memory': 'tests/bench/edge/memory.ts',
+  'edge-cold-start': 'tests/bench/edge/cold-start.ts',
+  'edge-bundle': 'tests/bench/edge/bundle.ts',
+  'runner-overhead': 'tests/bench/gpu-runner/overhead.ts',
+  'service-latency': 'tests/bench/service/latency.ts',
+  'first-picture': 'tests/bench/service/first-picture.ts',
+};
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !(name in benches));
+if (unknown.length > 0) {
+  process.stderr.write(`no such bench: ${unknown.join(', ')}; there are: ${Object.keys(benches).join(', ')}\n`);
+  process.exit(1);
+}
+
+build();
+let failed = false;
+for (const name of asked.length > 0 ? asked : Object.keys(benches)) {
+  process.stderr.write(`── ${name}\n`);
+  const { status } = spawnSync(process.execPath, [benches[name] ?? ''], { cwd: root, stdio: 'inherit' });
+  failed ||= status !== 0;
+}
+process.exitCode = failed ? 1 : 0;

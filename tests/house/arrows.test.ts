@@ -1,0 +1,49 @@
+import { ESLint } from 'eslint';
+import { beforeAll, expect, it } from 'vitest';
+import { root } from '../../scripts/lib/service.ts';
+
+let eslint: ESLint;
+
+beforeAll(() => {
+  eslint = new ESLint({ cwd: root });
+});
+
+/** What lint says of one import in a file at a path; the file need not exist. */
+async function complaints(filePath: string, imported: string): Promise<string[]> {
+  const [result] = await eslint.lintText(`import { x } from '${imported}';\nexport const y = x;\n`, { filePath });
+  return result!.messages.filter(({ ruleId }) => ruleId === 'no-restricted-imports').map(({ message }) => message);
+}
+
+it.each([
+  ['shared/tiling.ts', 'hono'],
+  ['shared/tiling.ts', 'node:fs'],
+  ['shared/tiling.ts', '../tests/support/images.ts'],
+  ['workers/gateway/predict/placement.ts', 'hono'],
+  ['workers/gateway/predict/placement.ts', '../store/keys.ts'],
+  ['workers/gateway/predict/placement.ts', '../../edge-runner/index.ts'],
+  ['workers/gateway/http/deblur.ts', '../runners/gpu-runner.ts'],
+  ['workers/gateway/store/keys.ts', '../http/problem.ts'],
+  ['workers/gateway/app.ts', '../edge-runner/index.ts'],
+  ['workers/gateway/app.ts', 'onnxruntime-web'],
+  ['workers/edge-runner/index.ts', '@jsquash/png'],
+  ['workers/edge-runner/index.ts', '../gateway/app.ts'],
+  ['gpu-runner/runner.ts', 'sharp'],
+  ['gpu-runner/runner.ts', 'onnxruntime-node'],
+  ['gpu-runner/sharp-codec.ts', 'onnxruntime-node'],
+  ['workers/web/main.ts', '../gateway/app.ts'],
+])('%s may not import %s', async (file, imported) => {
+  expect(await complaints(file, imported)).toHaveLength(1);
+});
+
+it.each([
+  ['shared/tiling.ts', './limits.ts'],
+  ['shared/image-header/png.ts', '../errors.ts'],
+  ['shared/options.ts', 'zod'],
+  ['workers/gateway/predict/placement.ts', '@deblur/shared/limits.ts'],
+  ['workers/gateway/http/deblur.ts', '../predict/placement.ts'],
+  ['workers/gateway/deps.ts', './runners/gpu-runner.ts'],
+  ['workers/edge-runner/wasm-codec.ts', '@jsquash/png'],
+  ['gpu-runner/sharp-codec.ts', 'sharp'],
+])('%s may import %s', async (file, imported) => {
+  expect(await complaints(file, imported)).toEqual([]);
+});
