@@ -16,14 +16,23 @@ export const IN_MEMORY_UPLOAD_MAX_BYTES = 4 * MiB;
 /** A JSON body carrying a data URI: base64 is 4/3 of the bytes, and the text and the bytes are in memory at once. */
 export const JSON_BODY_MAX_BYTES = 8_000_000;
 
+/** A file handed to the edge runner: 1 MP of RGBA is 4 MiB even as an incompressible PNG; the rest is room for metadata. */
+export const EDGE_SOURCE_MAX_BYTES = 8 * MiB;
+
 /** Everything in a multipart body that is not the picture: part headers and option fields. */
 export const MULTIPART_FIELDS_MAX_BYTES = 64 * KiB;
+
+/** One file that a runner hands back: 50 MP of 16-bit RGB, uncompressed, is 300 MB. Cloudflare's plan may cut a body earlier. */
+export const RESULT_UPLOAD_MAX_BYTES = 320_000_000;
 
 /** How far into a file its dimensions may lie. EXIF and ICC segments come first and are at most 64 KiB each; 1 MiB covers ICC in 16 pieces. */
 export const HEADER_SCAN_MAX_BYTES = 1 * MiB;
 
 /** One metadata block (EXIF, ICC or XMP). Larger ones are dropped: they are not descriptions but payloads. */
 export const METADATA_BLOCK_MAX_BYTES = 4 * MiB;
+
+/** Read on of a body that is refused, so that the connection ends in an answer and not in a reset. As much again is enough. */
+export const REFUSED_BODY_DRAIN_MAX_BYTES = SYNC_UPLOAD_MAX_BYTES;
 
 // ---- Pixels ------------------------------------------------------------------------------------
 
@@ -33,6 +42,12 @@ export const METADATA_BLOCK_MAX_BYTES = 4 * MiB;
  * 2^20 rather than a million: 1024×1024 is the picture people try.
  */
 export const EDGE_MAX_PIXELS = 1024 * 1024;
+
+/** ONNX Runtime's linear memory at the edge. Running into it is an error of one restoration; without it, the isolate dies. */
+export const EDGE_SESSION_MEMORY_MAX_BYTES = 80 * MiB;
+
+/** The linear memory that all WebAssembly codecs share, one after the other. */
+export const EDGE_CODEC_MEMORY_MAX_BYTES = 32 * MiB;
 
 /** The largest picture anywhere: 50 MP RGB is 150 MB decoded, twice that with its result. */
 export const MAX_PIXELS = 50_000_000;
@@ -46,6 +61,12 @@ export const MAX_SIDE_PIXELS = 65_535;
 export const DEFAULT_WAIT_SECONDS = 30;
 export const MIN_WAIT_SECONDS = 1;
 export const MAX_WAIT_SECONDS = 60;
+
+/** From the first to the last byte of an upload: 25 MB at 2 Mbit/s, with some left over. Slower is an attack or a broken line. */
+export const UPLOAD_TIMEOUT_MS = 120_000;
+
+/** The same in time: the answer to bad input is not held back for a slow sender. */
+export const REFUSED_BODY_DRAIN_MS = 500;
 
 /** One restoration on the edge runner: 1 MP is about 25 tiles of 0.2 s; three times that for a busy machine. */
 export const EDGE_RESTORE_TIMEOUT_MS = 60_000;
@@ -61,6 +82,12 @@ export const INTERNAL_URL_TTL_SECONDS = 3_600;
 
 /** Said with 503 and 504: one edge restoration later. */
 export const RETRY_AFTER_SECONDS = 5;
+
+/** How soon a job whose object died in the middle is taken up again. */
+export const JOB_WATCHDOG_MS = 30_000;
+
+/** How often a job is begun before it counts as failed: what brought its object down thrice would do so again. */
+export const JOB_MAX_ATTEMPTS = 3;
 
 // ---- Retention ---------------------------------------------------------------------------------
 
@@ -80,3 +107,6 @@ export const EDGE_QUEUE_MAX = 8;
 export const DEFAULT_QUALITY = 90;
 export const MIN_TILE_PIXELS = 128;
 export const MAX_TILE_PIXELS = 1024;
+
+/** A tile side that a caller asks for is a multiple of this, and so of every model's pad multiple. */
+export const TILE_STEP_PIXELS = 32;

@@ -3,6 +3,7 @@
  * `python -m dhnet export` writes it, `evaluate` adds the measured figures; nothing else does.
  */
 import { z } from 'zod';
+import { MIN_TILE_PIXELS, TILE_STEP_PIXELS } from './limits.ts';
 import { MODEL_NAMES } from './options.ts';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -21,7 +22,7 @@ export const variantSchema = z.object({
   output: tensor,
 });
 
-export const manifestSchema = z.object({
+const manifestShape = z.object({
   schema_version: z.literal(1),
   name: z.enum(MODEL_NAMES),
   version: sha256,
@@ -32,7 +33,14 @@ export const manifestSchema = z.object({
   opset: z.int().min(17),
   /** Height and width of every tile are multiples of this. */
   pad_multiple: z.int().positive(),
-  tile: z.object({ size: z.int().positive(), overlap: z.int().positive() }),
+  tile: z.object({
+    size: z.int().min(MIN_TILE_PIXELS),
+    // Of larger overlaps three tiles would meet (tiling.ts), in the smallest tile that a caller may ask for.
+    overlap: z
+      .int()
+      .positive()
+      .max(Math.floor(MIN_TILE_PIXELS / 3)),
+  }),
   /** Largest batch the graph takes; null: any. */
   max_batch: z.int().positive().nullable(),
   variants: z.array(variantSchema).min(1),
@@ -43,6 +51,14 @@ export const manifestSchema = z.object({
     .nullable(),
   measured: z.array(z.object({ set: z.string(), images: z.int(), input: quality, output: quality }).loose()),
 });
+
+export const manifestSchema = manifestShape
+  .refine((m) => m.tile.size % m.pad_multiple === 0, 'tile size is no multiple of pad_multiple')
+  .refine(
+    (m) => TILE_STEP_PIXELS % m.pad_multiple === 0,
+    'pad_multiple does not divide every tile that may be asked for',
+  )
+  .refine((m) => new Set(m.variants.map(({ id }) => id)).size === m.variants.length, 'two variants have one id');
 
 export type ModelManifest = z.infer<typeof manifestSchema>;
 export type ModelVariant = z.infer<typeof variantSchema>;

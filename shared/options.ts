@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { DeblurError } from './errors.ts';
-import { DEFAULT_QUALITY, MAX_TILE_PIXELS, MIN_TILE_PIXELS } from './limits.ts';
+import { DEFAULT_QUALITY, MAX_TILE_PIXELS, MIN_TILE_PIXELS, TILE_STEP_PIXELS } from './limits.ts';
 
 export const MODEL_NAMES = ['dhnet-edge', 'dhnet', 'dhnet-b'] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];
@@ -23,10 +23,13 @@ export const optionsSchema = z.strictObject({
   format: z.enum(['auto', ...OUTPUT_FORMATS]).default('auto'),
   quality: integer.pipe(z.int().min(1).max(100)).default(DEFAULT_QUALITY),
   metadata: z.enum(METADATA_MODES).default('keep'),
-  tile: integer.pipe(z.int().min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(32)).optional(),
+  tile: integer.pipe(z.int().min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(TILE_STEP_PIXELS)).optional(),
 });
 
 export type Options = z.infer<typeof optionsSchema>;
+
+const MAX_FIELDS_SHOWN = 16;
+const MAX_FIELD_LENGTH = 64;
 
 /**
  * Validates options; `unknown_option` and `invalid_option` name every field at fault.
@@ -40,9 +43,14 @@ export function parseOptions(raw: Readonly<Record<string, unknown>>): Options {
       ? issue.keys.map((key) => ({ field: key, message: 'is not an option' }))
       : [{ field: issue.path.join('.'), message: issue.message }],
   );
+  // Keys are the caller's: neither their length nor their number goes into an answer unbounded.
+  const shown = fields.slice(0, MAX_FIELDS_SHOWN).map(({ field, message }) => ({
+    field: field.length > MAX_FIELD_LENGTH ? `${field.slice(0, MAX_FIELD_LENGTH)}…` : field,
+    message,
+  }));
   const unknown = parsed.error.issues.some((issue) => issue.code === 'unrecognized_keys');
-  const list = fields.map(({ field, message }) => `${field}: ${message}`).join('; ');
-  throw new DeblurError(unknown ? 'unknown_option' : 'invalid_option', list, { fields });
+  const list = shown.map(({ field, message }) => `${field}: ${message}`).join('; ');
+  throw new DeblurError(unknown ? 'unknown_option' : 'invalid_option', list, { fields: shown });
 }
 
 /** How pixels become bytes; with a RestorationKey it names a result. */

@@ -12,7 +12,10 @@ export interface Tile<Samples extends Uint8Array | Float32Array = Uint8Array | F
 
 /** A loaded model. Both methods give a tile of the same size and sample type back. */
 export interface TileSession {
-  /** @throws {DeblurError} `runner_failed` when the inference fails */
+  /**
+   * @param tile given away: its buffer may move to another thread
+   * @throws {DeblurError} `runner_failed` when the inference fails
+   */
   run<Samples extends Uint8Array | Float32Array>(tile: Tile<Samples>, signal?: AbortSignal): Promise<Tile<Samples>>;
 }
 

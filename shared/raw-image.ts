@@ -31,7 +31,7 @@ export function samplesLike(like: RawImage['data'], length: number): Uint8Array 
  * @param orientation 1..8; anything else counts as 1
  */
 export function applyOrientation(image: RawImage, orientation: number): RawImage {
-  if (!(orientation >= 2 && orientation <= 8)) return image;
+  if (!Number.isInteger(orientation) || orientation < 2 || orientation > 8) return image;
   const { width: w, height: h, channels, data } = image;
   const swapped = orientation >= 5;
   const width = swapped ? h : w;

@@ -38,8 +38,13 @@ export async function restoreImage(stored: RawImage, options: RestoreOptions): P
   copyAlpha(source, output);
   const blender = new FeatherBlender(plan, (firstLine, lines) => writeLines(source, output, firstLine, lines, asFloat));
   const jobs = tileJobs(source, plan, asFloat, options);
-  for (let row = 0; row < plan.y.starts.length; row++) {
-    await blender.addRow(row, take(jobs, plan.x.starts.length));
+  try {
+    for (let row = 0; row < plan.y.starts.length; row++) {
+      await blender.addRow(row, take(jobs, plan.x.starts.length));
+    }
+  } finally {
+    // A failure outside the generator, in blending or writing, must not leave tiles running either.
+    await jobs.return();
   }
   return { image: { ...source, data: output }, tiles: plan.count };
 }
@@ -55,6 +60,7 @@ async function* tileJobs(
   let done = 0;
   const next = async (): Promise<Uint8Array | Float32Array> => {
     const tile = await inFlight.shift()!;
+    signal?.throwIfAborted();
     onProgress?.(++done, plan.count);
     return tile.data;
   };
@@ -77,8 +83,9 @@ async function* tileJobs(
 }
 
 async function checked(session: TileSession, tile: Tile, signal: AbortSignal | undefined): Promise<Tile> {
+  const samples = tile.data.length;
   const result = await session.run(tile, signal);
-  if (result.data.length !== tile.data.length) {
+  if (result.data.length !== samples) {
     throw new DeblurError('runner_failed', 'The network returned a tile of another size.');
   }
   return result;
@@ -125,6 +132,7 @@ function writeLines(
   const white = maxSample(source);
   const scale = asFloat ? white : 1;
   const sample = (value: number): number => Math.min(white, Math.max(0, Math.floor(value * scale + 0.5)));
+  if (asFloat) requireNumbers(lines);
   let target = firstLine * width * channels;
   for (let i = 0; i < lines.length; i += 3, target += channels) {
     if (channels <= 2) {
@@ -135,6 +143,13 @@ function writeLines(
       output[target + 2] = sample(lines[i + 2]!);
     }
   }
+}
+
+/** Stored as a sample, what is not a number would silently be black. */
+function requireNumbers(lines: Float32Array): void {
+  let sum = 0;
+  for (let i = 0; i < lines.length; i++) sum += lines[i]!;
+  if (Number.isNaN(sum)) throw new DeblurError('runner_failed', 'The network returned what is not a number.');
 }
 
 /** Alpha says where the picture is, not what it shows: the network never sees it. */

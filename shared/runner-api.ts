@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import type { WireError } from './errors.ts';
-import { MAX_TILE_PIXELS, MIN_TILE_PIXELS } from './limits.ts';
+import { MAX_TILE_PIXELS, MIN_TILE_PIXELS, TILE_STEP_PIXELS } from './limits.ts';
 import { METADATA_MODES, MODEL_NAMES, OUTPUT_FORMATS, type EncodeOptions, type ModelName } from './options.ts';
 
 /** What was done, for metrics and response headers. Times in milliseconds, of the runner's own clock. */
@@ -74,7 +74,7 @@ export const gpuInputSchema = z.strictObject({
   format: z.enum(OUTPUT_FORMATS).optional(),
   quality: z.int().min(1).max(100).optional(),
   metadata: z.enum(METADATA_MODES).optional(),
-  tile: z.int().min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(32).optional(),
+  tile: z.int().min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(TILE_STEP_PIXELS).optional(),
   /** Signed URLs that take the files by PUT. Without them the output is a data URI. */
   master_upload_url: z.url().optional(),
   result_upload_url: z.url().optional(),

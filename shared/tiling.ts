@@ -11,7 +11,7 @@
 export interface TilingOptions {
   /** Tile side in pixels, a multiple of `padMultiple`. */
   readonly size: number;
-  /** Width of the hand-over in pixels, below `size`. */
+  /** Width of the hand-over in pixels, from 1 to a third of `size`. */
   readonly overlap: number;
   /** The network takes sides that are multiples of this. */
   readonly padMultiple: number;
@@ -28,7 +28,13 @@ export interface AxisPlan {
   readonly overlap: number;
 }
 
+/**
+ * @param length pixels, from 1
+ * @throws {RangeError} when the overlap is more than a third of the tile: three tiles would meet, and the weights would
+ *   not sum to one
+ */
 export function planAxis(length: number, { size, overlap, padMultiple }: TilingOptions): AxisPlan {
+  if (size < 3 * overlap) throw new RangeError(`tiles of ${size} pixels cannot overlap by ${overlap}`);
   if (length <= size) {
     const extent = Math.ceil(length / padMultiple) * padMultiple;
     return { length, extent, starts: [0], rampStarts: [], overlap };

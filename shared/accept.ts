@@ -1,0 +1,83 @@
+/** Which format a result is written in when the caller leaves it to us: RFC 9110 § 12.5.1, proactive negotiation. */
+import { DeblurError } from './errors.ts';
+import type { ImageFormat } from './image-header/index.ts';
+import { MEDIA_TYPES, OUTPUT_FORMATS, type OutputFormat } from './options.ts';
+
+interface MediaRange {
+  readonly type: string;
+  readonly subtype: string;
+  /** 0..1 */
+  readonly q: number;
+  /** It has parameters besides q; our formats have none to match them. */
+  readonly narrower: boolean;
+}
+
+/**
+ * Among formats that the client likes equally well. WebP first: it keeps alpha, every browser reads it and every
+ * placement writes it. AVIF is smaller, but takes the most time and only the runner writes it. JPEG before PNG, because a
+ * photograph as PNG is several times its size.
+ */
+const PREFERENCE: readonly OutputFormat[] = ['webp', 'avif', 'jpeg', 'png'];
+
+/**
+ * The format for `format=auto`: the source's own (PNG for formats that we do not write) unless the client likes another
+ * one better.
+ * @param accept the `Accept` header; absent, empty or malformed means that anything will do
+ * @throws {DeblurError} `not_acceptable` when the client accepts none of the formats that we write
+ */
+export function negotiateFormat(accept: string | null, source: ImageFormat): OutputFormat {
+  const own = OUTPUT_FORMATS.find((format) => format === source) ?? 'png';
+  const ranges = parseAccept(accept ?? '');
+  if (ranges === undefined || ranges.length === 0) return own;
+  const qualities = new Map(OUTPUT_FORMATS.map((format) => [format, qualityOf(format, ranges)]));
+  const best = Math.max(...qualities.values());
+  if (best === 0) {
+    const written = Object.values(MEDIA_TYPES).join(', ');
+    throw new DeblurError('not_acceptable', `The Accept header allows none of ${written}.`);
+  }
+  return [own, ...PREFERENCE].find((format) => qualities.get(format) === best) ?? own;
+}
+
+/** The q of the most specific range that matches; 0 when none does. Of two equal ranges the better one counts. */
+function qualityOf(format: OutputFormat, allRanges: readonly MediaRange[]): number {
+  const [type, subtype] = MEDIA_TYPES[format].split('/');
+  const ranges = allRanges.filter(({ narrower }) => !narrower);
+  const levels = [
+    ranges.filter((range) => range.type === type && range.subtype === subtype),
+    ranges.filter((range) => range.type === type && range.subtype === '*'),
+    ranges.filter((range) => range.type === '*'),
+  ];
+  const matching = levels.find((level) => level.length > 0) ?? [];
+  return Math.max(0, ...matching.map(({ q }) => q));
+}
+
+const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+const QUOTED = '"(?:[^"\\\\]|\\\\.)*"';
+/** Blanks belong to what follows them, so that a long run of them has one reading only. */
+const PARAMETER = `[ \\t]*;(?:[ \\t]*${TOKEN}=(?:${TOKEN}|${QUOTED}))?`;
+/** One list element; sticky, so that reading goes on where the last one ended. */
+const ELEMENT = new RegExp(`[ \\t]*(?:(${TOKEN})/(${TOKEN})((?:${PARAMETER})*))?[ \\t]*(?:,|$)`, 'y');
+const ONE_PARAMETER = new RegExp(`(${TOKEN})=(${TOKEN}|${QUOTED})`, 'g');
+const QVALUE = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
+
+/** Undefined when malformed. */
+function parseAccept(header: string): MediaRange[] | undefined {
+  const ranges: MediaRange[] = [];
+  ELEMENT.lastIndex = 0;
+  while (ELEMENT.lastIndex < header.length) {
+    const match = ELEMENT.exec(header);
+    if (match === null) return undefined;
+    const [, type, subtype, parameters = ''] = match;
+    if (type === undefined || subtype === undefined) continue;
+    if (type === '*' && subtype !== '*') return undefined;
+    let q = 1;
+    let narrower = false;
+    for (const [, name, value] of parameters.matchAll(ONE_PARAMETER)) {
+      if (name?.toLowerCase() !== 'q') narrower = true;
+      else if (value === undefined || !QVALUE.test(value)) return undefined;
+      else q = Number(value);
+    }
+    ranges.push({ type: type.toLowerCase(), subtype: subtype.toLowerCase(), q, narrower });
+  }
+  return ranges;
+}

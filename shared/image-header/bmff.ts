@@ -1,0 +1,152 @@
+/** ISO base media file format boxes (ISO/IEC 14496-12 § 4.2), and the item properties of a HEIF (ISO/IEC 23008-12 § 9.3). */
+import { undecodable, type ByteView } from './byte-view.ts';
+
+export interface Box {
+  readonly type: string;
+  /** The payload, after size and type. */
+  readonly at: number;
+  readonly end: number;
+}
+
+/** A property of an item, in the order in which transforms apply. */
+export type Properties = readonly Box[];
+
+export interface Item {
+  readonly type: string;
+  readonly properties: Properties;
+}
+
+/** What the `meta` box says of the items in a file. */
+export interface ItemTable {
+  readonly primaryId: number;
+  readonly items: ReadonlyMap<number, Item>;
+  readonly references: readonly Reference[];
+}
+
+export interface Reference {
+  readonly type: string;
+  readonly from: number;
+  readonly to: readonly number[];
+}
+
+/** Boxes between two offsets. The last one may say that it reaches to the end. */
+export function* boxes(view: ByteView, start: number, end: number): Generator<Box, void> {
+  let at = start;
+  while (at + 8 <= end) {
+    const size32 = view.u32(at);
+    const type = view.ascii(at + 4, 4);
+    const header = size32 === 1 ? 16 : 8;
+    const stated = size32 === 1 ? view.u32(at + 8) * 2 ** 32 + view.u32(at + 12) : size32;
+    const size = size32 === 0 ? end - at : stated;
+    if (size < header || at + size > end) throw undecodable('A box of the file has an impossible length.');
+    yield { type, at: at + header, end: at + size };
+    at += size;
+  }
+}
+
+/** The first box of a type inside another; a full box has 4 bytes of version and flags to skip. */
+export function childBox(view: ByteView, parent: Box, skip: number, type: string): Box | undefined {
+  for (const box of boxes(view, parent.at + skip, parent.end)) if (box.type === type) return box;
+  return undefined;
+}
+
+/** Reads inside one box: what lies beyond its end is a broken file, not a truncated one. */
+class Cursor {
+  at: number;
+  readonly #end: number;
+  readonly #view: ByteView;
+
+  constructor(view: ByteView, box: Box) {
+    this.#view = view;
+    this.at = box.at;
+    this.#end = box.end;
+  }
+
+  get done(): boolean {
+    return this.at >= this.#end;
+  }
+
+  read(bytes: 1 | 2 | 4): number {
+    const { at } = this;
+    this.at += bytes;
+    if (this.at > this.#end) throw undecodable('A box of the file is shorter than its contents.');
+    return bytes === 1 ? this.#view.u8(at) : bytes === 2 ? this.#view.u16(at) : this.#view.u32(at);
+  }
+
+  /** Version and flags of a full box. */
+  versionAndFlags(): { version: number; flags: number } {
+    const word = this.read(4);
+    return { version: word >>> 24, flags: word & 0xffffff };
+  }
+}
+
+/** @param meta the `meta` box, wholly within the bytes */
+export function readItemTable(view: ByteView, meta: Box): ItemTable {
+  const part = (type: string): Box => {
+    const box = childBox(view, meta, 4, type);
+    if (box === undefined) throw undecodable(`The file has no ${type} box.`);
+    return box;
+  };
+  const types = readItemTypes(view, part('iinf'));
+  const associations = readProperties(view, part('iprp'));
+  const items = new Map<number, Item>();
+  for (const [id, type] of types) items.set(id, { type, properties: associations.get(id) ?? [] });
+  const iref = childBox(view, meta, 4, 'iref');
+  const pitm = new Cursor(view, part('pitm'));
+  const primaryId = pitm.read(pitm.versionAndFlags().version === 0 ? 2 : 4);
+  return { primaryId, items, references: iref === undefined ? [] : readReferences(view, iref) };
+}
+
+function readItemTypes(view: ByteView, iinf: Box): Map<number, string> {
+  const types = new Map<number, string>();
+  const countBytes = view.u8(iinf.at) === 0 ? 2 : 4;
+  for (const box of boxes(view, iinf.at + 4 + countBytes, iinf.end)) {
+    if (box.type !== 'infe') continue;
+    const cursor = new Cursor(view, box);
+    const { version } = cursor.versionAndFlags();
+    if (version < 2) continue;
+    const id = cursor.read(version === 2 ? 2 : 4);
+    cursor.read(2);
+    types.set(id, view.ascii(cursor.at, 4));
+  }
+  return types;
+}
+
+/** `iprp`: the list of properties (`ipco`), and which items have which (`ipma`). */
+function readProperties(view: ByteView, iprp: Box): Map<number, Properties> {
+  const result = new Map<number, Properties>();
+  const ipco = childBox(view, iprp, 0, 'ipco');
+  if (ipco === undefined) throw undecodable('The file has no ipco box.');
+  const all = [...boxes(view, ipco.at, ipco.end)];
+  for (const ipma of boxes(view, iprp.at, iprp.end)) {
+    if (ipma.type !== 'ipma') continue;
+    const cursor = new Cursor(view, ipma);
+    const { version, flags } = cursor.versionAndFlags();
+    const wide = (flags & 1) !== 0;
+    for (let entries = cursor.read(4); entries > 0; entries--) {
+      const id = cursor.read(version === 0 ? 2 : 4);
+      const properties: Box[] = [];
+      for (let count = cursor.read(1); count > 0; count--) {
+        // The top bit says `essential`; index 0 is no property.
+        const index = wide ? cursor.read(2) & 0x7fff : cursor.read(1) & 0x7f;
+        const property = all[index - 1];
+        if (property !== undefined) properties.push(property);
+      }
+      result.set(id, properties);
+    }
+  }
+  return result;
+}
+
+function readReferences(view: ByteView, iref: Box): Reference[] {
+  const idBytes = view.u8(iref.at) === 0 ? 2 : 4;
+  const references: Reference[] = [];
+  for (const box of boxes(view, iref.at + 4, iref.end)) {
+    const cursor = new Cursor(view, box);
+    const from = cursor.read(idBytes);
+    const to: number[] = [];
+    for (let count = cursor.read(2); count > 0 && !cursor.done; count--) to.push(cursor.read(idBytes));
+    references.push({ type: box.type, from, to });
+  }
+  return references;
+}

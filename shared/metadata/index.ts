@@ -1,0 +1,107 @@
+/**
+ * EXIF, ICC and XMP carried from container to container. Codecs give and take bare pixels; this is the only place that
+ * knows where a format keeps its descriptions. Reading is tolerant: a broken block is dropped, the picture goes on.
+ */
+import type { ImageFormat } from '../image-header/index.ts';
+import { METADATA_BLOCK_MAX_BYTES } from '../limits.ts';
+import type { MetadataMode } from '../options.ts';
+import type { Channels } from '../raw-image.ts';
+import { cleanExif, cleanXmp } from './clean.ts';
+import { readJpegMetadata, writeJpegMetadata } from './jpeg.ts';
+import { readPngMetadata, writePngMetadata } from './png.ts';
+import { readTiffMetadata } from './tiff.ts';
+import type { Metadata, MetadataDraft } from './types.ts';
+import { readWebpMetadata, writeWebpMetadata } from './webp.ts';
+
+export { cleanExif } from './clean.ts';
+export type { Metadata } from './types.ts';
+
+/**
+ * Metadata of a JPEG, PNG or WebP; ICC and XMP of a TIFF; nothing of other formats. Never fails. Blocks above
+ * METADATA_BLOCK_MAX_BYTES, compressed or not, are dropped.
+ * @param bytes the whole file
+ */
+export async function readMetadata(bytes: Uint8Array, format: ImageFormat): Promise<Metadata> {
+  const found: MetadataDraft = {};
+  try {
+    if (format === 'jpeg') readJpegMetadata(bytes, found);
+    if (format === 'png') await readPngMetadata(bytes, found);
+    if (format === 'webp') readWebpMetadata(bytes, found);
+    if (format === 'tiff') readTiffMetadata(bytes, found);
+  } catch {
+    // Whatever was found before the break still counts.
+  }
+  return selectBlocks(found, (block, kind) => {
+    if (block.length === 0 || block.length > METADATA_BLOCK_MAX_BYTES) return undefined;
+    return kind === 'icc' ? profileOf(block) : block;
+  });
+}
+
+export interface CarryOptions {
+  /** The pixels left their colour space, CMYK above all, so the source's profile no longer tells what they mean. */
+  readonly convertedToRgb: boolean;
+  /** Of the picture that is written. */
+  readonly channels: Channels;
+}
+
+/**
+ * What of a source's metadata the result may carry. `keep`: all of it, upright and without thumbnail. `strip`: only the
+ * ICC profile, because it is no description but says what the pixel numbers mean.
+ */
+export function carriedMetadata(
+  metadata: Metadata,
+  mode: MetadataMode,
+  { convertedToRgb, channels }: CarryOptions,
+): Metadata {
+  return selectBlocks(metadata, (block, kind) => {
+    if (kind === 'icc') return !convertedToRgb && profileFits(block, channels) ? block : undefined;
+    if (mode === 'strip') return undefined;
+    return kind === 'exif' ? cleanExif(block) : cleanXmp(block);
+  });
+}
+
+/**
+ * Adds metadata to a file that has none; its picture data stays byte for byte. What the format cannot hold (EXIF and XMP
+ * above 64 KiB in a JPEG) is left out.
+ * @param file a whole file as an encoder wrote it
+ * @throws {DeblurError} `image_undecodable`, `image_truncated` when it is not such a file
+ */
+export async function writeMetadata(
+  file: Uint8Array,
+  format: 'jpeg' | 'png' | 'webp',
+  metadata: Metadata,
+): Promise<Uint8Array> {
+  if (Object.keys(metadata).length === 0) return file;
+  if (format === 'jpeg') return writeJpegMetadata(file, metadata);
+  return format === 'png' ? writePngMetadata(file, metadata) : writeWebpMetadata(file, metadata);
+}
+
+type BlockKind = keyof Metadata;
+
+function selectBlocks(
+  metadata: Metadata,
+  select: (block: Uint8Array, kind: BlockKind) => Uint8Array | undefined,
+): Metadata {
+  const selected: MetadataDraft = {};
+  for (const kind of ['exif', 'icc', 'xmp'] as const) {
+    const block = metadata[kind];
+    const result = block === undefined ? undefined : select(block, kind);
+    if (result !== undefined) selected[kind] = result;
+  }
+  return selected;
+}
+
+/** ICC.1 § 7.2: 128 bytes of header with the profile's own size first and `acsp` at 36. Padding after it is cut off. */
+function profileOf(block: Uint8Array): Uint8Array | undefined {
+  if (block.length < 132 || profileText(block, 36) !== 'acsp') return undefined;
+  const size = new DataView(block.buffer, block.byteOffset).getUint32(0);
+  return size >= 132 && size <= block.length ? block.subarray(0, size) : undefined;
+}
+
+function profileFits(icc: Uint8Array, channels: Channels): boolean {
+  return profileText(icc, 16) === (channels <= 2 ? 'GRAY' : 'RGB ');
+}
+
+function profileText(icc: Uint8Array, at: number): string {
+  return String.fromCharCode(...icc.subarray(at, at + 4));
+}

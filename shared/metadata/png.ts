@@ -1,0 +1,75 @@
+/** Metadata in PNG, third edition: iCCP § 11.3.2.3, iTXt § 11.3.3.4, eXIf § 11.3.4.7; XMP part 3 § 1.1.5. */
+import { ByteView } from '../image-header/byte-view.ts';
+import { withoutExifPrefix } from '../image-header/exif.ts';
+import { CHUNK_OVERHEAD_BYTES, crc32, pngChunks } from '../image-header/png.ts';
+import { METADATA_BLOCK_MAX_BYTES } from '../limits.ts';
+import { concat, latin1, u32be } from './bytes.ts';
+import type { Metadata, MetadataDraft } from './types.ts';
+import { deflate, inflate } from './zlib.ts';
+
+const XMP_KEYWORD = 'XML:com.adobe.xmp';
+
+const TEXT_CHUNKS = new Set(['iTXt', 'zTXt', 'tEXt']);
+
+/** Other statements about colour, which a profile replaces and must not contradict. */
+const COLOUR_CHUNKS = new Set(['sRGB', 'gAMA', 'cHRM', 'cICP', 'iCCP']);
+
+export async function readPngMetadata(bytes: Uint8Array, found: MetadataDraft): Promise<void> {
+  const view = new ByteView(bytes);
+  for (const { type, at, length } of pngChunks(view)) {
+    if (length > METADATA_BLOCK_MAX_BYTES) continue;
+    if (type === 'eXIf') found.exif ??= withoutExifPrefix(view.slice(at, length));
+    if (TEXT_CHUNKS.has(type) && found.xmp === undefined) await readText(type, view.slice(at, length), found);
+    if (type === 'iCCP' && found.icc === undefined) await readProfile(view.slice(at, length), found);
+  }
+}
+
+/** Name, zero, method 0, zlib stream. */
+async function readProfile(data: Uint8Array, found: MetadataDraft): Promise<void> {
+  const end = data.indexOf(0);
+  if (end < 1 || data[end + 1] !== 0) return;
+  const icc = await inflate(data.subarray(end + 2), METADATA_BLOCK_MAX_BYTES);
+  if (icc !== undefined) found.icc = icc;
+}
+
+/** The packet in a text chunk of any kind: the specification has iTXt, libvips writes zTXt. */
+async function readText(type: string, data: Uint8Array, found: MetadataDraft): Promise<void> {
+  if (!new ByteView(data).has(0, `${XMP_KEYWORD}\0`)) return;
+  const { compressed, text } = packetOf(type, data.subarray(XMP_KEYWORD.length + 1));
+  const xmp = compressed ? await inflate(text, METADATA_BLOCK_MAX_BYTES) : text;
+  if (xmp !== undefined && xmp.length > 0) found.xmp = xmp;
+}
+
+/** @param rest what follows the keyword and its zero */
+function packetOf(type: string, rest: Uint8Array): { compressed: boolean; text: Uint8Array } {
+  if (type === 'tEXt') return { compressed: false, text: rest };
+  // One byte of method.
+  if (type === 'zTXt') return { compressed: true, text: rest.subarray(1) };
+  // Compressed?, method, language, zero, translated keyword, zero, text.
+  const language = rest.indexOf(0, 2);
+  const translated = language < 0 ? -1 : rest.indexOf(0, language + 1);
+  return { compressed: rest[0] === 1, text: translated < 0 ? new Uint8Array() : rest.subarray(translated + 1) };
+}
+
+export async function writePngMetadata(file: Uint8Array, { exif, icc, xmp }: Metadata): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for (const { type, at, length } of pngChunks(new ByteView(file))) {
+    const raw = file.subarray(at - 8, at - 8 + length + CHUNK_OVERHEAD_BYTES);
+    if (icc !== undefined && COLOUR_CHUNKS.has(type)) continue;
+    if (type !== 'IHDR') {
+      parts.push(raw);
+      continue;
+    }
+    // Directly after IHDR satisfies every rule of order: a profile goes before PLTE, all three before IDAT.
+    parts.push(file.subarray(0, at - 8), raw);
+    if (icc !== undefined) parts.push(chunk('iCCP', latin1('ICC profile\0\0'), await deflate(icc)));
+    if (exif !== undefined) parts.push(chunk('eXIf', exif));
+    if (xmp !== undefined) parts.push(chunk('iTXt', latin1(`${XMP_KEYWORD}\0\0\0\0\0`), xmp));
+  }
+  return concat(parts);
+}
+
+function chunk(type: string, ...data: readonly Uint8Array[]): Uint8Array {
+  const body = concat([latin1(type), ...data]);
+  return concat([u32be(body.length - 4), body, u32be(crc32(body))]);
+}

@@ -1,0 +1,12 @@
+/** What describes a picture besides its pixels, free of any container. */
+export interface Metadata {
+  /** The TIFF structure, without a prefix. */
+  readonly exif?: Uint8Array;
+  /** An ICC profile. */
+  readonly icc?: Uint8Array;
+  /** An XMP packet, UTF-8. */
+  readonly xmp?: Uint8Array;
+}
+
+/** The same, while it is being collected. */
+export type MetadataDraft = { -readonly [Key in keyof Metadata]: Metadata[Key] };

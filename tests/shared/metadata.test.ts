@@ -1,0 +1,336 @@
+import { METADATA_BLOCK_MAX_BYTES } from '@deblur/shared/limits.ts';
+import { readImageHeader } from '@deblur/shared/image-header/index.ts';
+import {
+  carriedMetadata,
+  cleanExif,
+  readMetadata,
+  writeMetadata,
+  type Metadata,
+} from '@deblur/shared/metadata/index.ts';
+import { createHash } from 'node:crypto';
+import { deflateSync } from 'node:zlib';
+import sharp, { type Sharp } from 'sharp';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { withPngChunk } from './support/containers.ts';
+import { exifWithThumbnail, THUMBNAIL } from './support/exif.ts';
+import { bytesOf, join, noise, photo, pixelsOf, toSharp, u32be } from './support/pictures.ts';
+
+const FORMATS = ['jpeg', 'png', 'webp'] as const;
+type Format = (typeof FORMATS)[number];
+
+const XMP =
+  '<?xpacket begin="\ufeff"?><x:xmpmeta xmlns:x="adobe:ns:meta/"><a>Grüße, 写真</a></x:xmpmeta><?xpacket end="w"?>';
+const XMP_BYTES = new TextEncoder().encode(XMP);
+
+function described(format: Format): Promise<Uint8Array> {
+  const exif = { IFD0: { Artist: 'Ada', Copyright: '© Ada' }, IFD3: { GPSLatitudeRef: 'N' } };
+  const picture = photo().withMetadata({ orientation: 6 }).withExifMerge(exif).withIccProfile('p3').withXmp(XMP);
+  return bytesOf(picture[format]());
+}
+
+/** What libvips finds, as our Metadata. */
+async function seenBySharp(file: Uint8Array): Promise<Metadata> {
+  const { exif, icc, xmp } = await sharp(file).metadata();
+  const prefix = exif?.subarray(0, 6).toString('latin1') === 'Exif\0\0' ? 6 : 0;
+  return {
+    ...(exif === undefined ? {} : { exif: new Uint8Array(exif.subarray(prefix)) }),
+    ...(icc === undefined ? {} : { icc: new Uint8Array(icc) }),
+    ...(xmp === undefined ? {} : { xmp: new Uint8Array(xmp) }),
+  };
+}
+
+/** Blocks by digest: to compare them byte for byte, whatever class of array they are in. */
+function plain(metadata: Metadata): Record<string, string> {
+  const digest = (block: Uint8Array): string =>
+    `${block.length} bytes ${createHash('sha256').update(block).digest('hex')}`;
+  return Object.fromEntries(
+    Object.entries(metadata).map(([kind, block]: [string, Uint8Array]) => [kind, digest(block)]),
+  );
+}
+
+let large: Uint8Array;
+beforeAll(async () => {
+  const cmyk = await sharp(await bytesOf(photo().withIccProfile('cmyk').jpeg())).metadata();
+  large = new Uint8Array(cmyk.icc!);
+  expect(large.length).toBeGreaterThan(10 * 65_535);
+});
+
+describe('reading', () => {
+  it.each(FORMATS)('finds what libvips finds: %s', async (format) => {
+    const file = await described(format);
+    const metadata = await readMetadata(file, format);
+    expect(Object.keys(metadata).sort()).toEqual(['exif', 'icc', 'xmp']);
+    expect(plain(metadata)).toEqual(plain(await seenBySharp(file)));
+    expect(new TextDecoder().decode(metadata.xmp)).toContain('Grüße, 写真');
+  });
+
+  it('finds ICC and XMP of a TIFF', async () => {
+    const file = await bytesOf(photo().withIccProfile('p3').withXmp(XMP).tiff());
+    const { icc, xmp } = await seenBySharp(file);
+    expect(plain(await readMetadata(file, 'tiff'))).toEqual(plain({ icc: icc!, xmp: xmp! }));
+  });
+
+  it('puts a profile together from its pieces, in whatever order they come', async () => {
+    const file = await writeMetadata(await bytesOf(photo().jpeg()), 'jpeg', { icc: large });
+    expect(plain(await readMetadata(file, 'jpeg'))).toEqual(plain({ icc: large }));
+    const segments = splitSegments(file).reverse();
+    const reversed = join(
+      [0xff, 0xd8],
+      ...segments,
+      file.subarray(2 + segments.reduce((n, part) => n + part.length, 0)),
+    );
+    expect(plain(await readMetadata(reversed, 'jpeg'))).toEqual(plain({ icc: large }));
+    const lacking = join([0xff, 0xd8], ...segments.slice(1), reversed.subarray(-2));
+    expect(await readMetadata(lacking, 'jpeg')).toEqual({});
+  });
+
+  it('inflates compressed XMP of a PNG', async () => {
+    const packet = deflateSync(Buffer.from(XMP));
+    const png = withPngChunk(
+      await bytesOf(photo().png()),
+      'iTXt',
+      join('XML:com.adobe.xmp\0\x01\0\0\0', packet),
+      'IDAT',
+    );
+    expect(new TextDecoder('utf-8', { ignoreBOM: true }).decode((await readMetadata(png, 'png')).xmp)).toBe(XMP);
+  });
+
+  it('finds uncompressed XMP of a PNG in either text chunk', async () => {
+    for (const [type, start] of [
+      ['iTXt', 'XML:com.adobe.xmp\0\0\0en\0title\0'],
+      ['tEXt', 'XML:com.adobe.xmp\0'],
+    ] as const) {
+      const png = withPngChunk(await bytesOf(photo().png()), type, join(start, XMP_BYTES), 'IDAT');
+      expect(plain(await readMetadata(png, 'png')), type).toEqual(plain({ xmp: XMP_BYTES }));
+    }
+  });
+
+  it.each(['iCCP', 'iTXt', 'zTXt'])('does not let a bomb go off: %s', async (type) => {
+    const bomb = deflateSync(new Uint8Array(60_000_000));
+    const start = { iCCP: 'bomb\0\0', iTXt: 'XML:com.adobe.xmp\0\x01\0\0\0', zTXt: 'XML:com.adobe.xmp\0\0' }[type]!;
+    const png = withPngChunk(await bytesOf(photo().png()), type, join(start, bomb), 'IDAT');
+    const before = process.memoryUsage().arrayBuffers;
+    expect(await readMetadata(png, 'png')).toEqual({});
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(30_000_000);
+  });
+
+  it('drops what is broken or beyond the limit, and keeps the rest', async () => {
+    const png = await bytesOf(photo().png());
+    const xmp = withPngChunk(png, 'iTXt', join('XML:com.adobe.xmp\0\0\0\0\0', XMP_BYTES), 'IDAT');
+    const broken = [
+      withPngChunk(xmp, 'iCCP', join('name\0\0', 'not zlib'), 'IDAT'),
+      withPngChunk(xmp, 'iCCP', join('name\0\0', deflateSync(new Uint8Array(500))), 'IDAT'),
+      withPngChunk(xmp, 'iCCP', join('name'), 'IDAT'),
+      withPngChunk(xmp, 'eXIf', new Uint8Array(METADATA_BLOCK_MAX_BYTES + 1), 'IDAT'),
+      withPngChunk(xmp, 'iTXt', join('XML:com.adobe.xmp\0'), 'iTXt'),
+    ];
+    for (const file of broken) expect(Object.keys(await readMetadata(file, 'png'))).toEqual(['xmp']);
+  });
+
+  it.each(['avif', 'gif'] as const)('finds nothing in %s, which it does not read', async (format) => {
+    expect(await readMetadata(await described('jpeg'), format)).toEqual({});
+  });
+});
+
+/** JPEG segments between SOI and the first one that is neither APP1 nor APP2. */
+function splitSegments(file: Uint8Array): Uint8Array[] {
+  const segments: Uint8Array[] = [];
+  let at = 2;
+  while ((file[at + 1]! & 0xf0) === 0xe0) {
+    const end = at + 2 + file[at + 2]! * 256 + file[at + 3]!;
+    segments.push(file.subarray(at, end));
+    at = end;
+  }
+  return segments;
+}
+
+describe('writing', () => {
+  const PLAIN: readonly (readonly [string, Format, () => Sharp])[] = [
+    ['jpeg', 'jpeg', () => photo().jpeg()],
+    ['jpeg, grey', 'jpeg', () => photo().toColourspace('b-w').jpeg()],
+    ['jpeg, progressive', 'jpeg', () => photo().jpeg({ progressive: true })],
+    ['png', 'png', () => photo().png()],
+    ['png, palette', 'png', () => photo().ensureAlpha(0.5).png({ palette: true })],
+    ['png, 16-bit', 'png', () => photo().toColourspace('rgb16').png()],
+    ['webp', 'webp', () => photo().webp()],
+    ['webp, odd number of bytes', 'webp', () => toSharp(noise(5, 3, 3)).webp({ lossless: true })],
+    ['webp, lossless with alpha', 'webp', () => toSharp(noise(31, 17, 4)).webp({ lossless: true })],
+    ['webp, lossy with alpha', 'webp', () => toSharp(noise(31, 17, 4)).webp()],
+    ['webp, 1×1', 'webp', () => toSharp(noise(1, 1, 3)).webp()],
+  ];
+
+  it.each(PLAIN)('adds metadata that libvips reads, and changes no pixel: %s', async (_, format, make) => {
+    const bare = await bytesOf(make());
+    const source = await readMetadata(await described('jpeg'), 'jpeg');
+    const metadata = carriedMetadata(source, 'keep', { convertedToRgb: false, channels: 3 });
+    const file = await writeMetadata(bare, format, metadata);
+    expect(Object.keys(metadata).sort()).toEqual(['exif', 'icc', 'xmp']);
+    expect(plain(await readMetadata(file, format))).toEqual(plain(metadata));
+    // libvips takes a profile only where its colour space fits the picture.
+    const { icc, ...others } = await seenBySharp(file);
+    expect(plain(others)).toEqual(plain({ exif: metadata.exif!, xmp: metadata.xmp! }));
+    if (icc !== undefined) expect([...icc]).toEqual([...metadata.icc!]);
+    expect(readImageHeader(file)).toEqual(readImageHeader(bare));
+    expect([...(await pixelsOf(file))]).toEqual([...(await pixelsOf(bare))]);
+  });
+
+  it.each(FORMATS)('adds each block alone: %s', async (format) => {
+    const bare = await bytesOf(photo()[format]());
+    const all = await readMetadata(await described(format), format);
+    for (const kind of ['exif', 'icc', 'xmp'] as const) {
+      const one = { [kind]: all[kind] } as Metadata;
+      const file = await writeMetadata(bare, format, one);
+      expect(plain(await seenBySharp(file)), kind).toEqual(plain(one));
+    }
+    expect(await writeMetadata(bare, format, {})).toBe(bare);
+  });
+
+  it.each(FORMATS)('carries everything from every format into %s', async (target) => {
+    for (const format of FORMATS) {
+      const source = await readMetadata(await described(format), format);
+      const metadata = carriedMetadata(source, 'keep', { convertedToRgb: false, channels: 3 });
+      const file = await writeMetadata(await bytesOf(photo()[target]()), target, metadata);
+      const seen = await sharp(file).metadata();
+      expect(seen.orientation ?? 1, format).toBe(1);
+      expect(seen.exif?.includes('Ada'), format).toBe(true);
+      expect([...seen.icc!], format).toEqual([...source.icc!]);
+      expect(seen.xmp?.toString(), format).toContain('Grüße');
+    }
+  });
+
+  it('splits a large profile over segments of a JPEG', async () => {
+    const file = await writeMetadata(await bytesOf(photo().jpeg()), 'jpeg', { icc: large });
+    const pieces = splitSegments(file).filter((part) => part[1] === 0xe2);
+    expect(pieces.length).toBe(Math.ceil(large.length / 65_519));
+    expect(pieces.every((part) => part.length <= 65_537)).toBe(true);
+  });
+
+  it('keeps JFIF first', async () => {
+    const jfif = join([0xff, 0xe0, 0, 16], 'JFIF\0', [1, 1, 0, 0, 1, 0, 1, 0, 0]);
+    const bare = await bytesOf(photo().jpeg());
+    const withJfif = join([0xff, 0xd8], jfif, bare.subarray(bare[3] === 0xe0 ? 20 : 2));
+    const file = await writeMetadata(withJfif, 'jpeg', { exif: exifWithThumbnail() });
+    expect([...file.subarray(0, 20)]).toEqual([0xff, 0xd8, ...jfif]);
+    expect([file[20], file[21]]).toEqual([0xff, 0xe1]);
+  });
+
+  it('leaves out what a JPEG cannot hold, and writes the rest', async () => {
+    const tooLarge = new Uint8Array(65_528);
+    const file = await writeMetadata(await bytesOf(photo().jpeg()), 'jpeg', {
+      exif: tooLarge,
+      xmp: tooLarge,
+      icc: large,
+    });
+    expect(Object.keys(await readMetadata(file, 'jpeg'))).toEqual(['icc']);
+    const fits = { exif: new Uint8Array(65_527).fill(7) };
+    expect(plain(await readMetadata(await writeMetadata(await bytesOf(photo().jpeg()), 'jpeg', fits), 'jpeg'))).toEqual(
+      plain(fits),
+    );
+  });
+
+  it('replaces a PNG’s other statements about colour', async () => {
+    const { icc } = await readMetadata(await described('png'), 'png');
+    const srgb = withPngChunk(await bytesOf(photo().png()), 'sRGB', Uint8Array.of(0), 'IDAT');
+    const gamma = withPngChunk(srgb, 'gAMA', u32be(45_455), 'IDAT');
+    const file = Buffer.from(await writeMetadata(gamma, 'png', { icc: icc! })).toString('latin1');
+    expect(file).not.toMatch(/sRGB|gAMA/);
+    expect(Buffer.from(await writeMetadata(gamma, 'png', { xmp: XMP_BYTES })).toString('latin1')).toMatch(
+      /sRGB.*gAMA/s,
+    );
+  });
+
+  it.each(['png', 'webp'] as const)('refuses what is cut: %s', async (format) => {
+    const file = await bytesOf(photo()[format]());
+    const cut = file.subarray(0, Math.floor(file.length / 2));
+    await expect(writeMetadata(cut, format, { xmp: XMP_BYTES })).rejects.toThrow('image_truncated');
+  });
+});
+
+describe('cleanExif', () => {
+  it.each([true, false])('removes orientation and thumbnail, and nothing else: little-endian %s', (littleEndian) => {
+    const exif = exifWithThumbnail({ littleEndian });
+    const cleaned = cleanExif(exif)!;
+    const { orientationAt, nextAt, keptUntil } = exifWithThumbnail.layout;
+    expect(Buffer.from(cleaned).includes(THUMBNAIL)).toBe(false);
+    expect(cleaned.length, 'cut where only the thumbnail was').toBe(keptUntil);
+    const expected = exif.slice(0, keptUntil);
+    expected.set(littleEndian ? [1, 0] : [0, 1], orientationAt);
+    expected.fill(0, nextAt, nextAt + 4);
+    expect([...cleaned]).toEqual([...expected]);
+    expect(exif, 'its input is not changed').toEqual(exifWithThumbnail({ littleEndian }));
+  });
+
+  it('takes the prefix of JPEG, and is idempotent', () => {
+    const once = cleanExif(join('Exif\0\0', exifWithThumbnail()))!;
+    expect(once).toEqual(cleanExif(exifWithThumbnail()));
+    expect(cleanExif(once)).toEqual(once);
+  });
+
+  it('keeps what a thumbnail claims of the rest', () => {
+    const exif = exifWithThumbnail({ thumbnailAt: 0, thumbnailLength: 100_000 });
+    const cleaned = cleanExif(exif)!;
+    const { artistAt, keptUntil } = exifWithThumbnail.layout;
+    expect(cleaned.length).toBe(keptUntil);
+    expect(Buffer.from(cleaned.subarray(artistAt, artistAt + 12)).toString()).toBe('Ada Lovelace');
+  });
+
+  it('keeps what lies behind the thumbnail at its place', () => {
+    const exif = join(exifWithThumbnail(), 'a maker note');
+    const cleaned = Buffer.from(cleanExif(exif)!);
+    expect(cleaned.length).toBe(exif.length);
+    expect(cleaned.indexOf('a maker note')).toBe(exif.length - 12);
+    expect(cleaned.includes(THUMBNAIL)).toBe(false);
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['no TIFF structure', 'hello, hello, hello'],
+    ['a directory outside', 'II*\0\xff\0\0\0'],
+    ['a directory inside the header', 'II*\0\x02\0\0\0\0\0\0\0'],
+    ['more entries than bytes', 'II*\0\x08\0\0\0\xff\xff\0\0\0\0'],
+  ])('gives up on %s', (_, content) => {
+    expect(cleanExif(join(content))).toBeUndefined();
+  });
+});
+
+describe('carriedMetadata', () => {
+  const rgb = { convertedToRgb: false, channels: 3 } as const;
+  let source: Metadata;
+  beforeAll(async () => {
+    source = await readMetadata(await described('jpeg'), 'jpeg');
+  });
+  const kinds = (metadata: Metadata): string => Object.keys(metadata).sort().join();
+
+  it('keeps everything, or only the profile', () => {
+    expect(kinds(carriedMetadata(source, 'keep', rgb))).toBe('exif,icc,xmp');
+    expect(kinds(carriedMetadata(source, 'strip', rgb))).toBe('icc');
+    expect(carriedMetadata({}, 'keep', rgb)).toEqual({});
+  });
+
+  it('keeps only a profile that fits the pixels', async () => {
+    expect(kinds(carriedMetadata(source, 'keep', { ...rgb, channels: 4 }))).toBe('exif,icc,xmp');
+    expect(kinds(carriedMetadata(source, 'keep', { ...rgb, channels: 1 }))).toBe('exif,xmp');
+    expect(kinds(carriedMetadata(source, 'strip', { ...rgb, convertedToRgb: true }))).toBe('');
+    const grey = source.icc!.slice();
+    grey.set(Buffer.from('GRAY'), 16);
+    expect(kinds(carriedMetadata({ icc: grey }, 'keep', { ...rgb, channels: 2 }))).toBe('icc');
+    expect(kinds(carriedMetadata({ icc: grey }, 'keep', rgb))).toBe('');
+    expect(kinds(carriedMetadata({ icc: large }, 'keep', rgb)), 'CMYK').toBe('');
+  });
+
+  it.each([
+    ['<a tiff:Orientation="6" tiff:Make="6"/>', '<a tiff:Orientation="1" tiff:Make="6"/>'],
+    ["<a tiff:Orientation = '8'/>", "<a tiff:Orientation = '1'/>"],
+    ['<tiff:Orientation>3</tiff:Orientation>', '<tiff:Orientation>1</tiff:Orientation>'],
+    ['<a tiff:Orientation="1"/>', '<a tiff:Orientation="1"/>'],
+    ['\ufeff<a/>', '\ufeff<a/>'],
+  ])('turns XMP upright: %s', (packet, expected) => {
+    const { xmp } = carriedMetadata({ xmp: new TextEncoder().encode(packet) }, 'keep', rgb);
+    expect(new TextDecoder('utf-8', { ignoreBOM: true }).decode(xmp)).toBe(expected);
+  });
+
+  it('drops broken EXIF, and XMP that is no text', () => {
+    const broken = { exif: join('nonsense'), xmp: Uint8Array.of(0xff, 0xfe, 0, 0) };
+    expect(carriedMetadata(broken, 'keep', rgb)).toEqual({});
+  });
+});

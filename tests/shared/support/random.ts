@@ -1,0 +1,15 @@
+/** mulberry32: the same numbers for the same seed, in [0, 1). */
+export function randomFrom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A whole number in [0, bound). */
+export function below(random: () => number, bound: number): number {
+  return Math.floor(random() * bound);
+}

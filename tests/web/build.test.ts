@@ -1,0 +1,47 @@
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest';
+import { buildPage } from './support/build-page.ts';
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'deblur-build-'));
+});
+
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(folder, { recursive: true, force: true });
+});
+
+it('stops with the missing file and the command that makes it', async () => {
+  vi.stubEnv('MODEL_DIR', folder);
+  await expect(buildPage(join(folder, 'out'))).rejects.toThrow(/manifest\.json is missing: .*dhnet export/);
+});
+
+it('keeps every file within what a static asset may have', async () => {
+  for (const path of await readdir(inject('page'), { recursive: true })) {
+    const { size } = await stat(join(inject('page'), path));
+    expect(size, path).toBeLessThanOrEqual(25 * 1024 * 1024);
+  }
+});
+
+/** What index.html loads at once: files of the build, by extension. */
+async function initialFiles(extension: string): Promise<string[]> {
+  const html = await readFile(join(inject('page'), 'index.html'), 'utf8');
+  const paths = [...html.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, path]) => path!);
+  return paths.filter((path) => path.endsWith(extension));
+}
+
+it('loads little at first: no runtime, no validation library', async () => {
+  const scripts = await Promise.all(
+    (await initialFiles('.js')).map((path) => readFile(join(inject('page'), path), 'utf8')),
+  );
+  expect(scripts).toHaveLength(1);
+  expect(scripts[0]).not.toMatch(/InferenceSession|ZodError/);
+  expect(gzipSync(scripts[0]!).length).toBeLessThan(12_000);
+  const [style] = await initialFiles('.css');
+  expect(gzipSync(await readFile(join(inject('page'), style!))).length).toBeLessThan(6_000);
+});

@@ -1,0 +1,104 @@
+/**
+ * This page's only import of onnxruntime-web. Of its builds two fit a static asset's 25 MiB: plain WebAssembly, and WebGPU
+ * with JSPI (JavaScript Promise Integration). Each is its own chunk beside its own binary, so only the one that runs is
+ * downloaded. Glue and binary are served as they are: the glue starts its thread workers from its own address.
+ */
+import { DeblurError } from '@deblur/shared/errors.ts';
+import type { ModelVariant } from '@deblur/shared/model-manifest.ts';
+import type { Tile, TileSession } from '@deblur/shared/ports.ts';
+import type * as OrtModule from 'onnxruntime-web';
+import jspiGlueUrl from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url';
+import jspiUrl from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url';
+import wasmGlueUrl from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
+import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
+
+export type Provider = 'webgpu' | 'wasm';
+
+type Ort = typeof OrtModule;
+
+/** More threads than this gain little on a tile of 256×256 and heat a telephone. */
+const MAX_THREADS = 4;
+
+/** Threads that WebAssembly may use; shared memory needs a cross-origin isolated page. */
+export function wasmThreads(): number {
+  return globalThis.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1) : 1;
+}
+
+/** WebGPU here means an adapter that is not a processor in disguise, and JSPI, which the build that fits relies on. */
+export async function hasWebGpu(acceptSoftware: boolean): Promise<boolean> {
+  if (!('Suspending' in WebAssembly) || !('gpu' in navigator)) return false;
+  const adapter = await navigator.gpu.requestAdapter().catch(() => null);
+  if (adapter === null) return false;
+  const { isFallbackAdapter, architecture } = adapter.info;
+  return acceptSoftware || !(isFallbackAdapter || architecture === 'swiftshader');
+}
+
+export class OrtSession implements TileSession {
+  readonly #session: OrtModule.InferenceSession;
+  readonly #tensor: Ort['Tensor'];
+  readonly #variant: ModelVariant;
+
+  private constructor(ort: Ort, session: OrtModule.InferenceSession, variant: ModelVariant) {
+    this.#tensor = ort.Tensor;
+    this.#session = session;
+    this.#variant = variant;
+  }
+
+  /** @throws {DeblurError} `runner_failed` when the provider cannot be started or does not take the graph */
+  static async create(model: Uint8Array, variant: ModelVariant, provider: Provider): Promise<OrtSession> {
+    try {
+      const ort = await loadOrt(provider);
+      const session = await ort.InferenceSession.create(model, {
+        executionProviders: [provider],
+        logSeverityLevel: 3,
+      });
+      return new OrtSession(ort, session, variant);
+    } catch (error) {
+      throw new DeblurError('runner_failed', 'The network could not be started on this device.', { cause: error });
+    }
+  }
+
+  async run<Samples extends Uint8Array | Float32Array>(tile: Tile<Samples>): Promise<Tile<Samples>> {
+    const { input, output } = this.#variant;
+    const { width, height } = tile;
+    const given = new this.#tensor(input.type, tile.data, [1, height, width, 3]);
+    const results = await this.#session.run({ [input.name]: given }).catch((cause: unknown) => {
+      throw new DeblurError('runner_failed', 'The network stopped on this device.', { cause });
+    });
+    return { width, height, data: samplesOf(results[output.name], tile.data) };
+  }
+
+  /** Gives the session's memory back; WebAssembly keeps it for the next one. */
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+}
+
+async function loadOrt(provider: Provider): Promise<Ort> {
+  const webgpu = provider === 'webgpu';
+  const ort = webgpu ? await import('onnxruntime-web/jspi') : await import('onnxruntime-web/wasm');
+  ort.env.logLevel = 'error';
+  ort.env.wasm.wasmPaths = webgpu
+    ? { mjs: absolute(jspiGlueUrl), wasm: absolute(jspiUrl) }
+    : { mjs: absolute(wasmGlueUrl), wasm: absolute(wasmUrl) };
+  ort.env.wasm.numThreads = webgpu ? 1 : wasmThreads();
+  return ort;
+}
+
+/** ONNX Runtime resolves a path against its own chunk, which lies in a folder. */
+function absolute(url: string): string {
+  return new URL(url, globalThis.location.origin).href;
+}
+
+/** A driver at fault gives NaN, which would become a black picture without an error. */
+function samplesOf<Samples extends Uint8Array | Float32Array>(
+  result: OrtModule.Tensor | undefined,
+  like: Samples,
+): Samples {
+  const data = result?.data;
+  const same = like instanceof Uint8Array ? data instanceof Uint8Array : data instanceof Float32Array;
+  if (!same || (data instanceof Float32Array && data.some(Number.isNaN))) {
+    throw new DeblurError('runner_failed', 'The network gave no usable result on this device.');
+  }
+  return data as Samples;
+}

@@ -1,0 +1,109 @@
+/** One picture on this device, from file to file, with WebGPU where it serves and WebAssembly everywhere else. */
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { variantOf, type ModelManifest, type VariantId } from '@deblur/shared/model-manifest.ts';
+import { MEDIA_TYPES } from '@deblur/shared/options.ts';
+import type { RawImage } from '@deblur/shared/raw-image.ts';
+import { restoreImage } from '@deblur/shared/restore.ts';
+import { DEVICE_FORMATS, type Activity, type DeviceFormat } from '../state.ts';
+import { decodePicture, encodePicture, type DecodedPicture } from './codec.ts';
+import type { DeviceRequest, DeviceResult } from './messages.ts';
+import { fetchManifest, loadModel } from './model-store.ts';
+import { hasWebGpu, OrtSession, wasmThreads, type Provider } from './ort-session.ts';
+
+/** WebGPU has no 8-bit tensors, so its graph takes floats. */
+const VARIANTS: Readonly<Record<Provider, VariantId>> = { webgpu: 'float32', wasm: 'uint8' };
+
+type Report = (activity: Activity) => void;
+
+interface Loaded {
+  readonly provider: Provider;
+  readonly manifest: ModelManifest;
+  readonly session: OrtSession;
+}
+
+let loaded: Loaded | null = null;
+/** Once WebGPU has failed here it is not tried again: its runtime stays failed. */
+let webGpuFailed = false;
+
+/** @throws {DeblurError} every failure that can be foreseen */
+export async function restoreOnDevice(request: DeviceRequest, report: Report): Promise<DeviceResult> {
+  const bytes = new Uint8Array(await request.file.arrayBuffer());
+  if (bytes.length === 0) throw new DeblurError('empty_body', 'The file has no bytes.');
+  const decoded = await decodePicture(request.file, bytes);
+  const { image, engine, model } = await restorePixels(decoded, request.forceWebGpu, report);
+  report({ kind: 'writing' });
+  const format = outputFormat(request.format, decoded);
+  const { header } = decoded;
+  const picture = await encodePicture(image, { format, metadata: request.metadata, source: bytes, header });
+  return { kind: 'restored', picture, model, engine, notes: notesOn(decoded, format, picture) };
+}
+
+interface RestoredPixels {
+  readonly image: RawImage;
+  readonly engine: string;
+  readonly model: string;
+}
+
+async function restorePixels(picture: DecodedPicture, forceWebGpu: boolean, report: Report): Promise<RestoredPixels> {
+  if (!webGpuFailed && (await hasWebGpu(forceWebGpu))) {
+    try {
+      return await restoreWith('webgpu', picture, report);
+    } catch (error) {
+      if (!(error instanceof DeblurError) || error.code !== 'runner_failed') throw error;
+      webGpuFailed = true;
+    }
+  }
+  return restoreWith('wasm', picture, report);
+}
+
+async function restoreWith(
+  provider: Provider,
+  { image, orientation }: DecodedPicture,
+  report: Report,
+): Promise<RestoredPixels> {
+  const { session, manifest } = await load(provider, report);
+  const { size, overlap } = manifest.tile;
+  const restored = await restoreImage(image, {
+    session,
+    tiling: { size, overlap, padMultiple: manifest.pad_multiple },
+    orientation,
+    samples: VARIANTS[provider],
+    onProgress: (done, total) => report({ kind: 'tiles', done, total }),
+  });
+  return {
+    image: restored.image,
+    engine: engineName(provider),
+    model: `${manifest.name}@${manifest.version.slice(0, 12)}`,
+  };
+}
+
+async function load(provider: Provider, report: Report): Promise<Loaded> {
+  if (loaded?.provider === provider) return loaded;
+  await loaded?.session.release();
+  loaded = null;
+  const manifest = await fetchManifest();
+  const variant = variantOf(manifest, VARIANTS[provider]);
+  const model = await loadModel(variant, (done, total) => report({ kind: 'model', done, total }));
+  report({ kind: 'starting', provider });
+  loaded = { provider, manifest, session: await OrtSession.create(model, variant, provider) };
+  return loaded;
+}
+
+function engineName(provider: Provider): string {
+  if (provider === 'webgpu') return 'WebGPU';
+  const threads = wasmThreads();
+  const name = threads === 1 ? 'WebAssembly' : `WebAssembly, ${threads} threads`;
+  return webGpuFailed ? `${name} (WebGPU failed)` : name;
+}
+
+/** `auto` is the source's format where the browser can write it, else PNG, which loses nothing. */
+function outputFormat(wanted: DeviceRequest['format'], { header }: DecodedPicture): DeviceFormat {
+  return DEVICE_FORMATS.find((format) => format === (wanted === 'auto' ? header.format : wanted)) ?? 'png';
+}
+
+function notesOn({ header }: DecodedPicture, format: DeviceFormat, { type }: Blob): string[] {
+  const notes: string[] = [];
+  if (header.bitDepth === 16) notes.push('Browsers keep 8 bits a channel; the service keeps 16.');
+  if (type !== MEDIA_TYPES[format]) notes.push(`This browser cannot write ${format.toUpperCase()}, so it is a PNG.`);
+  return notes;
+}

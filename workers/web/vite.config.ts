@@ -1,0 +1,30 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+import { deviceDownloadBytes, modelFiles } from './vite/model-files.ts';
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+
+/** MODEL_DIR stands in another export for the one of this repository. */
+const modelFolder = process.env['MODEL_DIR'] ?? path('../../model-export/weights/dhnet-edge');
+
+/** The larger of the two runtimes that a browser may fetch. */
+const runtimeFile = fileURLToPath(import.meta.resolve('onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm'));
+
+export default defineConfig(async () => ({
+  root: path('.'),
+  plugins: [modelFiles(modelFolder)],
+  // onnxruntime-web's build that loads its glue and binary from addresses given to it, instead of embedding the glue.
+  resolve: { conditions: ['onnxruntime-web-use-extern-wasm', 'module', 'browser', 'production'] },
+  define: { DEVICE_DOWNLOAD_BYTES: await deviceDownloadBytes(modelFolder, runtimeFile) },
+  worker: { format: 'es' as const },
+  build: {
+    target: 'es2022',
+    // The page's policy allows no data: URLs.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    emptyOutDir: true,
+    // The runtimes are large by nature, and loaded only when they are used.
+    chunkSizeWarningLimit: 1000,
+    reportCompressedSize: false,
+  },
+}));
