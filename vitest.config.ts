@@ -6,5 +6,7 @@ export default defineConfig({
     projects: ['tests/*/vitest.config.ts'],
     // Two cores: the WASM and ONNX tests of different parts would only wait for each other.
     maxWorkers: 2,
+    // Logs of passing tests say nothing; those of a failing one are what one needs.
+    silent: 'passed-only',
   },
 });

@@ -5,6 +5,7 @@ import { root } from './service.ts';
 
 const steps: readonly (readonly [what: string, command: string, args: readonly string[]])[] = [
   ['the page', 'vite', ['build', 'workers/web', '--logLevel', 'warn']],
+  ['the edge runner’s WebAssembly', 'node', ['workers/edge-runner/build/index.ts']],
 ];
 
 /** Builds everything, quietly; throws with the tool's own words. */

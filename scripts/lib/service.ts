@@ -115,13 +115,10 @@ interface WorkersOptions {
 }
 
 function startWorkers({ port, stateDir, runnerUrl, runnerToken, log }: WorkersOptions): Part {
-  const vars = {
-    ENVIRONMENT: 'local',
-    INTERNAL_ORIGIN: `http://127.0.0.1:${port}`,
-    INTERNAL_SECRET: randomBytes(32).toString('hex'),
-    GPU_RUNNER_URL: runnerUrl,
-    GPU_RUNNER_TOKEN: runnerToken,
-  };
+  const origin = `http://127.0.0.1:${port}`;
+  const vars = { ENVIRONMENT: 'local', INTERNAL_ORIGIN: origin, GPU_RUNNER_URL: runnerUrl };
+  // Secrets go by the environment: wrangler reads the required ones there, and arguments show in every process list.
+  const secrets = { INTERNAL_SECRET: randomBytes(32).toString('hex'), GPU_RUNNER_TOKEN: runnerToken };
   return startPart(
     'workers',
     bin('wrangler'),
@@ -133,7 +130,7 @@ function startWorkers({ port, stateDir, runnerUrl, runnerToken, log }: WorkersOp
     ],
     log,
     // Everything stays on this machine.
-    { WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false', NO_UPDATE_NOTIFIER: '1' },
+    { ...secrets, WRANGLER_SEND_METRICS: 'false', CLOUDFLARE_CF_FETCH_ENABLED: 'false', NO_UPDATE_NOTIFIER: '1' },
   );
 }
 

@@ -1,0 +1,118 @@
+import { describe, expect, it } from 'vitest';
+import { readConfig } from '../../workers/gateway/config.ts';
+import { waitPreference } from '../../workers/gateway/http/prefer.ts';
+import { call, deblur, edge, problem, problemOf } from './support/gateway.ts';
+import { png } from './support/pictures.ts';
+
+describe('every answer', () => {
+  it.each(['/v1/nothing', '/v1/deblur/more', '/internal', '/v1/results', '/x'])('404 for %s', async (path) => {
+    expect(await problemOf(await call(path))).toEqual(problem(404, 'not_found'));
+  });
+
+  it.each([
+    ['GET', '/v1/deblur', 'POST'],
+    ['HEAD', '/v1/deblur', 'POST'],
+    ['POST', '/v1/models', 'GET, HEAD'],
+    ['DELETE', `/v1/results/${'a'.repeat(64)}`, 'GET, HEAD'],
+    ['PUT', '/healthz', 'GET, HEAD'],
+    ['POST', '/internal/results/token', 'PUT'],
+    ['PUT', '/internal/sources/token', 'GET, HEAD'],
+  ])('405 for %s %s', async (method, path, allow) => {
+    const response = await call(path, { method });
+    expect(response.headers.get('allow')).toBe(allow);
+    expect(response.status).toBe(405);
+    if (method !== 'HEAD') expect(await problemOf(response)).toEqual(problem(405, 'method_not_allowed'));
+  });
+
+  it('carries security headers and is not stored', async () => {
+    for (const response of [await call('/healthz'), await call('/v1/nothing'), await deblur(png())]) {
+      expect(Object.fromEntries(response.headers)).toMatchObject({
+        'cache-control': 'no-store',
+        'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+        'x-content-type-options': 'nosniff',
+        'referrer-policy': 'no-referrer',
+      });
+    }
+  });
+
+  it.each([
+    ['a-b_c=1', 'a-b_c=1'],
+    ['has blanks', null],
+    ['<script>', null],
+    ['x'.repeat(65), null],
+  ])('keeps the request id "%s" only if it is sane', async (id, kept) => {
+    const answered = (await call('/healthz', { headers: { 'x-request-id': id } })).headers.get('x-request-id');
+    if (kept === null) expect(answered).toMatch(/^[0-9a-f-]{36}$/);
+    else expect(answered).toBe(kept);
+  });
+
+  it('says which preference was applied', async () => {
+    expect((await deblur(png(), '', { prefer: 'wait=7' })).headers.get('preference-applied')).toBe('wait=7');
+    expect((await deblur(png(), '', { prefer: 'wait=700' })).headers.has('preference-applied')).toBe(false);
+  });
+
+  it('tells of an edge that is not ready', async () => {
+    await edge.setHealth('SETUP_FAILED');
+    const response = await call('/healthz');
+    expect(response.status).toBe(503);
+    expect(await response.json()).toMatchObject({ parts: { edge: 'SETUP_FAILED', gpu: 'READY' } });
+  });
+});
+
+describe('Prefer: wait', () => {
+  it.each([
+    [undefined, 30],
+    ['', 30],
+    ['wait', 30],
+    ['wait=1', 1],
+    ['wait=60', 60],
+    ['WAIT = 10', 10],
+    ['wait="10"', 10],
+    ['wait=10; x=1', 10],
+    ['respond-async, wait=10', 10],
+    ['foo="a, wait=5", wait=10', 10],
+    ['wait=10, wait=20', 10],
+    ['wait=0', 30],
+    ['wait=61', 30],
+    ['wait=-5', 30],
+    ['wait=1.5', 30],
+    ['wait=ten', 30],
+    ['wait=1e1', 30],
+    ['waiting=10', 30],
+    [`wait=${'9'.repeat(50)}`, 30],
+    [`${',"'.repeat(20_000)}wait=10`, 30],
+  ])('%s → %i s', (header, seconds) => {
+    expect(waitPreference(header).seconds).toBe(seconds);
+  });
+});
+
+describe('configuration', () => {
+  const good = {
+    ENVIRONMENT: 'production',
+    INTERNAL_ORIGIN: 'https://deblur.example',
+    INTERNAL_SECRET: 's'.repeat(32),
+    GPU_RUNNER_URL: 'https://gpu.example/',
+    GPU_RUNNER_TOKEN: 't',
+  };
+
+  it('is read once it is whole', () => {
+    expect(readConfig(good)).toMatchObject({ production: true, gpuRunnerUrl: 'https://gpu.example/' });
+    expect(readConfig({ ...good, ENVIRONMENT: 'local', INTERNAL_ORIGIN: 'http://127.0.0.1:1' }).production).toBe(false);
+  });
+
+  it.each([
+    ['ENVIRONMENT', 'staging'],
+    ['INTERNAL_ORIGIN', ''],
+    ['INTERNAL_ORIGIN', 'https://deblur.example/path'],
+    ['INTERNAL_ORIGIN', 'http://deblur.example'],
+    ['INTERNAL_SECRET', 'short-secret'],
+    ['GPU_RUNNER_URL', ''],
+    ['GPU_RUNNER_URL', 'ftp://gpu.example'],
+    ['GPU_RUNNER_URL', 'http://gpu.example'],
+    ['GPU_RUNNER_TOKEN', ''],
+  ])('names %s when it is "%s", and not its value', (name, value) => {
+    const read = () => readConfig({ ...good, [name]: value });
+    expect(read).toThrow(new RegExp(`^configuration: ${name} must`));
+    if (value !== '') expect(read).not.toThrow(value);
+  });
+});

@@ -1,0 +1,95 @@
+import { manifestSchema, type ModelManifest } from '@deblur/shared/model-manifest.ts';
+import { describe, expect, it } from 'vitest';
+import { resolveModel, type Catalogue } from '../../workers/gateway/predict/models.ts';
+import exported from '../../model-export/weights/dhnet-edge/manifest.json';
+import { call } from './support/gateway.ts';
+
+function manifestOf(name: ModelManifest['name'], trained: boolean): ModelManifest {
+  const tensor = { name: 'x', type: 'uint8', layout: 'NHWC' } as const;
+  return {
+    schema_version: 1,
+    name,
+    version: name.padEnd(64, '0'),
+    paper: 'x',
+    parameters: 1,
+    macs_256: 1,
+    opset: 17,
+    pad_multiple: 8,
+    tile: { size: 256, overlap: 32 },
+    max_batch: 1,
+    variants: [
+      {
+        id: 'uint8',
+        file: 'x.onnx',
+        sha256: 'x',
+        bytes: 1,
+        dtype: 'float32',
+        weights_dtype: 'float32',
+        input: tensor,
+        output: tensor,
+      },
+    ],
+    trained: trained ? { patches: 1, seconds: 1, device: 'cpu', config: 'x' } : null,
+    measured: [],
+  };
+}
+
+function catalogue(dhnet: ModelManifest | null, edge: ModelManifest | null): Catalogue {
+  return [
+    { name: 'dhnet', placements: ['gpu'], manifest: dhnet },
+    { name: 'dhnet-edge', placements: ['edge', 'gpu'], manifest: edge },
+  ];
+}
+
+const edge = manifestOf('dhnet-edge', true);
+
+describe('resolveModel', () => {
+  it.each([
+    ['auto', catalogue(null, edge), 'dhnet-edge'],
+    ['auto', catalogue(manifestOf('dhnet', false), edge), 'dhnet-edge'],
+    ['auto', catalogue(manifestOf('dhnet', true), edge), 'dhnet'],
+    ['dhnet-edge', catalogue(manifestOf('dhnet', true), edge), 'dhnet-edge'],
+  ] as const)('%s is the best that is trained, or the one that is named', (wanted, models, expected) => {
+    expect(resolveModel(models, wanted).name).toBe(expected);
+  });
+
+  it.each([
+    ['dhnet', catalogue(null, edge)],
+    ['dhnet', catalogue(manifestOf('dhnet', false), edge)],
+    ['dhnet-b', catalogue(null, edge)],
+    ['auto', catalogue(null, null)],
+    ['auto', catalogue(null, manifestOf('dhnet-edge', false))],
+  ] as const)('%s without trained weights is refused, not substituted', (wanted, models) => {
+    expect(() => resolveModel(models, wanted)).toThrow(expect.objectContaining({ code: 'model_unavailable' }));
+  });
+});
+
+describe('GET /v1/models', () => {
+  it('says which there are, which are trained, where they run and how well they restore', async () => {
+    const manifest = manifestSchema.parse(exported);
+    const response = await call('/v1/models');
+    expect(response.status).toBe(200);
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    const body = await response.json<{ auto: string; models: { name: string }[] }>();
+    expect(body.auto).toBe('dhnet-edge');
+    const [b, plain, atEdge] = body.models;
+    for (const [model, name] of [
+      [b, 'dhnet-b'],
+      [plain, 'dhnet'],
+    ] as const) {
+      expect(model).toMatchObject({ name, available: false, trained: false, version: null, measured: [] });
+    }
+    expect(atEdge).toMatchObject({
+      name: 'dhnet-edge',
+      available: true,
+      trained: true,
+      version: manifest.version,
+      parameters: manifest.parameters,
+      placements: [
+        { placement: 'edge', max_pixels: 1_048_576 },
+        { placement: 'gpu', max_pixels: 50_000_000 },
+      ],
+      measured: manifest.measured.map(({ set, images, input, output }) => ({ set, images, input, output })),
+    });
+  });
+});

@@ -1,0 +1,24 @@
+import { createServer, type AddressInfo } from 'node:net';
+import type { TestProject } from 'vitest/node';
+import { startGpuStandIn } from './gpu-stand-in.ts';
+
+export const GPU_RUNNER_TOKEN = 'the-runner-token-of-the-tests';
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const { server, url } = await startGpuStandIn(GPU_RUNNER_TOKEN);
+  project.provide('gpuRunnerUrl', url);
+  project.provide('gatewayPort', await freePort());
+  return async () => {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = probe.address() as AddressInfo;
+      probe.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,105 @@
+/**
+ * Stands in for the GPU runner: a Node server that speaks Cog's contract over real sockets, counts, and restores nothing.
+ * It fetches the source from the signed URL and uploads by PUT like the real one. Tests steer it through `/control`.
+ */
+import { createHash } from 'node:crypto';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
+
+/** What the next requests under /predictions are answered with, one after the other; then normally. */
+export type Scripted =
+  | { readonly kind: 'status'; readonly status: number; readonly headers?: Record<string, string> }
+  | { readonly kind: 'body'; readonly status: number; readonly body: string }
+  | { readonly kind: 'failed'; readonly error: string }
+  | { readonly kind: 'in-flight' }
+  | { readonly kind: 'hang' }
+  | { readonly kind: 'no-upload' };
+
+export interface GpuRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly authorization: string | undefined;
+  readonly prediction: { readonly id: string; readonly input: Record<string, unknown> } | null;
+  /** Length and SHA-256 of what the signed source URL gave. */
+  readonly source?: { readonly status: number; readonly bytes: number; readonly sha256: string };
+  readonly uploads?: readonly number[];
+}
+
+interface State {
+  script: Scripted[];
+  requests: GpuRequest[];
+  health: string;
+}
+
+const report = { tiles: 4, width: 8, height: 8, decodeMs: 1, restoreMs: 3, inferMs: 2, encodeMs: 1 };
+
+export async function startGpuStandIn(token: string): Promise<{ server: Server; url: string }> {
+  const state: State = { script: [], requests: [], health: 'READY' };
+  const server = createServer((request, response) => {
+    route(state, token, request, response).catch((error: unknown) => {
+      response.writeHead(500).end(String(error));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+async function route(state: State, token: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const path = request.url ?? '';
+  const body = await text(request);
+  const json = (status: number, value: unknown): void => {
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+  };
+  if (path === '/control') {
+    if (request.method === 'PUT') Object.assign(state, { script: [], requests: [], health: 'READY' }, JSON.parse(body));
+    return json(200, state);
+  }
+  if (path === '/health-check') return json(200, { status: state.health });
+  if (!path.startsWith('/predictions/')) return json(404, {});
+  if (request.headers.authorization !== `Bearer ${token}`) return json(401, {});
+
+  const prediction = body === '' ? null : (JSON.parse(body) as NonNullable<GpuRequest['prediction']>);
+  const { method = '', headers } = request;
+  const seen: GpuRequest = { method, path, authorization: headers.authorization, prediction };
+  const index = state.requests.push(seen) - 1;
+  const scripted = state.script.shift();
+  switch (scripted?.kind) {
+    case 'status':
+      return void response.writeHead(scripted.status, scripted.headers).end('{}');
+    case 'body':
+      return void response.writeHead(scripted.status).end(scripted.body);
+    case 'failed':
+      return json(200, { status: 'failed', error: scripted.error });
+    case 'in-flight':
+      return json(202, { status: 'processing' });
+    case 'hang':
+      return;
+  }
+  const input =
+    prediction?.input ?? (state.requests.find((earlier) => earlier.prediction)?.prediction?.input as object);
+  state.requests[index] = { ...seen, ...(await work(input, scripted?.kind !== 'no-upload')) };
+  json(200, { id: path.split('/')[2], status: 'succeeded', output: { report } });
+}
+
+async function work(input: object, upload: boolean): Promise<Pick<GpuRequest, 'source' | 'uploads'>> {
+  const { image, format, master_upload_url, result_upload_url } = input as Record<string, string>;
+  const response = await fetch(image ?? '');
+  const bytes = Buffer.from(await response.arrayBuffer());
+  const source = { status: response.status, bytes: bytes.length, sha256: sha256(bytes).toString('hex') };
+  const uploads: number[] = [];
+  const master = Buffer.from(`gpu-master:${source.sha256}`);
+  if (upload && master_upload_url) uploads.push(await put(master_upload_url, 'image/png', master));
+  if (upload && result_upload_url) {
+    uploads.push(await put(result_upload_url, `image/${format}`, Buffer.from(`${format}|${source.sha256}`)));
+  }
+  return { source, uploads };
+}
+
+async function put(url: string, type: string, body: Buffer<ArrayBuffer>): Promise<number> {
+  const digest = `sha-256=:${sha256(body).toString('base64')}:`;
+  const headers = { 'content-type': type, 'content-digest': digest };
+  return (await fetch(url, { method: 'PUT', headers, body })).status;
+}
+
+const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest();

@@ -1,0 +1,10 @@
+import 'vitest';
+
+declare module 'vitest' {
+  /** What global-setup.ts starts in Node, for the tests in workerd. */
+  interface ProvidedContext {
+    gpuRunnerUrl: string;
+    /** Where the gateway under test is reached from outside, by the runner's stand-in. */
+    gatewayPort: number;
+  }
+}

@@ -1,0 +1,47 @@
+/** The composition root: the only file that knows every adapter, and with config.ts the only one that reads `env`. */
+import { manifestSchema } from '@deblur/shared/model-manifest.ts';
+import type { EdgeRunnerApi } from '@deblur/shared/runner-api.ts';
+import edgeManifest from '../../model-export/weights/dhnet-edge/manifest.json';
+import { readConfig } from './config.ts';
+import type { Ports } from './http/context.ts';
+import { DurableJobs } from './jobs/job-client.ts';
+import type { JobPorts } from './jobs/job-object.ts';
+import { inspectImage } from './predict/inspect.ts';
+import type { Catalogue } from './predict/models.ts';
+import { EdgeRunner } from './runners/edge-runner.ts';
+import { GpuRunner } from './runners/gpu-runner.ts';
+import { SignedInternalUrls } from './runners/internal-urls.ts';
+import { R2ResultStore } from './store/result-store.ts';
+import { R2SourceStore } from './store/source-store.ts';
+
+/** Best restoration first. A model gets its manifest when its weights are exported into the repository. */
+const CATALOGUE: Catalogue = [
+  { name: 'dhnet-b', placements: ['gpu'], manifest: null },
+  { name: 'dhnet', placements: ['gpu'], manifest: null },
+  { name: 'dhnet-edge', placements: ['edge', 'gpu'], manifest: manifestSchema.parse(edgeManifest) },
+];
+
+/** What the job objects work with. */
+export function createJobPorts(env: Env): JobPorts & Pick<Ports, 'sources' | 'urls'> {
+  const config = readConfig(env);
+  const sources = new R2SourceStore(env.STORE, inspectImage);
+  const results = new R2ResultStore(env.STORE);
+  const urls = new SignedInternalUrls({ origin: config.internalOrigin, secret: config.internalSecret });
+  // The binding's type is generated without the other Worker's: they meet in shared/runner-api.ts.
+  const edgeRunner = env.EDGE_RUNNER as unknown as EdgeRunnerApi;
+  return {
+    sources,
+    results,
+    urls,
+    restorers: {
+      edge: new EdgeRunner(edgeRunner, sources, results),
+      gpu: new GpuRunner({ url: config.gpuRunnerUrl, token: config.gpuRunnerToken, urls, results }),
+    },
+  };
+}
+
+/** What the requests work with. */
+export function createPorts(env: Env): Ports {
+  const jobs = new DurableJobs((restorationKey) => env.JOBS.get(env.JOBS.idFromName(restorationKey)));
+  return { ...createJobPorts(env), catalogue: CATALOGUE, jobs };
+}

@@ -1,0 +1,24 @@
+/** What the handlers share: the ports that `deps.ts` joins, and what a request carries through the middleware. */
+import type { Context } from 'hono';
+import type { RequestIdVariables } from 'hono/request-id';
+import type { DeblurPorts } from '../predict/deblur.ts';
+import type { InternalUrls, Placement, Restorer, SourceStore } from '../predict/ports.ts';
+
+export interface Ports extends DeblurPorts {
+  readonly sources: SourceStore;
+  readonly restorers: Readonly<Record<Placement, Restorer>>;
+  readonly urls: InternalUrls;
+}
+
+/** What a handler adds to the request's line in the log. */
+export type LogFields = Record<string, string | number | boolean | null>;
+
+export interface AppEnv {
+  Variables: RequestIdVariables & { log: LogFields };
+}
+
+export type AppContext = Context<AppEnv>;
+
+export function addToLog(c: AppContext, fields: LogFields): void {
+  Object.assign(c.get('log'), fields);
+}

@@ -1,0 +1,87 @@
+/** multipart/form-data (RFC 7578) as a stream: this Worker's only use of the form parser. */
+import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { MULTIPART_FIELDS_MAX_BYTES, REFUSED_BODY_DRAIN_MS } from '@deblur/shared/limits.ts';
+import { within } from '../predict/within.ts';
+
+export interface Form<Image> {
+  /** Undefined when there was no such part. */
+  readonly image: Image | undefined;
+  /** The other parts, in their order. */
+  readonly fields: readonly (readonly [name: string, value: string])[];
+}
+
+const IMAGE_FIELD = 'image';
+
+const LIMITS = {
+  files: 1,
+  fields: 32,
+  fieldSize: 1024,
+  headerPairs: 16,
+  headerSize: MULTIPART_FIELDS_MAX_BYTES,
+};
+
+/**
+ * Reads a form; the picture goes to `receive` while it arrives, with backpressure, wherever among the fields it stands.
+ * @param contentType the request's, with the boundary
+ * @throws {DeblurError} `malformed_request` for what is no form, what `chunks` throws, and what `receive` throws
+ */
+export async function readForm<Image>(
+  chunks: AsyncIterable<Uint8Array>,
+  contentType: string,
+  receive: (picture: AsyncIterable<Uint8Array>) => Promise<Image>,
+): Promise<Form<Image>> {
+  const fields: [string, string][] = [];
+  let image: Promise<Image> | undefined;
+  let file: BusboyFileStream | undefined;
+  const failed = Promise.withResolvers<never>();
+  const finished = Promise.withResolvers<undefined>();
+  const parser = openParser(contentType);
+  parser.on('file', (_name, stream) => {
+    file = stream;
+    image = receive(stream);
+    image.catch(failed.reject);
+  });
+  parser.on('field', (name, value, _nameTruncated, valueTruncated) => {
+    if (valueTruncated) failed.reject(malformed(`The field ${name.slice(0, 40)} is too long.`));
+    fields.push([name, value]);
+  });
+  parser.on('filesLimit', () => failed.reject(malformed('There is more than one picture.')));
+  parser.on('fieldsLimit', () => failed.reject(malformed('There are too many fields.')));
+  parser.on('error', (cause) => failed.reject(malformed('The form is broken or cut off.', cause)));
+  parser.on('finish', () => finished.resolve(undefined));
+  const pumped = pump(chunks, parser, failed.promise);
+  try {
+    await Promise.race([failed.promise, Promise.all([pumped, finished.promise])]);
+    return { image: image && (await image), fields };
+  } catch (error) {
+    // Whoever receives the picture waits for its end: it is told that there is none, and cleans up before we answer. The
+    // body is let run out for a moment, see drain in body.ts; one that stands still is not waited for.
+    file?.destroy(malformed('The picture broke off.', error));
+    await Promise.allSettled([image, within(pumped, 2 * REFUSED_BODY_DRAIN_MS, () => new Error('late'))]);
+    throw error;
+  }
+}
+
+function openParser(contentType: string): BusboyInstance {
+  try {
+    // A part is the picture by its name, whether or not it has a file name.
+    const isPartAFile = (name: string | undefined): boolean => name === IMAGE_FIELD;
+    return new Busboy({ headers: { 'content-type': contentType }, limits: LIMITS, isPartAFile });
+  } catch (cause) {
+    throw malformed('The form has no boundary.', cause);
+  }
+}
+
+/** Feeds the parser no faster than it takes, and stops when the form has failed. */
+async function pump(chunks: AsyncIterable<Uint8Array>, parser: BusboyInstance, failed: Promise<never>): Promise<void> {
+  for await (const chunk of chunks) {
+    const written = new Promise<void>((resolve) => void parser.write(chunk, () => resolve()));
+    await Promise.race([written, failed]);
+  }
+  parser.end();
+}
+
+function malformed(detail: string, cause?: unknown): DeblurError {
+  return new DeblurError('malformed_request', detail, { cause });
+}

@@ -1,0 +1,47 @@
+/** Failures on the wire: application/problem+json (RFC 9457), through this one place. */
+import { DeblurError, ERRORS, type ErrorCode } from '@deblur/shared/errors.ts';
+import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
+import type { ErrorHandler, Handler, NotFoundHandler } from 'hono';
+import { addToLog, type AppContext, type AppEnv } from './context.ts';
+
+export const onError: ErrorHandler<AppEnv> = (error, c) => {
+  if (error instanceof DeblurError) {
+    addToLog(c, { detail: error.detail, ...(error.cause === undefined ? {} : { cause: String(error.cause) }) });
+    return problem(c, error);
+  }
+  addToLog(c, { error: error.stack ?? error.message });
+  return problem(c, new DeblurError('internal', 'It was logged under this request id.'));
+};
+
+export const notFound: NotFoundHandler<AppEnv> = (c) =>
+  problem(c, new DeblurError('not_found', 'There is nothing under this path.'));
+
+/** For every method of a known path that is not among `allowed`. */
+export function methodNotAllowed(...allowed: readonly string[]): Handler<AppEnv> {
+  const methods = allowed.join(', ');
+  return (c) => {
+    c.header('Allow', methods);
+    throw new DeblurError('method_not_allowed', `Here only ${methods} ${allowed.length > 1 ? 'are' : 'is'} allowed.`);
+  };
+}
+
+function problem(c: AppContext, error: DeblurError): Response {
+  const { status, title } = ERRORS[error.code];
+  addToLog(c, { code: error.code });
+  const retryAfter = error.retryAfterSeconds ?? (status >= 503 ? RETRY_AFTER_SECONDS : undefined);
+  if (retryAfter !== undefined) c.header('Retry-After', String(retryAfter));
+  c.header('Cache-Control', 'no-store');
+  const body = {
+    type: problemType(error.code),
+    title,
+    status,
+    detail: error.detail,
+    code: error.code,
+    request_id: c.get('requestId'),
+    ...(error.fields.length > 0 ? { errors: error.fields } : {}),
+  };
+  return c.body(JSON.stringify(body), status, { 'Content-Type': 'application/problem+json' });
+}
+
+/** A name, not an address: it stays the same wherever the service is hosted. */
+const problemType = (code: ErrorCode): string => `urn:deblur:problem:${code}`;

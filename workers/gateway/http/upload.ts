@@ -1,0 +1,109 @@
+/** A request body becomes a source and options: raw bytes, a form, or JSON with a data: URI. */
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
+import { parseOptions, type Options } from '@deblur/shared/options.ts';
+import type { ReceivedSource, SourceStore } from '../predict/ports.ts';
+import { assertContentLength, bodyChunks, bodyText, limitBytes } from './body.ts';
+import { readForm } from './form.ts';
+
+export interface Upload {
+  readonly source: ReceivedSource;
+  readonly options: Options;
+}
+
+type Entries = readonly (readonly [name: string, value: unknown])[];
+
+/**
+ * The bytes decide what a picture is; the declared type only tells a form and JSON from bytes.
+ * @throws {DeblurError} whatever is wrong with body or options; nothing is left stored
+ */
+export async function readUpload(request: Request, sources: SourceStore): Promise<Upload> {
+  const contentType = request.headers.get('content-type') ?? '';
+  const mediaType = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  const query: Entries = [...new URL(request.url).searchParams];
+  if (mediaType === 'multipart/form-data') return readFormUpload(request, contentType, query, sources);
+  // Options that come before the body are judged before the body is read.
+  const early = mergeOptions(query);
+  if (mediaType === 'application/json') return readJsonUpload(request, query, sources);
+  assertContentLength(request.headers.get('content-length') ?? undefined, SYNC_UPLOAD_MAX_BYTES);
+  return { source: await sources.receive(bodyChunks(request.body, SYNC_UPLOAD_MAX_BYTES)), options: early };
+}
+
+async function readFormUpload(
+  request: Request,
+  contentType: string,
+  query: Entries,
+  sources: SourceStore,
+): Promise<Upload> {
+  const maxBytes = SYNC_UPLOAD_MAX_BYTES + MULTIPART_FIELDS_MAX_BYTES;
+  assertContentLength(request.headers.get('content-length') ?? undefined, maxBytes);
+  const { image: source, fields } = await readForm(bodyChunks(request.body, maxBytes), contentType, (picture) =>
+    sources.receive(limitBytes(picture, SYNC_UPLOAD_MAX_BYTES)),
+  );
+  if (source === undefined) throw new DeblurError('malformed_request', 'The form has no field "image".');
+  try {
+    return { source, options: mergeOptions(query, fields) };
+  } catch (error) {
+    await source.discard();
+    throw error;
+  }
+}
+
+async function readJsonUpload(request: Request, query: Entries, sources: SourceStore): Promise<Upload> {
+  assertContentLength(request.headers.get('content-length') ?? undefined, JSON_BODY_MAX_BYTES);
+  const { image, ...rest } = parseJsonObject(await bodyText(request.body, JSON_BODY_MAX_BYTES));
+  const options = mergeOptions(query, Object.entries(rest));
+  const bytes = decodeDataUri(image);
+  return { source: await sources.receive(once(bytes)), options };
+}
+
+/**
+ * One set of options from both places. Saying a thing twice is fine, saying two things is not.
+ * @throws {DeblurError} `invalid_option`, `unknown_option`
+ */
+export function mergeOptions(...places: readonly Entries[]): Options {
+  const merged = new Map<string, unknown>();
+  for (const [name, value] of places.flat()) {
+    if (merged.has(name) && String(merged.get(name)) !== String(value)) {
+      const message = 'is given twice, with different values';
+      throw new DeblurError('invalid_option', `${name}: ${message}`, { fields: [{ field: name, message }] });
+    }
+    merged.set(name, value);
+  }
+  return parseOptions(Object.fromEntries(merged));
+}
+
+function parseJsonObject(text: string): Record<string, unknown> {
+  if (text === '') throw new DeblurError('empty_body', 'There is no picture in the request.');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new DeblurError('malformed_request', 'The body is not JSON.');
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+  throw new DeblurError('malformed_request', 'The body is not a JSON object.');
+}
+
+/** RFC 2397, base64 only. */
+function decodeDataUri(image: unknown): Uint8Array {
+  if (image === undefined) throw new DeblurError('malformed_request', 'The JSON has no key "image".');
+  if (typeof image !== 'string') throw invalidImage('must be a string');
+  if (/^https?:/i.test(image)) throw invalidImage('must be a data: URI; addresses are not fetched');
+  const comma = image.indexOf(',');
+  const head = image.slice(0, Math.min(Math.max(comma, 0), 256));
+  if (!/^data:[^,]*;\s*base64$/i.test(head)) throw invalidImage('must be a base64 data: URI');
+  try {
+    return Uint8Array.fromBase64(image.slice(comma + 1));
+  } catch {
+    throw invalidImage('is not base64');
+  }
+}
+
+function invalidImage(message: string): DeblurError {
+  return new DeblurError('invalid_option', `image: ${message}`, { fields: [{ field: 'image', message }] });
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  if (bytes.length > 0) yield bytes;
+}

@@ -1,0 +1,177 @@
+/** What the decisions need from the world. `store/`, `runners/` and `jobs/` implement these; `deps.ts` joins them. */
+import type { WireError } from '@deblur/shared/errors.ts';
+import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
+import type { EncodeOptions, ModelName } from '@deblur/shared/options.ts';
+import type { RestoreReport } from '@deblur/shared/runner-api.ts';
+
+/** Where a restoration runs. */
+export type Placement = 'edge' | 'gpu';
+
+// ---- Sources -----------------------------------------------------------------------------------
+
+/** An upload that has arrived and is hashed; it is kept only when somebody needs it. */
+export interface ReceivedSource {
+  /** SHA-256 of the bytes, hexadecimal. */
+  readonly digest: string;
+  readonly bytes: number;
+  readonly header: ImageHeader;
+  /** Stores it under its digest for the runner; twice is once. */
+  keep(): Promise<void>;
+  /** Removes what was written while it arrived. Never fails, and does nothing after `keep`. */
+  discard(): Promise<void>;
+}
+
+export interface SourceStore {
+  /**
+   * Takes an upload in: small ones in memory, larger ones through storage while they are hashed.
+   * @throws {DeblurError} `empty_body`, `body_too_large`, and what the header says against it; nothing is left behind
+   */
+  receive(chunks: AsyncIterable<Uint8Array>): Promise<ReceivedSource>;
+  /** The bytes of a kept source; null when it has expired. */
+  open(digest: string): Promise<StoredBody | null>;
+}
+
+export interface StoredBody {
+  readonly size: number;
+  readonly body: ReadableStream<Uint8Array>;
+  bytes(): Promise<Uint8Array>;
+}
+
+// ---- Results -----------------------------------------------------------------------------------
+
+/** What is known of a stored result or master. */
+export interface ResultMetadata {
+  readonly model: ModelName;
+  readonly modelVersion: string;
+  readonly placement: Placement;
+}
+
+export interface StoredResult extends ResultMetadata {
+  readonly key: string;
+  readonly size: number;
+  readonly contentType: string;
+  /** SHA-256 of the bytes. */
+  readonly sha256: Uint8Array;
+  readonly storedAt: Date;
+}
+
+/** First and last byte, both included. */
+export interface ByteRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Which of the two kinds of stored pictures: encoded bytes by ResultKey, lossless masters by RestorationKey. */
+export type ResultKind = 'result' | 'master';
+
+export interface ResultStore {
+  /** Null when it is unknown or its retention has passed. */
+  head(kind: ResultKind, key: string): Promise<StoredResult | null>;
+  get(kind: ResultKind, key: string, range?: ByteRange): Promise<(StoredResult & StoredBody) | null>;
+  /** Stores unless the key is taken: equal keys mean equal bytes, so the first stays. */
+  put(kind: ResultKind, key: string, bytes: Uint8Array, contentType: string, metadata: ResultMetadata): Promise<void>;
+  /**
+   * The same from a stream of known length.
+   * @param sha256 of the bytes; another one is refused
+   * @throws {DeblurError} `malformed_request` when the bytes are not what was announced
+   */
+  putStream(kind: ResultKind, key: string, upload: ResultUpload, metadata: ResultMetadata): Promise<void>;
+}
+
+export interface ResultUpload {
+  readonly body: ReadableStream<Uint8Array>;
+  readonly contentType: string;
+  readonly sha256: Uint8Array;
+}
+
+// ---- Runners -----------------------------------------------------------------------------------
+
+/** One inference, by plain data: it is stored with the job and crosses RPC. */
+export interface RestorationTask {
+  readonly restorationKey: string;
+  readonly resultKey: string;
+  readonly sourceDigest: string;
+  readonly model: ModelName;
+  readonly modelVersion: string;
+  readonly tile?: number;
+  readonly encoding: EncodeOptions;
+}
+
+/** The same master in another format; no inference. */
+export interface EncodingTask {
+  readonly restorationKey: string;
+  readonly resultKey: string;
+  readonly encoding: EncodeOptions;
+  /** The master's own: its encodings inherit it. */
+  readonly metadata: ResultMetadata;
+}
+
+/** A placement. Both methods resolve when what they made is stored. */
+export interface Restorer {
+  /** Stores the master and one encoding of it. */
+  restore(task: RestorationTask): Promise<RestoreReport>;
+  /** Stores one more encoding of a stored master. */
+  encode(task: EncodingTask): Promise<void>;
+  /** Whether it would take work now; never throws. */
+  health(): Promise<PartHealth>;
+}
+
+export interface PartHealth {
+  readonly ready: boolean;
+  /** The part's own word (READY, BUSY, STARTING, SETUP_FAILED, …), or UNREACHABLE. */
+  readonly status: string;
+}
+
+// ---- Jobs --------------------------------------------------------------------------------------
+
+/** What a request wants of the job of its RestorationKey. */
+export interface JobRequest {
+  readonly task: RestorationTask;
+  readonly placement: Placement;
+  /** Where further encodings of the master are made. */
+  readonly encodePlacement: Placement;
+}
+
+/** `miss`: this request's inference. `coalesced`: another request's, waited for. `hit`: no inference ran. */
+export type CacheStatus = 'hit' | 'miss' | 'coalesced';
+
+/** How a finished job was done; times in milliseconds. */
+export interface JobReport {
+  readonly cache: CacheStatus;
+  readonly queueMs: number;
+  readonly runMs: number;
+  /** Absent when no inference ran for this encoding. */
+  readonly restore?: RestoreReport;
+}
+
+/** Failures travel as values, because exceptions lose their class over RPC. */
+export type JobReply =
+  { readonly ok: true; readonly report: JobReport } | { readonly ok: false; readonly error: WireError };
+
+export interface Jobs {
+  /**
+   * Resolves when the result is stored. The work goes on when the caller leaves.
+   * @throws {DeblurError} why it failed
+   */
+  obtain(request: JobRequest): Promise<JobReport>;
+}
+
+// ---- Signed URLs for the runner ----------------------------------------------------------------
+
+/** What one signed URL allows: reading one source or master, or storing one master or result under exactly this key. */
+export type InternalGrant =
+  | { readonly purpose: 'read'; readonly kind: 'source' | 'master'; readonly key: string }
+  | {
+      readonly purpose: 'write';
+      readonly kind: ResultKind;
+      readonly key: string;
+      readonly contentType: string;
+      readonly metadata: ResultMetadata;
+    };
+
+export interface InternalUrls {
+  /** The absolute URL, at the origin by which the runner reaches us. */
+  sign(grant: InternalGrant): Promise<string>;
+  /** @throws {DeblurError} `forbidden`, whatever is wrong with the token */
+  verify(token: string): Promise<InternalGrant>;
+}

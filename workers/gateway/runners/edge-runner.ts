@@ -1,0 +1,73 @@
+/** The edge placement: the second Worker, called by RPC over its service binding. */
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { EDGE_RESTORE_TIMEOUT_MS, HEALTH_TIMEOUT_MS } from '@deblur/shared/limits.ts';
+import { MEDIA_TYPES } from '@deblur/shared/options.ts';
+import type { EdgeReply, EdgeRunnerApi, RestoreReport } from '@deblur/shared/runner-api.ts';
+import type {
+  EncodingTask,
+  PartHealth,
+  ResultMetadata,
+  ResultStore,
+  Restorer,
+  RestorationTask,
+  SourceStore,
+} from '../predict/ports.ts';
+import { within } from '../predict/within.ts';
+import { RUNNER_BROKE, runnerError } from './wire.ts';
+
+export class EdgeRunner implements Restorer {
+  readonly #binding: EdgeRunnerApi;
+  readonly #sources: SourceStore;
+  readonly #results: ResultStore;
+
+  constructor(binding: EdgeRunnerApi, sources: SourceStore, results: ResultStore) {
+    this.#binding = binding;
+    this.#sources = sources;
+    this.#results = results;
+  }
+
+  async restore(task: RestorationTask): Promise<RestoreReport> {
+    const { model, modelVersion, encoding, restorationKey, resultKey } = task;
+    const stored = await this.#sources.open(task.sourceDigest);
+    if (stored === null) throw new DeblurError('runner_failed', 'The source expired before it was restored.');
+    const source = await stored.bytes();
+    const { master, result, report } = await answer(this.#binding.restore({ source, model, modelVersion, encoding }));
+    const metadata: ResultMetadata = { model, modelVersion, placement: 'edge' };
+    // The master first: with it a result can always be made again.
+    await this.#results.put('master', restorationKey, master, MEDIA_TYPES.png, metadata);
+    await this.#results.put('result', resultKey, result, MEDIA_TYPES[encoding.format], metadata);
+    return report;
+  }
+
+  async encode({ restorationKey, resultKey, encoding, metadata }: EncodingTask): Promise<void> {
+    const stored = await this.#results.get('master', restorationKey);
+    if (stored === null) throw new DeblurError('runner_failed', 'The master expired before it was encoded.');
+    const { result } = await answer(this.#binding.encode({ master: await stored.bytes(), encoding }));
+    await this.#results.put('result', resultKey, result, MEDIA_TYPES[encoding.format], metadata);
+  }
+
+  async health(): Promise<PartHealth> {
+    try {
+      const late = () => new Error('late');
+      const { status } = await within(this.#binding.health(), HEALTH_TIMEOUT_MS, late);
+      return { ready: status === 'READY', status };
+    } catch {
+      return { ready: false, status: 'UNREACHABLE' };
+    }
+  }
+}
+
+/** @throws {DeblurError} what the runner said, `runner_failed` when the call itself broke, `deadline_exceeded` */
+async function answer<T extends object>(call: Promise<EdgeReply<T>>): Promise<T> {
+  const broke = call.catch((cause: unknown) => {
+    throw new DeblurError('runner_failed', RUNNER_BROKE, { cause });
+  });
+  const reply = await within(broke, EDGE_RESTORE_TIMEOUT_MS, () => {
+    return new DeblurError(
+      'deadline_exceeded',
+      `The edge runner took longer than ${EDGE_RESTORE_TIMEOUT_MS / 1000} s.`,
+    );
+  });
+  if (!reply.ok) throw runnerError(reply.error.code, reply.error.detail);
+  return reply;
+}

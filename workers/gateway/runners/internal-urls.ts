@@ -1,0 +1,101 @@
+/**
+ * Signed URLs for the runner: each allows one thing, on one key, until it expires.
+ *
+ * Token = base64url(payload) "." base64url(HMAC-SHA256(secret, base64url(payload))). The signature is compared in
+ * constant time before anything is parsed.
+ */
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { INTERNAL_URL_TTL_SECONDS } from '@deblur/shared/limits.ts';
+import { MODEL_NAMES } from '@deblur/shared/options.ts';
+import { z } from 'zod';
+import type { InternalGrant, InternalUrls } from '../predict/ports.ts';
+
+const key = z.string().regex(/^[0-9a-f]{64}$/);
+
+const payloadSchema = z.intersection(
+  z.object({ exp: z.int() }),
+  z.discriminatedUnion('purpose', [
+    z.object({ purpose: z.literal('read'), kind: z.enum(['source', 'master']), key }),
+    z.object({
+      purpose: z.literal('write'),
+      kind: z.enum(['master', 'result']),
+      key,
+      contentType: z.string(),
+      metadata: z.object({
+        model: z.enum(MODEL_NAMES),
+        modelVersion: z.string(),
+        placement: z.enum(['edge', 'gpu']),
+      }),
+    }),
+  ]),
+);
+
+const ALGORITHM = { name: 'HMAC', hash: 'SHA-256' };
+
+/** Longer than any token of ours: what is longer is not hashed. */
+const TOKEN_MAX_CHARACTERS = 1024;
+
+export interface InternalUrlOptions {
+  /** The gateway's origin as the runner reaches it. */
+  readonly origin: string;
+  readonly secret: string;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+}
+
+export class SignedInternalUrls implements InternalUrls {
+  readonly #origin: string;
+  readonly #now: () => number;
+  readonly #secret: string;
+  #cryptoKey: Promise<CryptoKey> | undefined;
+
+  constructor({ origin, secret, now = Date.now }: InternalUrlOptions) {
+    this.#origin = origin;
+    this.#secret = secret;
+    this.#now = now;
+  }
+
+  async sign(grant: InternalGrant): Promise<string> {
+    const exp = Math.floor(this.#now() / 1000) + INTERNAL_URL_TTL_SECONDS;
+    const payload = base64url(encode(JSON.stringify({ ...grant, exp } satisfies z.input<typeof payloadSchema>)));
+    const signature = await crypto.subtle.sign('HMAC', await this.#key(), encode(payload));
+    const route = grant.purpose === 'read' ? 'sources' : 'results';
+    return `${this.#origin}/internal/${route}/${payload}.${base64url(new Uint8Array(signature))}`;
+  }
+
+  async verify(token: string): Promise<InternalGrant> {
+    if (token.length > TOKEN_MAX_CHARACTERS) throw refused();
+    const [payload = '', signature = ''] = token.split('.', 2);
+    const bytes = fromBase64url(signature);
+    const genuine = bytes !== null && (await crypto.subtle.verify('HMAC', await this.#key(), bytes, encode(payload)));
+    if (!genuine || token !== `${payload}.${signature}`) throw refused();
+    // Genuine, so written by us; it may still come from another version of us.
+    const parsed = payloadSchema.safeParse(JSON.parse(new TextDecoder().decode(fromBase64url(payload) ?? undefined)));
+    if (!parsed.success) throw refused();
+    const { exp, ...grant } = parsed.data;
+    if (exp * 1000 <= this.#now()) throw refused();
+    return grant;
+  }
+
+  #key(): Promise<CryptoKey> {
+    this.#cryptoKey ??= crypto.subtle.importKey('raw', encode(this.#secret), ALGORITHM, false, ['sign', 'verify']);
+    return this.#cryptoKey;
+  }
+}
+
+/** One answer to everything that is wrong with a token: a forger learns nothing. */
+function refused(): DeblurError {
+  return new DeblurError('forbidden', 'The URL is not valid, not for this, or no longer.');
+}
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+const base64url = (bytes: Uint8Array): string => bytes.toBase64({ alphabet: 'base64url', omitPadding: true });
+
+function fromBase64url(text: string): Uint8Array | null {
+  try {
+    return Uint8Array.fromBase64(text, { alphabet: 'base64url' });
+  } catch {
+    return null;
+  }
+}
