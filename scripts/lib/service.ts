@@ -143,7 +143,8 @@ function startPart(name: string, command: string, args: readonly string[], log: 
       ...env,
       PATH: `${path.join(root, 'node_modules/.bin')}${path.delimiter}${process.env.PATH}`,
     },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // By the channel a part notices that we are gone, however we went.
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // A group of its own: Ctrl-C reaches us alone, and we end the parts in order, their own children included.
     detached: true,
   });

@@ -1,9 +1,9 @@
-import { EDGE_MAX_PIXELS } from '@deblur/shared/limits.ts';
+import { EDGE_MAX_PIXELS, EDGE_SOURCE_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
 import { placeEncoding, placeRestoration, type PlacementQuestion } from '../../workers/gateway/predict/placement.ts';
 
 const header = { format: 'jpeg', width: 1024, height: 1024, bitDepth: 8, cmyk: false } as const;
-const fits: PlacementQuestion = { header, placements: ['edge', 'gpu'], output: 'jpeg' };
+const fits: PlacementQuestion = { header, bytes: EDGE_SOURCE_MAX_BYTES, placements: ['edge', 'gpu'], output: 'jpeg' };
 
 describe('placeRestoration', () => {
   const table: readonly (readonly [string, Partial<PlacementQuestion>, string])[] = [
@@ -14,6 +14,7 @@ describe('placeRestoration', () => {
     ['WebP out', { output: 'webp' }, 'edge'],
     ['1×1', { header: { ...header, width: 1, height: 1 } }, 'edge'],
     ['the limit in another shape', { header: { ...header, width: EDGE_MAX_PIXELS, height: 1 } }, 'edge'],
+    ['one byte more', { bytes: EDGE_SOURCE_MAX_BYTES + 1 }, 'gpu'],
     ['one row more', { header: { ...header, height: 1025 } }, 'gpu'],
     ['AVIF in', { header: { ...header, format: 'avif' } }, 'gpu'],
     ['TIFF in', { header: { ...header, format: 'tiff' } }, 'gpu'],

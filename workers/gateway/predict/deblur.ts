@@ -88,7 +88,7 @@ async function taskOf({ source, options, accept }: DeblurCommand, model: Availab
 }
 
 function jobRequest({ source }: DeblurCommand, model: AvailableModel, task: RestorationTask): JobRequest {
-  const question = { header: source.header, output: task.encoding.format };
+  const question = { header: source.header, bytes: source.bytes, output: task.encoding.format };
   return {
     task,
     placement: placeRestoration({ ...question, placements: model.placements, tile: task.tile }),

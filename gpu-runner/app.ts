@@ -1,0 +1,29 @@
+/** The HTTP surface: Cog's contract, so that the same container runs here, on Kubernetes and behind Replicate. */
+import { Hono } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import type { Log } from './log.ts';
+import { requireToken } from './routes/auth.ts';
+import { healthRoutes } from './routes/health.ts';
+import { predictionRoutes } from './routes/predictions.ts';
+import type { Runner } from './runner.ts';
+
+export interface AppOptions {
+  readonly runner: Runner;
+  readonly token: string | undefined;
+  readonly log: Log;
+}
+
+export function createApp({ runner, token, log }: AppOptions): Hono {
+  const app = new Hono();
+  app.route('/health-check', healthRoutes(runner));
+  app.use(requireToken(token));
+  app.route('/predictions', predictionRoutes(runner));
+  app.notFound((c) => c.json({ detail: 'Not found.' }, 404));
+  app.onError((error, c) => {
+    if (error instanceof HTTPException) return error.getResponse();
+    // A client that went away while it sent its body gets no answer, and is nobody's error.
+    if (!c.req.raw.signal.aborted) log.error('request_failed', error);
+    return c.json({ detail: 'Something went wrong on our side.' }, 500);
+  });
+  return app;
+}

@@ -1,0 +1,42 @@
+/** What the restorer and its picture threads say to each other. */
+import type { MessagePort } from 'node:worker_threads';
+import type { EncodeOptions, OutputFormat } from '@deblur/shared/options.ts';
+import type { Tile } from '@deblur/shared/ports.ts';
+import type { RestoreReport } from '@deblur/shared/runner-api.ts';
+import type { TilingOptions } from '@deblur/shared/tiling.ts';
+
+/** Without a format: the source's own, or PNG when that is not written. */
+export type WantedEncoding = Pick<EncodeOptions, 'quality' | 'metadata'> & {
+  readonly format: OutputFormat | undefined;
+};
+
+export interface PictureRequest {
+  /** The whole file. It moves to the thread. */
+  readonly source: Uint8Array;
+  readonly encoding: WantedEncoding;
+  readonly wantMaster: boolean;
+  readonly wantResult: boolean;
+  /** Undefined: the picture is encoded anew, and no network runs. */
+  readonly network: NetworkAccess | undefined;
+}
+
+export interface NetworkAccess {
+  /** Takes TileCalls. */
+  readonly port: MessagePort;
+  readonly tiling: TilingOptions;
+  readonly tilesInFlight: number;
+}
+
+export interface PictureReply {
+  readonly master: Uint8Array | undefined;
+  readonly result: Uint8Array | undefined;
+  readonly format: OutputFormat;
+  readonly report: RestoreReport;
+}
+
+export type TileCall =
+  | { readonly kind: 'run'; readonly tile: Tile }
+  | { readonly kind: 'progress'; readonly done: number; readonly total: number };
+
+export type TileReply =
+  { readonly kind: 'ran'; readonly tile: Tile; readonly inferMs: number } | { readonly kind: 'noted' };

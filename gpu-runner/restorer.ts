@@ -1,0 +1,134 @@
+/** File in, files out: the models, their sessions and the picture threads behind one call. */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { DeblurError } from '@deblur/shared/errors.ts';
+import type { ModelManifest } from '@deblur/shared/model-manifest.ts';
+import type { ModelName } from '@deblur/shared/options.ts';
+import type { Config } from './config.ts';
+import type { Log } from './log.ts';
+import { ModelFiles } from './model-files.ts';
+import type { PictureReply, PictureRequest, TileCall, TileReply, WantedEncoding } from './picture-messages.ts';
+import { serveRpc } from './rpc.ts';
+import { Sessions, type ProviderChoice } from './sessions.ts';
+import { WorkerThread, type ThreadState } from './worker-thread.ts';
+
+export interface PictureJob {
+  readonly source: Uint8Array;
+  readonly encoding: WantedEncoding;
+  readonly wantMaster: boolean;
+  readonly wantResult: boolean;
+}
+
+export interface NetworkChoice {
+  readonly model: ModelManifest;
+  /** Tile side in pixels instead of the manifest's. */
+  readonly tile: number | undefined;
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+type PictureThread = WorkerThread<PictureRequest, PictureReply>;
+
+export class Restorer {
+  readonly models: readonly ModelManifest[];
+  readonly #sessions: Sessions;
+  readonly #threads: readonly PictureThread[];
+
+  private constructor(models: readonly ModelManifest[], sessions: Sessions, threads: readonly PictureThread[]) {
+    this.models = models;
+    this.#sessions = sessions;
+    this.#threads = threads;
+  }
+
+  /** @throws {Error} whose message says what is wrong with the models or the execution provider */
+  static async open(config: Config, log: Log): Promise<Restorer> {
+    const files = await ModelFiles.load(config.modelDir);
+    const { executionProvider: requested, sessionWorkers: workers, intraOpThreads } = config;
+    const sessions = await Sessions.open(files, { requested, workers, intraOpThreads, log });
+    const script = new URL('./picture-worker.ts', import.meta.url);
+    const starting = Array.from({ length: config.slots }, (_, i) =>
+      WorkerThread.start<PictureRequest, PictureReply>({ name: `picture ${i}`, script, log }),
+    );
+    try {
+      return new Restorer(files.offered(), sessions, await Promise.all(starting));
+    } catch (error) {
+      await sessions.close();
+      throw error;
+    }
+  }
+
+  get provider(): ProviderChoice {
+    return this.#sessions.provider;
+  }
+
+  /** Of each model variant. */
+  get sessionCount(): number {
+    return this.#sessions.workers;
+  }
+
+  get threadStates(): readonly ThreadState[] {
+    return [...this.#sessions.states, ...this.#threads.map(({ state }) => state)];
+  }
+
+  /**
+   * @param name undefined: the best one
+   * @throws {DeblurError} `model_unavailable` when this runner does not have it, or has another version
+   */
+  model(name: ModelName | undefined, version: string | undefined): ModelManifest {
+    const model = name === undefined ? this.models[0] : this.models.find((candidate) => candidate.name === name);
+    if (model === undefined)
+      throw new DeblurError('model_unavailable', `The runner has no trained ${name ?? 'model'}.`);
+    if (version !== undefined && version !== model.version) {
+      throw new DeblurError('model_unavailable', `The runner has version ${model.version} of ${model.name}.`);
+    }
+    return model;
+  }
+
+  /** Restores a picture. @throws {DeblurError} what decoding, the network or encoding throw; the signal's reason */
+  async restore(
+    job: PictureJob,
+    { model, tile, onProgress }: NetworkChoice,
+    signal: AbortSignal,
+  ): Promise<PictureReply> {
+    const tiling = { size: tile ?? model.tile.size, overlap: model.tile.overlap, padMultiple: model.pad_multiple };
+    if (tiling.size < 3 * tiling.overlap || tiling.size % tiling.padMultiple !== 0) {
+      throw new DeblurError('invalid_option', `tile: ${model.name} does not take tiles of ${tiling.size} pixels`);
+    }
+    const { port1, port2 } = new MessageChannel();
+    this.#serveTiles(port1, model, onProgress);
+    const network = { port: port2, tiling, tilesInFlight: this.#sessions.tilesInFlight };
+    try {
+      return await this.#call({ ...job, network }, signal);
+    } finally {
+      port1.close();
+    }
+  }
+
+  /** Writes the same pixels in another format. */
+  encode(job: PictureJob, signal: AbortSignal): Promise<PictureReply> {
+    return this.#call({ ...job, network: undefined }, signal);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#sessions.close(), ...this.#threads.map((thread) => thread.close())]);
+  }
+
+  #call(request: PictureRequest, signal: AbortSignal): Promise<PictureReply> {
+    const ports = request.network === undefined ? [] : [request.network.port];
+    // As many threads as slots: whoever holds a slot finds an idle one, unless it has just died.
+    const thread = this.#threads.find(({ state, pending }) => state === 'running' && pending === 0);
+    if (thread === undefined) throw new DeblurError('runner_failed', 'A worker of the runner is being replaced.');
+    return thread.call(request, [request.source.buffer as ArrayBuffer, ...ports], signal);
+  }
+
+  /** Takes a picture's tiles to the sessions: bytes to `uint8`, floats to `float32`. */
+  #serveTiles(port: MessagePort, model: ModelManifest, onProgress: NetworkChoice['onProgress']): void {
+    serveRpc<TileCall, TileReply>(port, async (call, signal) => {
+      if (call.kind === 'progress') {
+        onProgress(call.done, call.total);
+        return { value: { kind: 'noted' } };
+      }
+      const pool = await this.#sessions.pool(model, call.tile.data instanceof Uint8Array ? 'uint8' : 'float32');
+      const ran = await pool.run(call.tile, signal);
+      return { value: { kind: 'ran', ...ran }, transfer: [ran.tile.data.buffer as ArrayBuffer] };
+    });
+  }
+}

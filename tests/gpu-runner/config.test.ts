@@ -1,0 +1,49 @@
+import { describe, expect, it } from 'vitest';
+import { readConfig } from '../../gpu-runner/config.ts';
+
+describe('readConfig', () => {
+  it('binds to loopback on 5000 unless it is told otherwise', () => {
+    expect(readConfig({})).toMatchObject({
+      host: '127.0.0.1',
+      port: 5000,
+      executionProvider: 'auto',
+      token: undefined,
+    });
+  });
+
+  it('counts empty values as absent', () => {
+    expect(readConfig({ PORT: '', RUNNER_TOKEN: '', HOST: '' })).toMatchObject({ port: 5000, token: undefined });
+  });
+
+  it('gives few cores to sessions and further ones to threads inside a run', () => {
+    expect(readConfig({}, 2)).toMatchObject({ sessionWorkers: 2, intraOpThreads: 1 });
+    expect(readConfig({}, 16)).toMatchObject({ sessionWorkers: 4, intraOpThreads: 4 });
+    expect(readConfig({ SESSION_WORKERS: '1' }, 3)).toMatchObject({ sessionWorkers: 1, intraOpThreads: 3 });
+    expect(readConfig({ SESSION_WORKERS: '8' }, 2)).toMatchObject({ sessionWorkers: 8, intraOpThreads: 1 });
+  });
+
+  it('reads origins as a list', () => {
+    const { allowOrigins } = readConfig({ ALLOW_ORIGINS: 'http://127.0.0.1:8787, https://a.example:8443' });
+    expect(allowOrigins).toEqual(['http://127.0.0.1:8787', 'https://a.example:8443']);
+  });
+
+  it.each([
+    ['PORT', 'eighty'],
+    ['PORT', '65536'],
+    ['SLOTS', '0'],
+    ['SESSION_WORKERS', '-1'],
+    ['EXECUTION_PROVIDER', 'tpu'],
+    ['ALLOW_ORIGINS', 'http://127.0.0.1:8787/path'],
+    ['ALLOW_ORIGINS', '*'],
+    ['ENVIRONMENT', 'staging'],
+  ])('names %s when it is "%s"', (name, value) => {
+    expect(() => readConfig({ [name]: value })).toThrow(new RegExp(`^${name}: `));
+  });
+
+  it('refuses trusted origins in production', () => {
+    expect(() => readConfig({ ENVIRONMENT: 'production', ALLOW_ORIGINS: 'http://127.0.0.1:1' })).toThrow(
+      /^ALLOW_ORIGINS/,
+    );
+    expect(readConfig({ ENVIRONMENT: 'production' }).allowOrigins).toEqual([]);
+  });
+});

@@ -1,0 +1,96 @@
+/** What stands between a start and READY: models and the execution provider. */
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { MODEL_DIR, startServer, type RunningServer } from './support/runner.ts';
+
+let dir: string;
+let server: RunningServer | undefined;
+
+beforeEach(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'deblur-models-'));
+  await cp(path.join(MODEL_DIR, 'dhnet-edge'), path.join(dir, 'dhnet-edge'), { recursive: true });
+});
+afterEach(async () => {
+  await server?.stop();
+  server = undefined;
+  await rm(dir, { recursive: true });
+});
+
+async function expectSetupFailure(reason: RegExp, env: Readonly<Record<string, string>> = {}): Promise<void> {
+  server = await startServer({ MODEL_DIR: dir, ...env });
+  const { status, setup } = await server.health();
+  expect(status).toBe('SETUP_FAILED');
+  expect(setup).toMatchObject({ status: 'failed', logs: expect.stringMatching(reason), execution_provider: null });
+  expect(setup.logs).not.toContain(dir);
+  const answer = await server.call('POST', '/predictions', { input: { image: 'data:,' } });
+  expect(answer.status).toBe(503);
+  expect(answer.body).toMatchObject({ status: 'failed' });
+}
+
+async function editManifest(edit: (manifest: Record<string, unknown>) => void): Promise<void> {
+  const file = path.join(dir, 'dhnet-edge/manifest.json');
+  const manifest = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+  edit(manifest);
+  await writeFile(file, JSON.stringify(manifest));
+}
+
+it('takes no model whose file is not the one of its manifest', async () => {
+  const names = await readdir(path.join(dir, 'dhnet-edge'));
+  const file = path.join(
+    dir,
+    'dhnet-edge',
+    names.find((name) => name.endsWith('float32.onnx'))!,
+  );
+  const bytes = await readFile(file);
+  bytes[bytes.length >> 1]! ^= 1;
+  await writeFile(file, bytes);
+  await expectSetupFailure(/^model dhnet-edge: sha256 of dhnet-edge\.float32\.onnx/);
+});
+
+it('says when a file is missing', async () => {
+  await rm(path.join(dir, 'dhnet-edge/dhnet-edge.uint8.onnx'));
+  await expectSetupFailure(/^model dhnet-edge: dhnet-edge\.uint8\.onnx cannot be read/);
+});
+
+it('says when a manifest is invalid', async () => {
+  await editManifest((manifest) => delete manifest['tile']);
+  await expectSetupFailure(/^model dhnet-edge: manifest\.json is invalid/);
+});
+
+it('offers no random weights', async () => {
+  await editManifest((manifest) => (manifest['trained'] = null));
+  await expectSetupFailure(/no model with trained weights/);
+});
+
+it('says when there is no model at all', async () => {
+  await expectSetupFailure(/MODEL_DIR cannot be read/, { MODEL_DIR: path.join(dir, 'nothing') });
+});
+
+it('never runs on another execution provider than cuda when it is asked for cuda', async () => {
+  const root = path.dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
+  const library = path.join(root, 'bin/napi-v6', process.platform, process.arch, 'libonnxruntime_providers_cuda.so');
+  if (!existsSync(library)) return expectSetupFailure(/CUDA/, { EXECUTION_PROVIDER: 'cuda' });
+  server = await startServer({ EXECUTION_PROVIDER: 'cuda' });
+  const { status, setup } = await server.health();
+  if (status === 'READY') expect(setup.execution_provider).toMatchObject({ requested: 'cuda', used: 'cuda' });
+  else expect(status).toBe('SETUP_FAILED');
+});
+
+it('does not look for CUDA when it is asked for the CPU', async () => {
+  server = await startServer({ EXECUTION_PROVIDER: 'cpu' });
+  const { status, setup } = await server.health();
+  expect(status).toBe('READY');
+  expect(setup.execution_provider).toEqual({
+    requested: 'cpu',
+    used: 'cpu',
+    reason: 'EXECUTION_PROVIDER says so',
+  });
+});
+
+it('does not start with a variable that it cannot read, and names it', async () => {
+  await expect(startServer({ SLOTS: 'many' })).rejects.toThrow(/ended with 1: .*SLOTS: must be a whole number/);
+});

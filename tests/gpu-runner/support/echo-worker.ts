@@ -1,0 +1,18 @@
+/** A thread for the tests of rpc.ts and worker-thread.ts. */
+import { parentPort } from 'node:worker_threads';
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { serveRpc } from '../../../gpu-runner/rpc.ts';
+
+export type EchoRequest = 'prepare' | 'die' | 'refuse' | 'break' | 'wait' | Uint8Array;
+
+serveRpc<EchoRequest, unknown>(parentPort!, async (request, signal) => {
+  if (request === 'die') process.exit(3);
+  if (request === 'refuse') throw new DeblurError('image_animated', 'Two pictures.');
+  if (request === 'break') throw new Error('/secret/path is broken');
+  if (request === 'wait') {
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    signal.throwIfAborted();
+  }
+  if (request instanceof Uint8Array) return { value: request, transfer: [request.buffer as ArrayBuffer] };
+  return { value: request };
+});
