@@ -143,7 +143,7 @@ function startPart(name: string, command: string, args: readonly string[], log: 
       ...env,
       PATH: `${path.join(root, 'node_modules/.bin')}${path.delimiter}${process.env.PATH}`,
     },
-    // By the channel a part notices that we are gone, however we went.
+    // By the channel the runner notices that we are gone, even when we were killed; wrangler ignores it.
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     // A group of its own: Ctrl-C reaches us alone, and we end the parts in order, their own children included.
     detached: true,
@@ -151,6 +151,7 @@ function startPart(name: string, command: string, args: readonly string[], log: 
   const listeners: Log[] = [];
   const last: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null) continue;
     createInterface({ input: stream }).on('line', (line) => {
       log(`[${name}] ${line}`);
       last.push(line);
