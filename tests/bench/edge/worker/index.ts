@@ -1,0 +1,91 @@
+/**
+ * The edge runner's own parts behind a few routes, in one isolate with them. The bodies of request and answer lie in that
+ * isolate too, so its memory is a little larger here than behind the service binding.
+ */
+import { OUTPUT_FORMATS } from '@deblur/shared/options.ts';
+import { loadModelFiles } from '../../../../workers/edge-runner/model-files.ts';
+import { createOrtSession, type OrtWebSession } from '../../../../workers/edge-runner/ort-web-session.ts';
+import { Runner } from '../../../../workers/edge-runner/runner.ts';
+
+interface BenchEnv {
+  readonly ASSETS: Fetcher;
+}
+
+/** Every linear memory made in this isolate, by the order of making: ONNX Runtime's first. */
+const memories: WebAssembly.Memory[] = [];
+const { Memory } = WebAssembly;
+Object.assign(WebAssembly, {
+  Memory: function (descriptor: WebAssembly.MemoryDescriptor) {
+    const memory = new Memory(descriptor);
+    memories.push(memory);
+    return memory;
+  },
+});
+
+const runner = new Runner();
+let session: Promise<OrtWebSession> | undefined;
+
+async function coldStart({ ASSETS }: BenchEnv): Promise<Response> {
+  const started = performance.now();
+  const { variant, onnx } = await loadModelFiles(ASSETS, 'dhnet-edge');
+  const loaded = performance.now();
+  session = createOrtSession(onnx, variant);
+  const size = 256;
+  const ort = await session;
+  const created = performance.now();
+  await ort.run({ width: size, height: size, data: new Uint8Array(size * size * 3) });
+  const done = performance.now();
+  return Response.json({ load_ms: loaded - started, create_ms: created - loaded, first_tile_ms: done - created });
+}
+
+async function tile(request: Request): Promise<Response> {
+  const { searchParams } = new URL(request.url);
+  const size = Number(searchParams.get('size') ?? 256);
+  const data = new Uint8Array(await request.arrayBuffer());
+  const ort = await session;
+  if (ort === undefined) return new Response('GET /cold first', { status: 409 });
+  const started = performance.now();
+  const restored = await ort.run({ width: size, height: size, data });
+  return new Response(restored.data, { headers: { 'x-ms': String(performance.now() - started) } });
+}
+
+async function restore(request: Request, { ASSETS }: BenchEnv): Promise<Response> {
+  const { searchParams } = new URL(request.url);
+  const format = OUTPUT_FORMATS.find((name) => name === searchParams.get('format')) ?? 'png';
+  const restored = await runner.restore(ASSETS, {
+    source: new Uint8Array(await request.arrayBuffer()),
+    model: 'dhnet-edge',
+    modelVersion: searchParams.get('version') ?? '',
+    encoding: { format, quality: 90, metadata: 'keep' },
+  });
+  return new Response(restored.result, { headers: { 'x-report': JSON.stringify(restored.report) } });
+}
+
+async function route(request: Request, env: BenchEnv): Promise<Response> {
+  switch (new URL(request.url).pathname) {
+    case '/cold':
+      return coldStart(env);
+    case '/tile':
+      return tile(request);
+    case '/restore':
+      return restore(request, env);
+    case '/collect':
+      // There with V8's flag --expose-gc.
+      return new Response(String((globalThis as { gc?: () => void }).gc?.()));
+    case '/memories':
+      return Response.json(memories.map(({ buffer }) => buffer.byteLength));
+    default:
+      return new Response('idle');
+  }
+}
+
+export default {
+  async fetch(request, env) {
+    try {
+      return await route(request, env);
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined;
+      return new Response(`${error} (${cause})`, { status: 500 });
+    }
+  },
+} satisfies ExportedHandler<BenchEnv>;

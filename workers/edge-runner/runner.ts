@@ -1,0 +1,102 @@
+/** What an isolate holds: one queue, one codec memory, one session. */
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { EDGE_QUEUE_MAX, EDGE_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
+import type { ModelManifest } from '@deblur/shared/model-manifest.ts';
+import type { ModelName } from '@deblur/shared/options.ts';
+import type { EdgeRestoreRequest, EdgeRunnerApi } from '@deblur/shared/runner-api.ts';
+import { loadModelFiles } from './model-files.ts';
+import { createOrtSession, type OrtWebSession } from './ort-web-session.ts';
+import { acceptedHeader, encodeMaster, restorePicture, type RestoredPicture } from './restore-picture.ts';
+import { RestoreQueue, type Lease } from './restore-queue.ts';
+import { assertEncodable, WasmCodec } from './wasm-codec.ts';
+
+/** The one model whose session fits an isolate. */
+const EDGE_MODEL: ModelName = 'dhnet-edge';
+
+/** Often enough not to be felt beside a tile, seldom enough to cost nothing. */
+const QUEUE_POLL_MS = 20;
+
+/** Many times the longest step between two renewals (a session's creation, a tile, an encoding: seconds on a busy machine). */
+const LEASE_TIMEOUT_MS = 30_000;
+
+interface LoadedModel {
+  readonly manifest: ModelManifest;
+  readonly session: OrtWebSession;
+}
+
+type EncodeRequest = Parameters<EdgeRunnerApi['encode']>[0];
+
+export class Runner {
+  readonly #codec = new WasmCodec();
+  readonly #queue = new RestoreQueue({
+    maxWaiting: EDGE_QUEUE_MAX,
+    pollMs: QUEUE_POLL_MS,
+    waiterTimeoutMs: LEASE_TIMEOUT_MS,
+    holderTimeoutMs: LEASE_TIMEOUT_MS,
+    now: () => Date.now(),
+    sleep: (ms) => scheduler.wait(ms),
+  });
+  #model: LoadedModel | undefined;
+
+  async restore(
+    assets: Fetcher,
+    { source, model, modelVersion, encoding }: EdgeRestoreRequest,
+  ): Promise<RestoredPicture> {
+    const header = acceptedHeader(source);
+    assertEncodable(header, encoding.format);
+    return this.#exclusively(async (lease, signal) => {
+      const { manifest, session } = await this.#loaded(assets, lease);
+      if (model !== manifest.name || modelVersion !== manifest.version) {
+        throw new DeblurError('model_unavailable', 'The edge runner has another model or another version of it.');
+      }
+      const tiling = { ...manifest.tile, padMultiple: manifest.pad_multiple };
+      const checkpoint = (): void => lease.renew();
+      return restorePicture(source, header, encoding, { codec: this.#codec, session, tiling, signal, checkpoint });
+    });
+  }
+
+  /** Takes its turn like a restoration: the codecs' memory is one. */
+  async encode({ master, encoding }: EncodeRequest): Promise<Uint8Array> {
+    const header = acceptedHeader(master);
+    assertEncodable(header, encoding.format);
+    return this.#exclusively(() => encodeMaster(master, header, encoding, this.#codec));
+  }
+
+  /** Resolves once the session exists. @throws {DeblurError} why it does not */
+  async ready(assets: Fetcher): Promise<void> {
+    if (this.#model?.session.broken === false) return;
+    await this.#exclusively((lease) => this.#loaded(assets, lease));
+  }
+
+  async #exclusively<Result>(use: (lease: Lease, signal: AbortSignal) => Promise<Result>): Promise<Result> {
+    const signal = AbortSignal.timeout(EDGE_RESTORE_TIMEOUT_MS);
+    try {
+      const lease = await this.#queue.acquire(signal);
+      try {
+        return await use(lease, signal);
+      } finally {
+        lease.release();
+      }
+    } catch (error) {
+      if (error !== signal.reason) throw error;
+      throw new DeblurError('deadline_exceeded', 'The edge runner did not finish in time.');
+    }
+  }
+
+  /**
+   * Creates the session at first use. A failure is not kept: the next request tries again. Only what ONNX Runtime cannot
+   * recover from stays, for the life of the isolate.
+   */
+  async #loaded(assets: Fetcher, lease: Lease): Promise<LoadedModel> {
+    if (this.#model?.session.broken === true) {
+      throw new DeblurError('runner_unavailable', 'The session failed and this isolate cannot make another.');
+    }
+    if (this.#model === undefined) {
+      const { manifest, variant, onnx } = await loadModelFiles(assets, EDGE_MODEL);
+      lease.renew();
+      this.#model = { manifest, session: await createOrtSession(onnx, variant) };
+      lease.renew();
+    }
+    return this.#model;
+  }
+}
