@@ -1,0 +1,162 @@
+"""Classical deblurring to measure the network against: unsharp mask, Wiener filter, Richardson–Lucy.
+
+They are an oracle: each is shown the sharp picture, tries a fixed set of blur kernels and strengths
+on it, and keeps per picture the pair of highest PSNR; leaving the picture alone is not in the set.
+One kernel serves the whole picture, borders are reflected, and all filtering is done by FFT.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from .config import UserError
+
+SIGMAS = (0.8, 1.2, 1.6, 2.0, 2.5, 3.0)  # of Gaussian kernels, pixels
+LENGTHS = (5, 9, 13, 17, 21)  # of straight motion, pixels
+ANGLES = 8  # directions over half a turn
+CROP = 192  # the best kernel is looked for on so many central pixels
+MARGIN = 32  # pixels reflected around a picture, more than the radius of any kernel
+FLOOR = 1e-4  # keeps Richardson–Lucy from dividing by zero
+
+# What is tried with every kernel: gain, noise-to-signal ratio, iterations (rising).
+STRENGTHS = {
+    "unsharp": (0.25, 0.5, 1.0, 2.0, 4.0),
+    "wiener": (0.001, 0.003, 0.01, 0.03, 0.1),
+    "richardson-lucy": (4, 8, 16),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A kernel of `kernels()`, by name, and a strength."""
+
+    kernel: str
+    strength: float
+
+
+def gaussian(sigma: float) -> np.ndarray:
+    """Gaussian kernel cut off at 3.5 σ, square, odd size, sum 1."""
+    radius = int(np.ceil(3.5 * sigma))
+    line = np.exp(-(np.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
+    return np.outer(line, line) / line.sum() ** 2
+
+
+def motion(length: float, angle: float) -> np.ndarray:
+    """Straight motion by `length` pixels at `angle` (radians, counter-clockwise): square, odd size, sum 1."""
+    radius = int(np.ceil((length - 1) / 2)) + 1
+    along = np.linspace(-(length - 1) / 2, (length - 1) / 2, int(16 * length))
+    y, x = radius - along * np.sin(angle), radius + along * np.cos(angle)
+    kernel = np.zeros((2 * radius + 1, 2 * radius + 1))
+    row, column = np.floor(y).astype(int), np.floor(x).astype(int)
+    for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):  # bilinear: a sample is shared by four pixels
+        share = np.abs(1 - dy - (y - row)) * np.abs(1 - dx - (x - column))
+        np.add.at(kernel, (np.minimum(row + dy, 2 * radius), np.minimum(column + dx, 2 * radius)), share)
+    return kernel / kernel.sum()
+
+
+@cache
+def kernels() -> dict[str, np.ndarray]:
+    """The kernels that are tried, by name."""
+    out = {f"gaussian {sigma}": gaussian(sigma) for sigma in SIGMAS}
+    for length in LENGTHS:
+        for i in range(ANGLES):
+            out[f"motion {length} {180 * i / ANGLES:g}°"] = motion(length, np.pi * i / ANGLES)
+    return out
+
+
+def deblur(method: str, blurred: np.ndarray, sharp: np.ndarray) -> np.ndarray:
+    """Restore a picture by the oracle's choice. uint8 [H, W, 3] both → uint8 [H, W, 3]; UserError if they differ."""
+    return apply(method, blurred, choose(method, blurred, sharp))
+
+
+def choose(method: str, blurred: np.ndarray, sharp: np.ndarray) -> Choice:
+    """The kernel and strength of highest PSNR on the central crop, its channels averaged.
+
+    The averaging is for speed. Pixels near the crop's border, which is no border of the picture, do not count.
+    """
+    if blurred.shape != sharp.shape:
+        raise UserError(f"baselines: blurred and sharp differ in size: {blurred.shape} and {sharp.shape}")
+    source, target = (_centre(picture).mean(2, keepdims=True) for picture in (blurred, sharp))
+    padded = _padded(source)
+    inner = tuple(slice(min(16, n // 4), n - min(16, n // 4)) for n in target.shape[:2])
+    best, lowest = Choice("", 0), np.inf
+    for name, kernel in kernels().items():
+        transfer = _transfer(kernel, padded.shape[1:])
+        for strength, estimate in _estimates(method, padded, transfer):
+            error = np.mean((_cropped(estimate, target.shape)[inner] - target[inner]) ** 2)
+            if error < lowest:
+                best, lowest = Choice(name, strength), error
+    return best
+
+
+def apply(method: str, blurred: np.ndarray, choice: Choice) -> np.ndarray:
+    """Restore a picture with one kernel and strength. uint8 [H, W, 3] → the same."""
+    padded = _padded(blurred.astype(np.float32) / 255)
+    transfer = _transfer(kernels()[choice.kernel], padded.shape[1:])
+    estimate = next(e for s, e in _estimates(method, padded, transfer) if s == choice.strength)
+    return np.floor(_cropped(estimate, blurred.shape) * 255 + 0.5).astype(np.uint8)
+
+
+def _estimates(method: str, image: np.ndarray, transfer: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
+    """(strength, estimate) for every strength of a method. Image [C, H, W], transfer [H, W/2+1] of the kernel."""
+    if method == "richardson-lucy":
+        yield from _richardson_lucy(image, transfer)
+        return
+    spectrum = np.fft.rfft2(image)
+    for strength in STRENGTHS[method]:
+        if method == "unsharp":
+            gain = 1 + strength * (1 - transfer)
+        else:  # scaled to leave brightness alone
+            gain = transfer.conj() * (1 + strength) / (np.abs(transfer) ** 2 + strength)
+        yield strength, np.fft.irfft2(spectrum * gain, image.shape[1:])
+
+
+def _richardson_lucy(image: np.ndarray, transfer: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
+    """Iterate x ← x ⊙ kᵀ ∗ (image / (k ∗ x)), starting from the image."""
+    estimate, shape = image, image.shape[1:]
+    for iteration in range(1, max(STRENGTHS["richardson-lucy"]) + 1):
+        blurred = np.fft.irfft2(np.fft.rfft2(estimate) * transfer, shape)
+        ratio = image / np.maximum(blurred, FLOOR)
+        estimate = estimate * np.maximum(np.fft.irfft2(np.fft.rfft2(ratio) * transfer.conj(), shape), 0)
+        if iteration in STRENGTHS["richardson-lucy"]:
+            yield iteration, estimate
+
+
+def _transfer(kernel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The kernel's spectrum for pictures of `shape`, its centre at the origin."""
+    size = kernel.shape[0]
+    full = np.zeros(shape, np.float32)
+    full[:size, :size] = kernel
+    return np.fft.rfft2(np.roll(full, (-(size // 2), -(size // 2)), (0, 1)))
+
+
+def _centre(picture: np.ndarray) -> np.ndarray:
+    """Central CROP × CROP pixels as float32 in [0, 1]."""
+    top, left = (max(0, (n - CROP) // 2) for n in picture.shape[:2])
+    return picture[top : top + CROP, left : left + CROP].astype(np.float32) / 255
+
+
+def _padded(picture: np.ndarray) -> np.ndarray:
+    """Reflected on all sides, to sizes whose FFT is fast. [H, W, C] → [C, H', W']."""
+    height, width = (_fast(n + 2 * MARGIN) - n - MARGIN for n in picture.shape[:2])
+    return np.pad(picture, ((MARGIN, height), (MARGIN, width), (0, 0)), mode="reflect").transpose(2, 0, 1).copy()
+
+
+def _fast(size: int) -> int:
+    """The next size without a prime factor above 7."""
+    while True:
+        rest = size
+        for factor in (2, 3, 5, 7):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return size
+        size += 1
+
+
+def _cropped(estimate: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The inverse of `_padded`, clipped to [0, 1]."""
+    area = estimate[:, MARGIN : MARGIN + shape[0], MARGIN : MARGIN + shape[1]]
+    return np.clip(area.transpose(1, 2, 0), 0, 1)

@@ -1,0 +1,75 @@
+"""Checkpoint → ONNX files, manifest and the slim checkpoint that the repository keeps."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from . import checkpoint, graph
+from .model import DHNet, macs, parameters
+
+PAPER = "arXiv:2502.19677"
+TILE = {"size": 256, "overlap": 32}
+LARGEST = 6_000_000  # bytes of a weights file
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def variant(folder: Path, name: str, kind: str, model: DHNet) -> dict:
+    """Write one ONNX file; its entry in the manifest."""
+    path = folder / f"{name}.{kind}.onnx"
+    path.write_bytes(graph.build(model, kind == "uint8", half=True).SerializeToString())
+    return {
+        "id": kind,
+        "file": path.name,
+        "sha256": file_sha256(path),
+        "bytes": path.stat().st_size,
+        "dtype": "float32",
+        "weights_dtype": "float16",
+        "input": {"name": "image", "type": kind, "layout": "NHWC"},
+        "output": {"name": "restored", "type": kind, "layout": "NHWC"},
+    }
+
+
+def export(name: str, source: Path, out: Path) -> dict:
+    """Export the EMA weights of `source` as model `name` into folder `out`; returns the manifest."""
+    state = checkpoint.load(source)
+    model = checkpoint.network(state)
+    out.mkdir(parents=True, exist_ok=True)
+    variants = [variant(out, name, kind, model) for kind in ("uint8", "float32")]
+    digests = "".join(v["sha256"] for v in variants)
+    manifest = {
+        "schema_version": 1,
+        "name": name,
+        "version": hashlib.sha256(digests.encode()).hexdigest(),
+        "paper": PAPER,
+        "parameters": parameters(model),
+        "macs_256": macs(model.config),
+        "opset": graph.OPSET,
+        "pad_multiple": model.config.pad_multiple,
+        "tile": TILE,
+        "max_batch": None,
+        "variants": variants,
+        "trained": trained(state),
+        "measured": [],
+    }
+    write_json(out / "manifest.json", manifest)
+    slim = out / "checkpoint.safetensors"
+    if source.resolve() != slim.resolve():
+        checkpoint.save_slim(slim, state)
+    return manifest
+
+
+def trained(state: dict) -> dict | None:
+    """What the manifest says of the training, or None for an untrained network."""
+    if not state["patches"]:
+        return None
+    facts = {key: state[key] for key in ("patches", "seconds", "device")}
+    return {**facts, "config": f"{state['config']['name']}.toml"}
+
+
+def write_json(path: Path, value: dict | list) -> None:
+    """Indented JSON with a newline at its end."""
+    path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,56 @@
+"""Checkpoints as the authors of NAFNet and UFPNet publish them, read strictly."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ..config import UserError
+
+Network = TypeVar("Network", bound=nn.Module)
+HOLDERS = ("params", "state_dict")  # keys under which BasicSR and others keep the weights
+
+
+def load_published(source: str | Path | Mapping, model: Network) -> Network:
+    """Fill `model` from a published checkpoint and return it.
+
+    source: a file of torch.save, or what it holds: {"params": …}, {"state_dict": …} or bare weights;
+    a leading `module.` of a key (DataParallel) is dropped. Every weight must be there, none left over,
+    all of the right shape; UserError names the first that is not.
+    """
+    where, state = ("weights", source) if isinstance(source, Mapping) else (str(source), _read(Path(source)))
+    for holder in HOLDERS:
+        if isinstance(state.get(holder), Mapping):
+            state = state[holder]
+    state = {str(key).removeprefix("module."): value for key, value in state.items()}
+    expected = model.state_dict()
+    _refuse(where, "missing key", [key for key in expected if key not in state])
+    _refuse(where, "left-over key", [key for key in state if key not in expected])
+    for key, value in expected.items():
+        if not isinstance(state[key], Tensor):
+            raise UserError(f"{where}: `{key}` is not a tensor")
+        if state[key].shape != value.shape:
+            raise UserError(f"{where}: `{key}` has shape {list(state[key].shape)}, expected {list(value.shape)}")
+    model.load_state_dict(state)
+    return model
+
+
+def _read(path: Path) -> Mapping:
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, ValueError) as error:
+        raise UserError(f"{path}: not a checkpoint: {str(error).splitlines()[0] if str(error) else 'empty'}") from None
+    if not isinstance(state, Mapping):
+        raise UserError(f"{path}: not a checkpoint: holds a {type(state).__name__}")
+    return state
+
+
+def _refuse(where: str, what: str, keys: list[str]) -> None:
+    if keys:
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        raise UserError(f"{where}: {what} `{keys[0]}`{more}")

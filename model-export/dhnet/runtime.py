@@ -1,0 +1,54 @@
+"""An exported model and its manifest, run by ONNX Runtime as the product runs it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from . import tiling
+from .config import UserError
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+
+def model_folder(name: str) -> Path:
+    """A folder, or the name of a model under `weights/`."""
+    folder = Path(name) if Path(name).is_dir() else WEIGHTS / name
+    if not (folder / "manifest.json").is_file():
+        raise UserError(f"{name}: no exported model (no {folder / 'manifest.json'})")
+    return folder
+
+
+def read_manifest(folder: Path) -> dict:
+    """The manifest of an exported model."""
+    try:
+        return json.loads((folder / "manifest.json").read_text())
+    except json.JSONDecodeError as error:
+        raise UserError(f"{folder / 'manifest.json'}: not valid JSON: {error}") from None
+
+
+class Model:
+    """One variant of an exported model."""
+
+    def __init__(self, folder: Path, variant: str = "uint8", threads: int = 0) -> None:
+        self.manifest = read_manifest(folder)
+        found = [v for v in self.manifest["variants"] if v["id"] == variant]
+        if not found:
+            raise UserError(f"{folder}: no variant `{variant}`")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        path = folder / found[0]["file"]
+        try:
+            self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own classes share no public base
+            raise UserError(f"{path}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from None
+
+    def run(self, image: np.ndarray) -> np.ndarray:
+        """[N, H, W, 3] of the variant's type → the same shape and type; sides are multiples of `pad_multiple`."""
+        return self.session.run(["restored"], {"image": image})[0]
+
+    def restore(self, image: np.ndarray) -> np.ndarray:
+        """A whole uint8 picture [H, W, 3] of any size → restored, by tiles."""
+        tile = self.manifest["tile"]
+        return tiling.apply(image, self.run, tile["size"], tile["overlap"], self.manifest["pad_multiple"])

@@ -1,0 +1,60 @@
+"""Cutting a picture into overlapping tiles and blending them. Must equal the server's code to the pixel."""
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Tiles along one axis: `extent` pixels from each start; ramp i blends tile i into tile i+1."""
+
+    extent: int
+    starts: list[int]
+    ramp_starts: list[int]
+
+
+def plan(length: int, tile: int, overlap: int, pad_multiple: int) -> Plan:
+    """Tiles of `tile` pixels over an axis of `length`; a short axis is one tile, rounded up to `pad_multiple`."""
+    if length <= tile:
+        return Plan(-(-length // pad_multiple) * pad_multiple, [0], [])
+    n = math.ceil((length - overlap) / (tile - overlap))
+    starts = [math.floor(i * (length - tile) / (n - 1) + 0.5) for i in range(n)]
+    ramps = [(b + a + tile - overlap) // 2 for a, b in itertools.pairwise(starts)]
+    return Plan(tile, starts, ramps)
+
+
+def weights(p: Plan, index: int, overlap: int) -> np.ndarray:
+    """Weight of tile `index` at each of its pixels, float64; neighbours' weights add to 1."""
+    at = p.starts[index] + np.arange(p.extent)
+    out = np.ones(p.extent)
+    if index > 0:
+        out *= np.clip((at - p.ramp_starts[index - 1] + 0.5) / overlap, 0, 1)
+    if index < len(p.ramp_starts):
+        out *= 1 - np.clip((at - p.ramp_starts[index] + 0.5) / overlap, 0, 1)
+    return out
+
+
+def padded(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Extend right and bottom by reflection without repeating the edge. [H, W, 3] → [height, width, 3]."""
+    h, w = image.shape[:2]
+    return np.pad(image, ((0, height - h), (0, width - w), (0, 0)), mode="reflect")
+
+
+def apply(
+    image: np.ndarray, run: Callable[[np.ndarray], np.ndarray], tile: int, overlap: int, pad_multiple: int
+) -> np.ndarray:
+    """Restore a uint8 picture [H, W, 3] tile by tile; `run` maps uint8 [1, h, w, 3] to the same shape."""
+    h, w = image.shape[:2]
+    rows, columns = plan(h, tile, overlap, pad_multiple), plan(w, tile, overlap, pad_multiple)
+    source = padded(image, max(h, rows.extent), max(w, columns.extent))
+    total = np.zeros((source.shape[0], source.shape[1], 3))
+    for i, y in enumerate(rows.starts):
+        for j, x in enumerate(columns.starts):
+            area = slice(y, y + rows.extent), slice(x, x + columns.extent)
+            weight = weights(rows, i, overlap)[:, None, None] * weights(columns, j, overlap)[None, :, None]
+            total[area] += weight * run(np.ascontiguousarray(source[area])[None])[0]
+    return np.floor(total[:h, :w] + 0.5).astype(np.uint8)

@@ -1,0 +1,233 @@
+"""Training: one TOML file in, checkpoints out; bounded by wall time or by steps, resumable."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from . import checkpoint, losses, parallel
+from . import config as configs
+from .config import Config, TrainConfig, UserError
+from .data import Feed, Inline, pairs
+from .evaluate import dev_scores
+from .model import DHNet, parameters
+
+
+class Trainer:
+    """The state of one run. Wall time of earlier parts of the run counts towards its schedule."""
+
+    def __init__(self, config: Config, device: str) -> None:
+        c = config.train
+        torch.manual_seed(c.seed)
+        self.config, self.device = config, device
+        self.model = DHNet(config.model).to(device, memory_format=torch.channels_last)
+        for name, value in self.model.named_parameters():
+            if name.endswith(("beta", "gamma")):
+                nn.init.constant_(value, c.gate_init)
+        self.optimizer = torch.optim.AdamW(groups(self.model, c), lr=c.lr, betas=c.betas, foreach=True)
+        self.ema = {k: v.clone().float() for k, v in self.model.state_dict().items()}
+        self.step = self.patches = 0
+        self.seconds = 0.0
+        self.history: list[dict] = []
+
+    def resume(self, path: Path, warm: bool) -> None:
+        """Continue from a checkpoint; with `warm`, or from a slim one, only its weights are taken."""
+        state = checkpoint.load(path)
+        theirs = configs.from_dict(state["config"], str(path))
+        if theirs.model != self.config.model:
+            raise UserError(f"{path}: its [model] differs from the config's")
+        slim = "optimizer" not in state
+        self.model.load_state_dict(state["ema"] if warm or slim else state["model"])
+        self.ema = {k: v.to(self.device).float() for k, v in state["ema"].items()}
+        self.patches, self.history = state["patches"], list(state["history"])
+        self.seconds = state["seconds"]
+        if not warm and not slim:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step = state["step"]
+
+    def say(self, text: str) -> None:
+        """Print a line, once however many processes there are."""
+        if parallel.rank() == 0:
+            print(text, flush=True)
+
+    def state(self) -> dict:
+        """Everything a run needs to go on, as plain values and tensors."""
+        return {
+            "config": configs.to_dict(self.config),
+            "model": self.model.state_dict(),
+            "ema": self.ema,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "patches": self.patches,
+            "seconds": round(self.seconds),
+            "device": self.device,
+            "history": self.history,
+        }
+
+    def update(self, blur: Tensor, sharp: Tensor, progress: float) -> tuple[float, float, float]:
+        """One optimiser step; returns (loss, gradient norm, progress), the same in all processes of a run."""
+        c = self.config.train
+        with torch.autocast(self.device, torch.bfloat16, enabled=c.bf16):
+            restored = self.model(blur)
+        loss = losses.total(restored, sharp, blur, c.edge, c.frequency, c.relative)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        loss, progress = parallel.share_gradients(self.model, loss.item(), progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["factor"] * rate(c, self.step, progress)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), c.clip)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self.step += 1
+        self.patches += len(blur) * parallel.size()
+        self.average()
+        return loss, norm.item(), progress
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Exponential moving average; young averages follow faster."""
+        decay = min(self.config.train.ema, (1 + self.step) / (10 + self.step))
+        values = [v.float() for v in self.model.state_dict().values()]
+        torch._foreach_lerp_(list(self.ema.values()), values, 1 - decay)
+
+
+def groups(model: DHNet, c: TrainConfig) -> list[dict]:
+    """Parameter groups: weight decay for kernels only; `factor` scales the learning rate.
+
+    The last convolution starts at 0 and sums hundreds of inputs: Adam's steps, equal for all weights,
+    make it the noisiest layer, so it may be slowed down.
+    """
+    last = {id(p) for p in model.ending.parameters()}
+    rest = [p for p in model.parameters() if id(p) not in last]
+    kernels = [p for p in rest if p.ndim == 4 and p.shape[0] > 1]
+    others = [p for p in rest if not (p.ndim == 4 and p.shape[0] > 1)]
+    return [
+        {"params": kernels, "weight_decay": c.weight_decay, "factor": 1.0},
+        {"params": others, "weight_decay": 0.0, "factor": 1.0},
+        {"params": list(model.ending.parameters()), "weight_decay": 0.0, "factor": c.ending_lr},
+    ]
+
+
+def rate(c: TrainConfig, step: int, progress: float) -> float:
+    """Learning rate: linear warm-up, full until `hold`, then cosine; `progress` runs from 0 to 1."""
+    falling = min(max(progress - c.hold, 0) / (1 - c.hold), 1.0)
+    cosine = c.lr_end + (c.lr - c.lr_end) * 0.5 * (1 + math.cos(math.pi * falling))
+    return cosine * min(1.0, (step + 1) / max(c.warmup, 1))
+
+
+@dataclass
+class Bounds:
+    """When a run ends: after `minutes` of wall time from now, or at step `steps`."""
+
+    minutes: float | None
+    steps: int | None
+    began: float = field(default_factory=time.monotonic)
+
+    def progress(self, step: int) -> float:
+        """0 at the start, 1 at the end."""
+        if self.steps:
+            return step / self.steps
+        return (time.monotonic() - self.began) / (60 * self.minutes)
+
+
+def train(
+    config: Config,
+    data: Path,
+    out: Path,
+    minutes: float | None = None,
+    steps: int | None = None,
+    resume: Path | None = None,
+    warm: bool = False,
+    device: str = "cpu",
+    share: tuple[int, int] = (0, 1),
+) -> Trainer:
+    """Train until `minutes` of wall time or step number `steps`, whichever is given; the LR is near zero at the end.
+
+    `share` (i, n): this is process i of n, each with its part of every batch; process 0 reports and saves.
+    """
+    if (minutes is None) == (steps is None):
+        raise UserError("train: give either --minutes or --steps")
+    bounds = Bounds(minutes, steps)
+    c = config.train
+    if c.batch % share[1]:
+        raise UserError(f"train.batch: {c.batch} cannot be shared by {share[1]} processes")
+    torch.set_num_threads(max(1, c.threads // share[1]))
+    trainer = Trainer(config, device)
+    if resume:
+        trainer.resume(resume, warm)
+    dev = pairs(data / "pairs-dev") if (data / "pairs-dev").is_dir() and share[0] == 0 else []
+    trainer.say(f"{config.name}: {parameters(trainer.model)} parameters, step {trainer.step}, {device}")
+    first = trainer.step if steps else trainer.patches // c.batch
+    if share[1] == 1:
+        feed = Feed(data, config.data, c.seed, c.batch, first)
+    else:
+        feed = Inline(data, config.data, c.seed, c.batch // share[1], first, share)
+    try:
+        _loop(trainer, feed, dev, out, bounds)
+    finally:
+        feed.close()
+    if dev:
+        score(trainer, dev)
+    if share[0] == 0:
+        checkpoint.save(out / "last.pt", trainer.state())
+        checkpoint.save_slim(out / "checkpoint.safetensors", trainer.state())
+    return trainer
+
+
+def _loop(trainer: Trainer, feed: Feed | Inline, dev: list, out: Path, bounds: Bounds) -> None:
+    c, before = trainer.config.train, trainer.seconds
+    saved = scored = time.monotonic()
+    report = Report(c.batch)
+    progress = bounds.progress(trainer.step)
+    while progress < 1:
+        began = time.monotonic()
+        blur, sharp = (t.to(trainer.device) for t in feed.next())
+        waited = time.monotonic() - began
+        loss, norm, progress = trainer.update(blur, sharp, bounds.progress(trainer.step + 1))
+        now = time.monotonic()
+        trainer.seconds = before + now - bounds.began
+        report.add(loss, norm, waited)
+        if trainer.step % c.log_steps == 0:
+            trainer.say(f"step {trainer.step} {100 * progress:.1f}% {report.line()}")
+        if dev and now - scored > 60 * c.eval_minutes and progress < 1:
+            score(trainer, dev)
+            scored = time.monotonic()
+        if parallel.rank() == 0 and now - saved > 60 * c.save_minutes:
+            checkpoint.save(out / "last.pt", trainer.state())
+            saved = time.monotonic()
+
+
+class Report:
+    """Means of what happened since the last line."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        self.reset()
+
+    def reset(self) -> None:
+        self.began, self.steps, self.loss, self.norm, self.waited = time.monotonic(), 0, 0.0, 0.0, 0.0
+
+    def add(self, loss: float, norm: float, waited: float) -> None:
+        self.steps, self.loss, self.norm = self.steps + 1, self.loss + loss, self.norm + norm
+        self.waited += waited
+
+    def line(self) -> str:
+        """The report as text; starts the next one."""
+        took, n = time.monotonic() - self.began, self.steps
+        text = f"loss {self.loss / n:.5f} norm {self.norm / n:.3f} {n * self.batch / took:.1f} patches/s"
+        text += f" data {100 * self.waited / took:.0f}%"
+        self.reset()
+        return text
+
+
+def score(trainer: Trainer, dev: list) -> None:
+    """PSNR of the EMA weights on the development pairs, per set, appended to the history and printed."""
+    model = DHNet(trainer.config.model).to(trainer.device, memory_format=torch.channels_last)
+    model.load_state_dict(trainer.ema)
+    scores = dev_scores(model.eval(), dev, trainer.device, trainer.config.train.bf16)
+    trainer.history.append({"step": trainer.step, "seconds": round(trainer.seconds), "psnr": scores})
+    text = ", ".join(f"{name} {a:.2f} → {b:.2f} ({b - a:+.2f})" for name, (a, b) in scores.items())
+    print(f"dev at step {trainer.step}, {trainer.patches} patches, {trainer.seconds:.0f} s: {text}", flush=True)
