@@ -58,7 +58,17 @@ try {
   steps.push(
     run('vitest', 'vitest', ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${vitestReport}`]),
   );
-  steps.push(run('ruff', python, ['-m', 'ruff', 'check', 'model-export', 'tests/model-export']));
+  steps.push(
+    run('ruff', python, [
+      '-m',
+      'ruff',
+      'check',
+      '--config',
+      'model-export/pyproject.toml',
+      'model-export',
+      'tests/model-export',
+    ]),
+  );
   steps.push(run('pytest', python, ['-m', 'pytest', '-q', `--junitxml=${pytestReport}`, 'tests/model-export']));
   const counts = [readVitest(), readPytest()];
   const failedSteps = steps.filter(({ ok }) => !ok);

@@ -31,6 +31,7 @@ def save_slim(path: Path, state: dict) -> None:
     weights = {name: value.half().contiguous() for name, value in state["ema"].items()}
     partial = path.with_suffix(".partial")
     save_file(weights, str(partial), metadata=facts)
+    partial.chmod(0o644)  # safetensors writes files that only their owner can read
     os.replace(partial, path)
 
 

@@ -4,7 +4,10 @@ On a machine with other work, threads that meet at every operator wait for which
 running; processes meet once per step.
 """
 
+import os
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import torch
@@ -37,9 +40,22 @@ def share_gradients(model: nn.Module, loss: float, progress: float) -> tuple[flo
     return float(parts[-1][0]), float(parts[-1][1])
 
 
+def end_with_parent() -> None:
+    """Ends this process soon after its parent has gone, however it went: a rank waiting in a collective never would."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _enter(index: int, meeting: str, count: int, arguments: dict) -> None:
     from .train import train
 
+    end_with_parent()
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=index, world_size=count)
     train(**arguments, share=(index, count))
     dist.barrier()

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from dhnet import baselines, metrics
 from dhnet.config import UserError
+from PIL import Image
 
 PHOTO = Path(__file__).parents[1] / "fixtures" / "kodak" / "kodim23.png"
 
@@ -33,7 +32,8 @@ def test_a_known_gaussian_is_undone(method, gain):
     clear = sharp()
     soft = blurred(clear, baselines.gaussian(1.6))
     out = baselines.deblur(method, soft, clear)
-    assert out.shape == clear.shape and out.dtype == np.uint8
+    assert out.shape == clear.shape
+    assert out.dtype == np.uint8
     assert metrics.psnr(out, clear) > metrics.psnr(soft, clear) + gain
 
 

@@ -8,13 +8,12 @@ import onnx
 import pytest
 import torch
 from conftest import ROOT, TINY, lively, picture
-from PIL import Image
-
 from dhnet import checkpoint, export, graph, runtime, verify
 from dhnet import config as configs
 from dhnet.__main__ import main
 from dhnet.model import DHNet
 from dhnet.train import Trainer, train
+from PIL import Image
 
 RUN_TOML = """
 [model]

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, TINY, lively
-
 from dhnet import config as configs
 from dhnet import native, tiling
 from dhnet.ddre import DDRE

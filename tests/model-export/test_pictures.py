@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, picture
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-
 from dhnet import blur, losses, metrics, tiling
 from dhnet.config import DataConfig
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from dhnet.config import UserError
 from dhnet.priors import NAFNet, Prior, UFPNet, flow, load_published, multiply_accumulates
+from torch import Tensor, nn
 
 ENCODER, DECODER = (1, 1, 1, 28), (1, 1, 1, 1)
 SMALL = (1, 1, 1, 2)
@@ -219,7 +218,8 @@ def test_a_bad_file_is_one_line(content, tmp_path: Path):
         path.write_bytes(content)
     with pytest.raises(UserError) as error:
         load_published(path, NAFNet(4, SMALL))
-    assert str(error.value).startswith(f"{path}: no") and "\n" not in str(error.value)
+    assert str(error.value).startswith(f"{path}: no")
+    assert "\n" not in str(error.value)
 
 
 class Reader(nn.Module):
@@ -239,9 +239,11 @@ def test_no_gradient_reaches_the_prior(kind):
     model = Reader(Prior(narrow(kind))).train()
     image = picture(32, 16).requires_grad_()
     model(image).square().mean().backward()
-    assert model.training and not any(module.training for module in model.prior.modules())
+    assert model.training
+    assert not any(module.training for module in model.prior.modules())
     assert [name for name, p in model.named_parameters() if p.requires_grad] == ["mix.weight", "mix.bias"]
-    assert all(p.grad is None for p in model.prior.parameters()) and image.grad is None
+    assert all(p.grad is None for p in model.prior.parameters())
+    assert image.grad is None
     assert model.mix.weight.grad.abs().sum() > 0
 
 
@@ -286,4 +288,5 @@ def test_the_flow_in_chunks_equals_the_whole(monkeypatch: pytest.MonkeyPatch):
     whole = prior.kernels(code)
     monkeypatch.setattr(flow, "CHUNK", 24)  # two rows at a time
     assert torch.allclose(prior.kernels(code), whole, atol=1e-6)
-    assert whole.min() > -2e-6 and whole.max() < 1 + 2e-6
+    assert whole.min() > -2e-6
+    assert whole.max() < 1 + 2e-6

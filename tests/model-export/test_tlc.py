@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from dhnet import tlc
 from dhnet.priors import NAFNet, Prior
+from torch import Tensor, nn
 
 
 def ramp(*shape: int) -> Tensor:
@@ -41,7 +40,8 @@ def test_a_large_offset_loses_no_digits():
 
 def test_the_window_shrinks_with_the_level_and_training_pools_globally():
     layer, x = tlc.LocalMean(scale=4, window=32).eval(), ramp(1, 2, 12, 12)
-    assert torch.equal(layer(x), tlc.local_mean(x, 8)) and layer(x).shape == x.shape
+    assert torch.equal(layer(x), tlc.local_mean(x, 8))
+    assert layer(x).shape == x.shape
     assert layer.train()(x).shape == (1, 2, 1, 1)
     tlc.set_window(nn.Sequential(layer), None)
     assert layer.eval()(x).shape == (1, 2, 1, 1)

@@ -9,7 +9,6 @@ import ctypes
 import hashlib
 import os
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +24,8 @@ def library() -> ctypes.CDLL | None:
     """The compiled kernels, or None where they cannot be built."""
     text = SOURCE.read_bytes()
     digest = hashlib.sha256(text + " ".join(FLAGS).encode()).hexdigest()[:16]
-    built = Path(tempfile.gettempdir()) / f"dhnet-kernels-{os.getuid()}-{digest}.so"
+    # Beside the source, not in a shared temporary folder, where anyone could have put a library of that name.
+    built = SOURCE.with_name(f"kernels-{digest}.so")
     if not built.exists():
         partial = built.with_suffix(f".{os.getpid()}")
         command = [os.environ.get("CC", "cc"), *FLAGS, str(SOURCE), "-o", str(partial)]

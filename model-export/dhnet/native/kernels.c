@@ -5,6 +5,7 @@
  * (1+2Q)C intermediate maps through memory. Here 16 channels (one 512-bit vector) of one image
  * are filtered, multiplied and summed in registers, and the backward pass recomputes the factors.
  * All arithmetic is float32; activations may be float32 or bfloat16 (`bf` = 1).
+ * Work is dealt to threads in a fixed way, so that sums, and with them runs, are repeatable.
  * C must be a multiple of 16. Maps are [N][H][W][channels] without gaps.                       */
 #include <stdint.h>
 #include <stdlib.h>
@@ -66,7 +67,7 @@ void volterra_forward(const void *f, const float *weight, const float *bias, voi
 #pragma omp parallel
     {
         vf *x = scratch((H + 2) * Wp * 2 + 4);
-#pragma omp for collapse(2) schedule(dynamic)
+#pragma omp for collapse(2) schedule(static)
         for (int n = 0; n < N; n++) for (int c = 0; c < blocks; c++) {
             fill(x, f, (int64_t)n * H * W * 2 * C, H, W, 2 * C, c * V, C, 2, 1, bf);
             const vf *w = (const vf *)weight + (int64_t)c * 18 * R, *b = (const vf *)bias + (int64_t)c * R;
@@ -97,7 +98,7 @@ void volterra_backward(const void *f, const float *weight, const float *bias, co
         vf *tw = (vf *)gw + (int64_t)omp_get_thread_num() * blocks * 18 * R;
         vf *tb = (vf *)gb + (int64_t)omp_get_thread_num() * blocks * R;
         memset(G, 0, (size_t)((H + 2) * Wg * R) * 64);
-#pragma omp for collapse(2) schedule(dynamic)
+#pragma omp for collapse(2) schedule(static)
         for (int n = 0; n < N; n++) for (int c = 0; c < blocks; c++) {
             fill(x, f, (int64_t)n * H * W * 2 * C, H, W, 2 * C, c * V, C, 2, 1, bf);
             const vf *w = (const vf *)weight + (int64_t)c * 18 * R, *b = (const vf *)bias + (int64_t)c * R;
@@ -151,7 +152,7 @@ void routed_forward(const void *in, const float *weight, void *out, int N, int C
 #pragma omp parallel
     {
         vf *x = scratch((H + 8) * Wp);
-#pragma omp for collapse(2) schedule(dynamic)
+#pragma omp for collapse(2) schedule(static)
         for (int n = 0; n < N; n++) for (int c = 0; c < blocks; c++) {
             memset(x, 0, (size_t)((H + 8) * Wp) * 64);
             for (int y = 0; y < H; y++) for (int i = 0; i < W; i++)
@@ -182,7 +183,7 @@ void routed_weight_gradient(const void *in, const void *gout, float *gw, int N, 
 #pragma omp parallel
     {
         vf *x = scratch((H + 8) * Wp), *g = scratch(W + T);
-#pragma omp for collapse(2) schedule(dynamic)
+#pragma omp for collapse(2) schedule(static)
         for (int n = 0; n < N; n++) for (int c = 0; c < blocks; c++) {
             memset(x, 0, (size_t)((H + 8) * Wp) * 64);
             for (int y = 0; y < H; y++) for (int i = 0; i < W; i++)
