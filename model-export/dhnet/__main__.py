@@ -1,4 +1,4 @@
-"""Command line: python -m dhnet profile|train|evaluate|export|verify|sheet."""
+"""Command line: python -m dhnet profile|train|evaluate|strip|export|verify|sheet."""
 
 import argparse
 import json
@@ -58,6 +58,13 @@ def _evaluate(args: argparse.Namespace) -> None:
     if args.update_manifest:
         evaluate.update_manifest(folder, summary, rows)
     print(json.dumps({"sets": summary, "images": rows}, indent=2) if args.json else evaluate.table(summary))
+
+
+def _strip(args: argparse.Namespace) -> None:
+    from . import evaluate, runtime
+
+    model = runtime.Model(runtime.model_folder(args.model), threads=0)
+    evaluate.strip(model, args.blur, args.sharp, args.out, args.crop)
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -123,6 +130,13 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--threads", type=int, default=0, help="ONNX Runtime threads (0 = all cores)")
     p.add_argument("--update-manifest", action="store_true", help="write the result into manifest and evaluation.json")
     p.add_argument("--json", action="store_true", help="print JSON")
+
+    p = command("strip", _strip, "One picture of blurred, restored and sharp, side by side.")
+    p.add_argument("--model", required=True, help="name under weights/, or a folder")
+    p.add_argument("--blur", type=Path, required=True)
+    p.add_argument("--sharp", type=Path, required=True)
+    p.add_argument("--crop", type=int, nargs=4, metavar=("LEFT", "TOP", "WIDTH", "HEIGHT"), help="show this part only")
+    p.add_argument("--out", type=Path, required=True, help="picture file")
 
     p = command("export", _export, "Write the ONNX files, the manifest and the slim checkpoint.")
     p.add_argument("name", help="name of the model, such as dhnet-edge")

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from . import metrics, runtime, tiling
+from .config import UserError
 from .data import Pair, pairs, pictures, read
 from .export import write_json
 
@@ -79,6 +80,20 @@ def keep(picture: np.ndarray, out: Path | None, name: str) -> None:
     if out:
         out.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(out / f"{name}.png")
+
+
+def strip(model: runtime.Model, blur: Path, sharp: Path, out: Path, crop: tuple[int, int, int, int] | None) -> None:
+    """Blurred, restored and sharp side by side, as a picture for documents; the whole picture is restored, then cut.
+
+    `crop` is left, top, width, height in pixels.
+    """
+    left, top, width, height = crop or (0, 0, *Image.open(blur).size)
+    picture, twin = read(blur), read(sharp)
+    if picture.shape != twin.shape or top + height > picture.shape[0] or left + width > picture.shape[1]:
+        raise UserError(f"strip: {blur} and {sharp} must be of one size and hold the crop")
+    cuts = [x[top : top + height, left : left + width] for x in (picture, model.restore(picture), twin)]
+    gap = np.full((height, 8, 3), 255, np.uint8)
+    Image.fromarray(np.concatenate([cuts[0], gap, cuts[1], gap, cuts[2]], 1)).save(out, quality=90)
 
 
 def table(summary: list[dict]) -> str:

@@ -251,3 +251,17 @@ def test_shipped_models_fit_their_manifests(folder):
     assert manifest["pad_multiple"] == model.pad_multiple
     assert model == configs.load(ROOT / "configs" / f"{manifest['name']}.toml").model
     assert (folder / "checkpoint.safetensors").stat().st_size <= export.LARGEST
+
+
+def test_strip_shows_the_crop_of_blurred_restored_and_sharp(tmp_path, exported):
+    blur, sharp = picture(96, 112, 1), picture(96, 112, 2)
+    for name, pixels in (("blur", blur), ("sharp", sharp)):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    names = [str(tmp_path / f"{name}.png") for name in ("blur", "sharp", "strip")]
+    arguments = ["--model", str(exported), "--blur", names[0], "--sharp", names[1], "--crop", "16", "8", "40", "32"]
+    assert main(["strip", *arguments, "--out", names[2]]) == 0
+    shown = np.asarray(Image.open(names[2]))
+    assert shown.shape == (32, 3 * 40 + 16, 3)
+    assert np.array_equal(shown[:, :40], blur[8:40, 16:56])
+    assert np.array_equal(shown[:, 48:88], runtime.Model(exported).restore(blur)[8:40, 16:56])
+    assert np.array_equal(shown[:, 96:], sharp[8:40, 16:56])
