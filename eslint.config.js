@@ -8,10 +8,10 @@ import tseslint from 'typescript-eslint';
 const partsMeetInShared = 'the parts meet only in shared/';
 const arrows = [
   ['shared/', '^(?!zod$|\\.{1,2}/)', 'shared/ imports zod and its own files, nothing else'],
-  ['workers/gateway/', '(edge-runner|gpu-runner|workers/web)/', partsMeetInShared],
-  ['workers/edge-runner/', '(gateway|gpu-runner|web)/', partsMeetInShared],
-  ['workers/web/', '(gateway|edge-runner|gpu-runner)/', partsMeetInShared],
-  ['gpu-runner/', '(gateway|edge-runner|web)/|^cloudflare:', partsMeetInShared],
+  ['workers/gateway/', '(^|/)(edge-runner|gpu-runner|web)/', partsMeetInShared],
+  ['workers/edge-runner/', '(^|/)(gateway|gpu-runner|web)/', partsMeetInShared],
+  ['workers/web/', '(^|/)(gateway|edge-runner|gpu-runner)/', partsMeetInShared],
+  ['gpu-runner/', '(^|/)(gateway|edge-runner|web)/|^cloudflare:', partsMeetInShared],
   [
     'workers/gateway/predict/',
     '^hono(/|$)|^replicate$|^cloudflare:',

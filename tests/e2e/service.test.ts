@@ -220,7 +220,6 @@ function pngHeader(width: number, height: number): Buffer {
 
 function animated(format: 'gif' | 'webp'): Promise<Buffer> {
   const frames = Buffer.alloc(16 * 32 * 3, 90).fill(200, 16 * 16 * 3);
-  return sharp(frames, { raw: { width: 16, height: 32, channels: 3, pageHeight: 16 } })
-    [format]({ delay: [50, 50] })
-    .toBuffer();
+  const picture = sharp(frames, { raw: { width: 16, height: 32, channels: 3, pageHeight: 16 } });
+  return picture.toFormat(format, { delay: [50, 50] }).toBuffer();
 }

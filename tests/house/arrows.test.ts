@@ -42,7 +42,8 @@ it.each([
   ['workers/gateway/predict/placement.ts', '@deblur/shared/limits.ts'],
   ['workers/gateway/http/deblur.ts', '../predict/placement.ts'],
   ['workers/gateway/deps.ts', './runners/gpu-runner.ts'],
-  ['workers/edge-runner/wasm-codec.ts', '@jsquash/png'],
+  ['workers/edge-runner/wasm-codec.ts', '@jsquash/webp'],
+  ['workers/edge-runner/ort-web-session.ts', 'onnxruntime-web/wasm'],
   ['gpu-runner/sharp-codec.ts', 'sharp'],
 ])('%s may import %s', async (file, imported) => {
   expect(await complaints(file, imported)).toEqual([]);
