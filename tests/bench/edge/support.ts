@@ -1,9 +1,9 @@
 /**
- * Starts the bench Worker in workerd, and ends it again. It is bundled first and served from the bundle: what is edited
- * meanwhile in the repository restarts nothing.
+ * Starts the bench Worker in workerd, and ends it again. It is bundled first and served from the bundle, with a copy of
+ * the model: what is changed meanwhile in the repository restarts nothing.
  */
 import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,9 @@ export async function startBenchWorker(): Promise<BenchWorker> {
   await writeFile(config, source.replace('main = "index.ts"', 'main = "index.js"\nno_bundle = true'));
   const port = await freePort();
   const inspectorPort = await freePort();
-  const args = ['dev', '-c', config, '--assets', weights, '--port', `${port}`, '--inspector-port', `${inspectorPort}`];
+  const assets = path.join(directory, 'assets');
+  await cp(weights, assets, { recursive: true });
+  const args = ['dev', '-c', config, '--assets', assets, '--port', `${port}`, '--inspector-port', `${inspectorPort}`];
   // A group of its own, so that Wrangler and the workerd below it can be ended together.
   const child = spawn(process.execPath, [wranglerCli, ...args], {
     detached: true,

@@ -8,7 +8,6 @@ import { buildWasm } from '../../../workers/edge-runner/build/index.ts';
 import type { GoldenPicture } from './provided.d.ts';
 
 const root = new URL('../../../', import.meta.url);
-const TILE = 256;
 
 const DECODED = [
   'rgba.png',
@@ -33,20 +32,21 @@ export default async function setup(project: TestProject): Promise<void> {
   project.provide('goldenPictures', await Promise.all(DECODED.map(goldenPicture)));
 }
 
-async function goldenTile(): Promise<{ input: string; output: string }> {
+async function goldenTile(): Promise<{ size: number; input: string; output: string }> {
   const model = new URL('model-export/weights/dhnet-edge/', root);
   const manifest = manifestSchema.parse(JSON.parse(await readFile(new URL('manifest.json', model), 'utf8')));
+  const { size } = manifest.tile;
   const variant = variantOf(manifest, 'uint8');
   const session = await InferenceSession.create(await readFile(new URL(variant.file, model)), { intraOpNumThreads: 1 });
   const blurred = sharp(await readFile(new URL('tests/fixtures/reds/blur.png', root)));
-  const input = await blurred.extract({ left: 300, top: 200, width: TILE, height: TILE }).raw().toBuffer();
+  const input = await blurred.extract({ left: 300, top: 200, width: size, height: size }).raw().toBuffer();
   const results = await session.run({
-    [variant.input.name]: new Tensor('uint8', new Uint8Array(input), [1, TILE, TILE, 3]),
+    [variant.input.name]: new Tensor('uint8', new Uint8Array(input), [1, size, size, 3]),
   });
   const output = results[variant.output.name]?.data;
   await session.release();
   if (!(output instanceof Uint8Array)) throw new Error('the model gave no bytes');
-  return { input: input.toString('base64'), output: Buffer.from(output).toString('base64') };
+  return { size, input: input.toString('base64'), output: Buffer.from(output).toString('base64') };
 }
 
 async function goldenPicture(file: string): Promise<GoldenPicture> {

@@ -11,8 +11,8 @@ export interface GoldenPicture {
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** 256×256×3: a blurred crop, and what onnxruntime-node makes of it. */
-    goldenTile: { readonly input: string; readonly output: string };
+    /** A blurred crop of the tile's size, RGB, and what onnxruntime-node makes of it. */
+    goldenTile: { readonly size: number; readonly input: string; readonly output: string };
     /** Fixtures of tests/fixtures/fidelity as libvips decodes them. */
     goldenPictures: readonly GoldenPicture[];
   }
