@@ -44,8 +44,11 @@ function installNodePackages() {
   // onnxruntime-node would download CUDA libraries here; only the GPU container wants them.
   const env = { ONNXRUNTIME_NODE_INSTALL: 'skip' };
   const npm = process.env.npm_execpath;
-  const done = npm?.endsWith('.js') ? run(process.execPath, [npm, 'ci'], env) : run('npm', ['ci'], env);
-  if (!done) fail('npm ci failed; its messages are above');
+  // Not `npm ci`: newer versions of it refuse a lockfile without the optional packages of every foreign platform.
+  // `install` takes the locked versions just the same, and --no-save leaves the lockfile as it is.
+  const install = ['install', '--no-save'];
+  const done = npm?.endsWith('.js') ? run(process.execPath, [npm, ...install], env) : run('npm', install, env);
+  if (!done) fail('npm install failed; its messages are above');
   checkNode();
   writeFileSync(stamp, print);
 }

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 
 from . import checkpoint, graph
+from .config import UserError
 from .model import DHNet, macs, parameters
 
 PAPER = "arXiv:2502.19677"
-TILE = {"size": 256, "overlap": 32}
+OVERLAP = 32  # pixels over which neighbouring tiles hand over
 LARGEST = 6_000_000  # bytes of a weights file
 
 
@@ -33,23 +34,29 @@ def variant(folder: Path, name: str, kind: str, model: DHNet) -> dict:
     }
 
 
-def export(name: str, source: Path, out: Path) -> dict:
-    """Export the EMA weights of `source` as model `name` into folder `out`; returns the manifest."""
+def export(name: str, source: Path, out: Path, tile: int = 256) -> dict:
+    """Export the EMA weights of `source` as model `name` into folder `out`; returns the manifest.
+
+    `tile` is the side, in pixels, of the tiles that the service runs: larger ones see more at once, smaller
+    ones need less memory. It changes what comes out, so it is part of the version.
+    """
     state = checkpoint.load(source)
     model = checkpoint.network(state)
     out.mkdir(parents=True, exist_ok=True)
     variants = [variant(out, name, kind, model) for kind in ("uint8", "float32")]
-    digests = "".join(v["sha256"] for v in variants)
+    if tile % model.config.pad_multiple:
+        raise UserError(f"export: --tile must be a multiple of {model.config.pad_multiple}")
+    identity = "".join(v["sha256"] for v in variants) + f"tile={tile}/{OVERLAP}"
     manifest = {
         "schema_version": 1,
         "name": name,
-        "version": hashlib.sha256(digests.encode()).hexdigest(),
+        "version": hashlib.sha256(identity.encode()).hexdigest(),
         "paper": PAPER,
         "parameters": parameters(model),
         "macs_256": macs(model.config),
         "opset": graph.OPSET,
         "pad_multiple": model.config.pad_multiple,
-        "tile": TILE,
+        "tile": {"size": tile, "overlap": OVERLAP},
         "max_batch": None,
         "variants": variants,
         "trained": trained(state),

@@ -239,7 +239,9 @@ def check_manifest(folder, manifest):
         assert len(content) == v["bytes"] <= export.LARGEST
         digests += v["sha256"]
         onnx.checker.check_model(str(folder / v["file"]))
-    assert hashlib.sha256(digests.encode()).hexdigest() == manifest["version"]
+    tile = manifest["tile"]
+    identity = f"{digests}tile={tile['size']}/{tile['overlap']}"
+    assert hashlib.sha256(identity.encode()).hexdigest() == manifest["version"]
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "weights").glob("*/")), ids=lambda p: p.name)

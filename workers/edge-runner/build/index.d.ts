@@ -1,2 +1,0 @@
-/** Builds what is missing or older than its package or these scripts. */
-export declare function buildWasm(): Promise<void>;
