@@ -56,15 +56,15 @@ function slope(width: number, height: number, channels: 1 | 2 | 3 | 4): Uint16Ar
 
 describe('pixels', () => {
   it('are what the network makes of them, byte for byte', async () => {
-    const photo = sharp(await fixture('kodak/kodim23.png')).extract({ left: 100, top: 60, width: 256, height: 192 });
+    const photo = sharp(await fixture('kodak/kodim23.png')).extract({ left: 100, top: 60, width: 192, height: 160 });
     const file = await photo.png().toBuffer();
-    const expected = await runDirectly('uint8', 256, 192, await bytesOf(sharp(file)));
+    const expected = await runDirectly('uint8', 192, 160, await bytesOf(sharp(file)));
     const actual = await bytesOf(sharp(await restore(file, { format: 'png' })));
     expect(Buffer.from(actual).equals(Buffer.from(expected.buffer as ArrayBuffer))).toBe(true);
   });
 
   it('with 16 bits are what the float network makes of them, to the last bit', async () => {
-    const [width, height] = [256, 128];
+    const [width, height] = [192, 128];
     const data = slope(width, height, 3);
     const file = await sharp(data, { raw: { width, height, channels: 3 } })
       .toColourspace('rgb16')
@@ -82,7 +82,8 @@ describe('pixels', () => {
     const restored = await restore(file);
     expect(await sharp(restored).metadata()).toMatchObject({ format: 'png', depth: 'ushort', channels: 3 });
     const actual = await samples16(restored, 'rgb16');
-    expect(actual).toEqual(expected);
+    expect(actual).toHaveLength(expected.length);
+    expect(actual.findIndex((sample, i) => sample !== expected[i])).toBe(-1);
     expect(new Set(actual).size).toBeGreaterThan(500);
   });
 
