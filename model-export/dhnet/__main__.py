@@ -70,7 +70,7 @@ def _strip(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     from .export import export
 
-    manifest = export(args.name, args.checkpoint, args.out, args.tile)
+    manifest = export(args.name, args.checkpoint, args.out, args.tile, args.strength)
     for v in manifest["variants"]:
         print(f"{args.out / v['file']}: {v['bytes']} bytes, sha256 {v['sha256']}")
 
@@ -143,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--checkpoint", type=Path, required=True)
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--tile", type=int, default=256, help="side of the service's tiles, in pixels (dhnet-edge: 192)")
+    p.add_argument("--strength", type=float, default=1.0, help="factor of the residual, for sharp pictures' sake")
 
     p = command("verify", _verify, "Compare an exported model with PyTorch; exit status 1 on a mismatch.")
     p.add_argument("--model", required=True, help="name under weights/, or a folder")

@@ -267,3 +267,11 @@ def test_strip_shows_the_crop_of_blurred_restored_and_sharp(tmp_path, exported):
     assert np.array_equal(shown[:, :40], blur[8:40, 16:56])
     assert np.array_equal(shown[:, 48:88], runtime.Model(exported).restore(blur)[8:40, 16:56])
     assert np.array_equal(shown[:, 96:], sharp[8:40, 16:56])
+
+
+def test_strength_scales_what_is_added(tmp_path, exported):
+    export.export("half", tmp_path / "last.pt", tmp_path / "half", strength=0.5)
+    x = np.full((1, 16, 16, 3), 0.5, np.float32)
+    whole, half = (runtime.Model(folder, "float32").run(x) - x for folder in (exported, tmp_path / "half"))
+    assert np.abs(whole).max() > 0.001
+    assert np.allclose(half, whole / 2, atol=1e-4)
