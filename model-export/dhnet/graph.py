@@ -26,8 +26,9 @@ IR_VERSION = 9
 class Graph:
     """Nodes and initializers under construction. Methods take and return value names."""
 
-    def __init__(self, half: bool) -> None:
+    def __init__(self, half: bool, fours: bool) -> None:
         self.half = half
+        self.fours = fours
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self.known: dict[bytes, str] = {}
@@ -104,10 +105,20 @@ def volterra(g: Graph, block: VBlock, x: str) -> str:
 
 
 def products(g: Graph, f: str, filters: nn.Conv2d, c: int, rank: int) -> str:
-    """Eq. (3): all 1+2Q kernels in one convolution, its outputs taken apart by strided slices."""
-    step = 1 + 2 * rank
-    responses = g.conv(f, filters.weight, filters.bias, groups=c, pad=1)
-    parts = [g.op("Slice", responses, g.shape(i), g.shape(step * c), g.shape(1), g.shape(step)) for i in range(step)]
+    """Eq. (3): all 1+2Q kernels in one convolution, its outputs taken apart by strided slices.
+
+    onnxruntime-web 1.30's WebGPU Conv goes wrong with groups of 5, 6, 7 or 9 outputs: its vectors of four
+    then straddle two groups and read the first one's inputs. So a group is filled up with zero kernels to
+    a multiple of four, whose outputs nobody reads; `fours` asks for it, as it costs a CPU some per cent.
+    """
+    count = 1 + 2 * rank
+    step = -(-count // 4) * 4 if g.fours and count > 4 else count
+    weight, bias = (
+        nn.functional.pad(value.reshape(c, count, -1), (0, 0, 0, step - count)).reshape(c * step, *value.shape[1:])
+        for value in (filters.weight, filters.bias)
+    )
+    responses = g.conv(f, weight, bias, groups=c, pad=1)
+    parts = [g.op("Slice", responses, g.shape(i), g.shape(step * c), g.shape(1), g.shape(step)) for i in range(count)]
     total = parts[0]
     for q in range(rank):
         total = g.op("Add", total, g.op("Mul", parts[1 + 2 * q], parts[2 + 2 * q]))
@@ -205,7 +216,7 @@ def network(g: Graph, model: DHNet, image: str, white: float) -> str:
 
 def build(model: DHNet, bytes_in: bool, half: bool) -> onnx.ModelProto:
     """The whole model with NHWC input `image` and output `restored`: uint8, or float32 in [0, 1]."""
-    g = Graph(half)
+    g = Graph(half, fours=not bytes_in)  # WebGPU runs the float32 variant
     if bytes_in:
         image = g.op("Cast", g.op("Transpose", "image", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
         y = g.op("Clip", network(g, model, image, 255.0), g.scalar(0), g.scalar(255))
