@@ -44,7 +44,7 @@ export const REFUSED_BODY_DRAIN_MAX_BYTES = SYNC_UPLOAD_MAX_BYTES;
 export const EDGE_MAX_PIXELS = 1024 * 1024;
 
 /** ONNX Runtime's linear memory at the edge. Running into it is an error of one restoration; without it, the isolate dies. */
-export const EDGE_SESSION_MEMORY_MAX_BYTES = 48 * MiB;
+export const EDGE_SESSION_MEMORY_MAX_BYTES = 60 * MiB;
 
 /** The linear memory that all WebAssembly codecs share, one after the other. */
 export const EDGE_CODEC_MEMORY_MAX_BYTES = 32 * MiB;
