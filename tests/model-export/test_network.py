@@ -118,6 +118,7 @@ def test_any_size_goes_through_the_tiles(tiny, size):
     assert tiling.apply(image, run, 32, 8, tiny.config.pad_multiple).shape == image.shape
 
 
+# The kernels only speed training up; without a compiler nothing uses them, and there is nothing to compare.
 needs_kernels = pytest.mark.skipif(not native.available(), reason="no C compiler")
 
 
