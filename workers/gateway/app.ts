@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
+import { openAccess } from './http/auth.ts';
 import type { AppEnv, Ports } from './http/context.ts';
 import { postDeblur } from './http/deblur.ts';
 import { getHealth } from './http/health.ts';
@@ -16,6 +17,7 @@ export function createApp(ports: Ports): Hono<AppEnv> {
 
   app.use(requestId({ limitLength: 64 }));
   app.use(requestLog());
+  app.use(openAccess());
   // What a handler says itself stays: results have a policy of their own, and are the only thing that is cached.
   app.use(
     secureHeaders({

@@ -2,7 +2,7 @@
 import type { Context } from 'hono';
 import type { RequestIdVariables } from 'hono/request-id';
 import type { DeblurPorts } from '../predict/deblur.ts';
-import type { InternalUrls, Placement, Restorer, SourceStore } from '../predict/ports.ts';
+import type { InternalUrls, Placement, Restorer, SourceStore, Tenant } from '../predict/ports.ts';
 
 export interface Ports extends DeblurPorts {
   readonly sources: SourceStore;
@@ -14,7 +14,7 @@ export interface Ports extends DeblurPorts {
 export type LogFields = Record<string, string | number | boolean | null>;
 
 export interface AppEnv {
-  Variables: RequestIdVariables & { log: LogFields };
+  Variables: RequestIdVariables & { log: LogFields; tenant: Tenant };
 }
 
 export type AppContext = Context<AppEnv>;

@@ -4,6 +4,18 @@ import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import type { EncodeOptions, ModelName } from '@deblur/shared/options.ts';
 import type { RestoreReport } from '@deblur/shared/runner-api.ts';
 
+// ---- Callers -----------------------------------------------------------------------------------
+
+export type Scope = 'create' | 'read' | 'delete' | 'admin';
+
+/** On whose behalf a request runs: predictions, files and references to results belong to one tenant. */
+export interface Tenant {
+  readonly id: string;
+  /** `local`: everybody on one's own machine. `anonymous`: no key, smaller limits. `key`: an API key's owner. */
+  readonly tier: 'local' | 'anonymous' | 'key';
+  readonly scopes: ReadonlySet<Scope>;
+}
+
 /** Where a restoration runs. */
 export type Placement = 'edge' | 'gpu';
 
