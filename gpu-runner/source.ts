@@ -1,6 +1,7 @@
 /** A prediction's `image` → the bytes of the file. */
 import type { Readable } from 'node:stream';
 import { DeblurError } from '@deblur/shared/errors.ts';
+import { concat } from '@deblur/shared/metadata/bytes.ts';
 import type { HttpClient } from './http-client.ts';
 import { MAX_REDIRECTS, SOURCE_MAX_BYTES, TRANSFER_TIMEOUT_MS } from './limits.ts';
 
@@ -80,11 +81,5 @@ async function collect(body: Readable, contentLength: string | string[] | undefi
     assertFits(length);
     chunks.push(chunk);
   }
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  return concat(chunks);
 }

@@ -3,6 +3,7 @@ import { sha256Hex, toHex } from '@deblur/shared/digest.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { IN_MEMORY_UPLOAD_MAX_BYTES, SOURCE_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
+import { concat } from '@deblur/shared/metadata/bytes.ts';
 import type { ReceivedSource, SourceStore, StoredBody } from '../predict/ports.ts';
 import { newUploadKey, sourceKey } from './keys.ts';
 
@@ -143,19 +144,8 @@ async function readBeginning(
       length += value.length;
     }
   }
-  return { bytes: concat(chunks, length), ended };
-}
-
-function concat(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  const only = chunks[0];
-  if (chunks.length === 1 && only !== undefined) return only;
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return bytes;
+  const [only] = chunks;
+  return { bytes: chunks.length === 1 && only !== undefined ? only : concat(chunks), ended };
 }
 
 /** The same bytes in parts of PART_BYTES. The array is reused: a part is only good until the next. */
