@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { canonicalPath, deblurOnService, failureOf, retryAfterSeconds } from '../../workers/web/api.ts';
+import { failureOf } from '../../workers/web/answers.ts';
+import { canonicalPath, deblurOnService, retryAfterSeconds } from '../../workers/web/api.ts';
 import { formatBytes, formatSeconds, resultName } from '../../workers/web/format.ts';
 import { parseModels } from '../../workers/web/models.ts';
 import { DEFAULT_SETTINGS, type Activity, type Failure } from '../../workers/web/state.ts';

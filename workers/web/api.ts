@@ -1,15 +1,17 @@
 /**
- * The service as the page uses it: one picture up, the restored one down. Until the service has asynchronous jobs, a wait
- * that expires (504) or a full queue (503) names a time after which the same upload is worth repeating; the work goes on
- * meanwhile and its result is stored, so the repetition is answered from there.
+ * The service as the page uses it: one picture up, the restored one down. What is not ready within the service's wait is
+ * answered with a prediction (202), which is followed to its end; a full queue (503) names a time after which the same
+ * upload is worth repeating.
  */
-import { ERRORS, isErrorCode } from '@deblur/shared/errors.ts';
+import { ERRORS } from '@deblur/shared/errors.ts';
 import { GPU_RESTORE_TIMEOUT_MS, RETRY_AFTER_SECONDS, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
+import { failureOf, NOT_OURS, oneOf, ownFailure, sleep, TOO_SLOW, UNREACHABLE } from './answers.ts';
 import { formatBytes } from './format.ts';
+import { followPrediction } from './prediction.ts';
 import {
+  CACHE_STATES,
   RestoreError,
   type Activity,
-  type CacheState,
   type Failure,
   type Outcome,
   type Photo,
@@ -41,6 +43,10 @@ export async function deblurOnService(photo: Photo, settings: Settings, call: Se
     call.onActivity({ kind: 'sending' });
     try {
       const response = await fetch(deblurUrl(settings), { method: 'POST', ...body(photo), signal });
+      if (response.status === 202) {
+        const { result, link, cache } = await followPrediction(response, signal, call);
+        return { ...(await outcomeOf(result, started)), link, cache };
+      }
       if (response.ok) return await outcomeOf(response, started);
       const failure = await failureOf(response);
       const seconds = retryAfterSeconds(response, failure);
@@ -82,15 +88,11 @@ async function outcomeOf(response: Response, started: number): Promise<Outcome> 
     model: response.headers.get('X-Model'),
     placement: oneOf(['edge', 'gpu'], response.headers.get('X-Placement')),
     engine: null,
-    cache: oneOf<CacheState>(['hit', 'miss', 'coalesced'], response.headers.get('X-Cache')),
+    cache: oneOf(CACHE_STATES, response.headers.get('X-Cache')),
     milliseconds: performance.now() - started,
     link: canonicalPath(response.headers.get('Link')),
     notes: [],
   };
-}
-
-function oneOf<T extends string>(values: readonly T[], value: string | null): T | null {
-  return values.find((candidate) => candidate === value?.toLowerCase()) ?? null;
 }
 
 /** The `rel="canonical"` target of a Link header (RFC 8288), when it lies on this origin. */
@@ -99,27 +101,6 @@ export function canonicalPath(link: string | null, base: string = globalThis.loc
   if (target === undefined || !URL.canParse(target, base)) return null;
   const url = new URL(target, base);
   return url.origin === new URL(base).origin ? url.pathname : null;
-}
-
-/** Reads problem+json (RFC 9457); anything else gets a text of our own. */
-export async function failureOf(response: Response): Promise<Failure> {
-  const problem: unknown = await response.json().catch(() => null);
-  const text = (key: string): string | null => {
-    const value = isRecord(problem) ? problem[key] : null;
-    return typeof value === 'string' && value !== '' ? value : null;
-  };
-  const code = text('code');
-  return {
-    title: text('title') ?? `The service answered ${response.status}`,
-    detail: text('detail') ?? 'It gave no further explanation.',
-    code,
-    requestId: text('request_id'),
-    retryable: isErrorCode(code) ? ERRORS[code].retryable : response.status >= 500,
-  };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }
 
 /**
@@ -137,41 +118,3 @@ export function retryAfterSeconds(response: Response, failure: Failure): number 
     Math.max(1, Math.ceil(Number.isNaN(seconds) ? RETRY_AFTER_SECONDS : seconds)),
   );
 }
-
-function sleep(milliseconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, milliseconds);
-    signal.addEventListener('abort', stop, { once: true });
-  });
-}
-
-// ---- Failures of our own -----------------------------------------------------------------------
-
-function ownFailure(title: string, detail: string, retryable: boolean, code: string | null = null): Failure {
-  return { title, detail, code, requestId: null, retryable };
-}
-
-const UNREACHABLE = ownFailure(
-  'The service could not be reached',
-  'The connection failed or was cut off. Check the network and try again, or restore the picture on this device.',
-  true,
-);
-
-const TOO_SLOW = ownFailure(
-  'This takes too long',
-  'The service was still busy after ten minutes. Its work goes on and is kept: the same picture may be ready later.',
-  true,
-);
-
-const NOT_OURS = ownFailure(
-  'The answer is not a picture',
-  'Something between this page and the service may have replaced it.',
-  true,
-);

@@ -21,13 +21,15 @@ export const DEFAULT_SETTINGS: Settings = { model: 'auto', format: 'auto', metad
 /** What is being done right now. Bytes and tiles count up to their total. */
 export type Activity =
   | { readonly kind: 'sending' }
+  | { readonly kind: 'queued' }
   | { readonly kind: 'waiting'; readonly reason: string; readonly seconds: number; readonly attempt: number }
   | { readonly kind: 'model'; readonly done: number; readonly total: number }
   | { readonly kind: 'starting'; readonly provider: 'webgpu' | 'wasm' }
   | { readonly kind: 'tiles'; readonly done: number; readonly total: number }
   | { readonly kind: 'writing' };
 
-export type CacheState = 'hit' | 'miss' | 'coalesced';
+export const CACHE_STATES = ['hit', 'miss', 'coalesced'] as const;
+export type CacheState = (typeof CACHE_STATES)[number];
 
 export interface Outcome {
   readonly picture: Blob;

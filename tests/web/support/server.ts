@@ -38,10 +38,13 @@ export class ServiceDouble {
   readonly paths: string[] = [];
   deblur: (request: DeblurRequest) => Answer | Promise<Answer> = () => problem(500, 'internal', 'no answer was set');
   models: Answer = json({ models: [] });
+  /** Answers by `METHOD /path`, one after the other, the last one for ever. */
+  readonly routes = new Map<string, Answer[]>();
 
   reset(): void {
     this.uploads.length = 0;
     this.paths.length = 0;
+    this.routes.clear();
   }
 }
 
@@ -95,6 +98,9 @@ async function answer(
     service.uploads.push(upload);
     return service.deblur(upload);
   }
+  const answers = service.routes.get(`${request.method} ${url.pathname}`);
+  const next = answers === undefined || answers.length > 1 ? answers?.shift() : answers[0];
+  if (next !== undefined) return next;
   const path = normalize(url.pathname === '/' ? '/index.html' : url.pathname);
   const body = await readFile(join(folder, path));
   const own = { 'Content-Type': MEDIA_TYPES[extname(path)] ?? 'application/octet-stream' };

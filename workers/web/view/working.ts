@@ -70,6 +70,8 @@ export function describe(activity: Activity, photo: Photo): Description {
         detail: `Sending ${formatBytes(photo.file.size)} and waiting for the result`,
         ...endless,
       };
+    case 'queued':
+      return { title: 'Still restoring', detail: 'A large picture, or many before it', ...endless };
     case 'waiting': {
       const { reason, seconds, attempt } = activity;
       const detail = `${reason}; asking again in ${seconds} s (try ${attempt + 1})`;
