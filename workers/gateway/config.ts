@@ -21,7 +21,8 @@ export interface Variables {
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
 
-const schema = z
+/** One key for each variable and secret; `npm run deploy` holds wrangler.toml to it. */
+export const schema = z
   .object({
     ENVIRONMENT: z.enum(['local', 'production'], { error: 'must be local or production' }),
     INTERNAL_ORIGIN: httpUrl.refine((url) => URL.parse(url)?.origin === url, 'must be an origin, without a path'),

@@ -3,30 +3,24 @@
  * (limit 10 MB on the paid plan). Source maps do not count; the model goes up as a static asset, with a limit of its own
  * (25 MiB a file). One JSON line.
  */
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { manifestSchema, variantOf } from '@deblur/shared/model-manifest.ts';
+import { BUNDLE_MAX_GZIP_BYTES, gzipSize, readBundle } from '../../../scripts/lib/bundle.ts';
 import { bundle, weights } from './support.ts';
 
 const directory = await mkdtemp(path.join(tmpdir(), 'deblur-bundle-'));
 try {
   await bundle('workers/edge-runner/wrangler.toml', directory);
-  const sizes: Record<string, number> = {};
-  for (const name of await readdir(directory)) {
-    if (name.endsWith('.map') || name === 'README.md') continue;
-    // Wrangler puts a hash before the name of a module.
-    const plain = name.replace(/^[0-9a-f]{40}-/, '');
-    sizes[plain] = gzipSync(await readFile(path.join(directory, name))).length;
-  }
+  const files = readBundle(directory);
   const manifest = manifestSchema.parse(JSON.parse(await readFile(`${weights}/dhnet-edge/manifest.json`, 'utf8')));
   console.log(
     JSON.stringify({
       bench: 'edge-bundle',
-      gzip_bytes: Object.values(sizes).reduce((sum, size) => sum + size, 0),
-      limit_bytes: 10_000_000,
-      files: sizes,
+      gzip_bytes: gzipSize(files),
+      limit_bytes: BUNDLE_MAX_GZIP_BYTES,
+      files: Object.fromEntries(files.map(({ name, gzipBytes }) => [name, gzipBytes])),
       model_asset_bytes: variantOf(manifest, 'uint8').bytes,
     }),
   );

@@ -64,6 +64,11 @@ export function withImportedMemory(wasm: Uint8Array): Uint8Array {
   return concatenate(pieces);
 }
 
+/** Whether the module wants its memory to be shared, which the Workers runtime does not promise to have. */
+export function importsSharedMemory(wasm: Uint8Array): boolean {
+  return importedMemoryFlags(wasm).some((at) => (wasm[at]! & SHARED) !== 0);
+}
+
 function readMemory(wasm: Uint8Array, section: Section): Limits {
   const reader = new Reader(wasm, section.start);
   const count = reader.leb();

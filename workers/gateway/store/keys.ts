@@ -6,10 +6,18 @@
  *   masters/{restorationKey} the lossless PNG of one inference
  *   results/{resultKey}      encoded bytes
  *
- * Lifecycle rules of the bucket delete `sources/` and `uploads/` after SOURCE_RETENTION_SECONDS, `masters/` and `results/`
- * after RESULT_RETENTION_SECONDS, and unfinished multipart uploads after a day.
+ * Lifecycle rules of the bucket delete what is older than RETENTION says, and unfinished multipart uploads after a day.
  */
+import { RESULT_RETENTION_SECONDS, SOURCE_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import type { ResultKind } from '../predict/ports.ts';
+
+/** The bucket's lifecycle rules, as `npm run deploy` sets them: what lies under a prefix goes after so many seconds. */
+export const RETENTION: Readonly<Record<string, number>> = {
+  'sources/': SOURCE_RETENTION_SECONDS,
+  'uploads/': SOURCE_RETENTION_SECONDS,
+  'masters/': RESULT_RETENTION_SECONDS,
+  'results/': RESULT_RETENTION_SECONDS,
+};
 
 export const sourceKey = (digest: string): string => `sources/${digest}`;
 
