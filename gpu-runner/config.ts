@@ -43,7 +43,8 @@ const origins = z.string().transform((list, context) =>
     }),
 );
 
-const environmentSchema = z.object({
+/** One key for each variable; the manifests under gpu-runner/ are held to it by tests. */
+export const schema = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
   PORT: wholeNumber(0, 65_535).default(5000),
   RUNNER_TOKEN: z.string().min(1).optional(),
@@ -66,7 +67,7 @@ const environmentSchema = z.object({
  */
 export function readConfig(env: Readonly<Record<string, string | undefined>>, cores = availableParallelism()): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''));
-  const parsed = environmentSchema.safeParse(given);
+  const parsed = schema.safeParse(given);
   if (!parsed.success) {
     throw new Error(parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('\n'));
   }

@@ -1,4 +1,5 @@
-// Makes a fresh clone ready: Node packages from the lockfile and, with --python, model-export's environment.
+// Makes a fresh clone ready: Node packages from the lockfile; with --python model-export's environment, with --packaging
+// the validators that tests/packaging runs.
 // It has no dependencies and runs on any Node from 20, because it runs before anything is installed.
 // What is up to date is left alone: the second run takes milliseconds. It speaks on stderr only.
 import { spawnSync } from 'node:child_process';
@@ -67,24 +68,30 @@ function findPython() {
     const check = 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))';
     if (spawnSync(name, ['-c', check]).status === 0) return name;
   }
-  return fail('Python 3.11 to 3.13 with venv is needed for model-export (Debian: apt-get install python3-venv)');
+  return fail('Python 3.11 to 3.13 with venv is needed (Debian: apt-get install python3-venv)');
 }
 
-function installPythonEnvironment() {
-  const venv = path.join(root, 'model-export/.venv');
+function installPythonEnvironment(folder, what) {
+  const requirements = path.join(folder, 'requirements.txt');
+  const venv = path.join(root, folder, '.venv');
   const stamp = path.join(venv, '.deblur-setup');
-  const print = fingerprint('model-export/requirements.txt');
+  const print = fingerprint(requirements);
   if (isCurrent(stamp, print)) return;
   const python = path.join(venv, 'bin/python');
-  say('installing model-export’s Python environment (PyTorch and ONNX Runtime, once) …');
+  say(`installing ${what} …`);
   if (!existsSync(python)) {
     rmSync(venv, { recursive: true, force: true });
     if (!run(findPython(), ['-m', 'venv', venv])) fail('could not make a virtual environment');
   }
   const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check'];
-  if (!run(python, [...pip, '-r', 'model-export/requirements.txt'])) fail('pip install failed; its messages are above');
+  if (!run(python, [...pip, '-r', requirements])) fail('pip install failed; its messages are above');
   writeFileSync(stamp, print);
 }
 
 installNodePackages();
-if (process.argv.includes('--python')) installPythonEnvironment();
+if (process.argv.includes('--python')) {
+  installPythonEnvironment('model-export', 'model-export’s Python environment (PyTorch and ONNX Runtime, once)');
+}
+if (process.argv.includes('--packaging')) {
+  installPythonEnvironment('tests/packaging', 'the validators of container files (once)');
+}

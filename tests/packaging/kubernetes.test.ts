@@ -1,0 +1,113 @@
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { ScaledObject, TriggerAuthentication } from '@kubernetes-models/keda/keda.sh/v1alpha1';
+import { describe, expect, it } from 'vitest';
+import { readConfig, schema } from '../../gpu-runner/config.ts';
+import { root } from '../../scripts/lib/service.ts';
+import { complaintsOf, read, yamlOf, type Yaml } from './support/tools.ts';
+import { keysNeverRead } from './support/unknown-keys.ts';
+
+const folder = 'gpu-runner/deploy/kubernetes';
+/** The oldest that is still supported upstream, and the newest that the validator knows. */
+const VERSIONS = ['1.34.0', '1.37.0'];
+const files = readdirSync(path.join(root, folder)).filter((file) => file !== 'kustomization.yaml');
+const builtIn = files.filter((file) => file !== 'scaled-object.yaml');
+const [deployment] = yamlOf(`${folder}/deployment.yaml`);
+const [runner] = deployment.spec.template.spec.containers;
+const [scaledObject, ...authentications] = yamlOf(`${folder}/scaled-object.yaml`);
+const [service] = yamlOf(`${folder}/service.yaml`);
+const environment: Record<string, string> = Object.fromEntries(
+  runner.env.map(({ name, value }: Yaml) => [name, value ?? 'from a secret']),
+);
+
+describe.each(VERSIONS)('for Kubernetes %s', (version) => {
+  const validate = (args: readonly string[], input?: string): string | undefined =>
+    complaintsOf('kubernetes-validate', ['--strict', '--quiet', '-k', version, ...args], input);
+
+  it.each(builtIn)('%s follows the published schema, to the last key', (file) => {
+    expect(validate([`${folder}/${file}`])).toBeUndefined();
+  });
+
+  it('refuses a misspelt key', () => {
+    const misspelt = read(`${folder}/deployment.yaml`).replace('readinessProbe:', 'readynessProbe:');
+    expect(validate(['-'], misspelt)).toContain('readynessProbe');
+  });
+});
+
+describe('KEDA', () => {
+  const validate = (resource: Yaml): string[] =>
+    keysNeverRead(resource.spec, (spec) => {
+      const Model = resource.kind === 'ScaledObject' ? ScaledObject : TriggerAuthentication;
+      // Set afterwards, because the constructor copies, which reads every key.
+      Object.assign(new Model({ metadata: resource.metadata } as never), { spec }).validate();
+    });
+
+  it('gets resources that follow its definitions, to the last key', () => {
+    expect(scaledObject).toMatchObject({ apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject' });
+    for (const resource of [scaledObject, ...authentications]) expect(validate(resource)).toEqual([]);
+    const misspelt = { ...scaledObject, spec: { ...scaledObject.spec, minReplicas: 0 } };
+    expect(validate(misspelt)).toEqual(['.minReplicas']);
+    expect(() => validate({ ...scaledObject, spec: { triggers: [] } })).toThrow(/scaleTargetRef/);
+  });
+
+  it('wakes the first runner for a single job that waits', () => {
+    const backlog = scaledObject.spec.triggers[0].metadata;
+    expect(scaledObject.spec).toMatchObject({ minReplicaCount: 0, scaleTargetRef: { name: deployment.metadata.name } });
+    expect(scaledObject.spec.fallback).toBeUndefined();
+    expect(backlog).toMatchObject({
+      valueLocation: 'deblur_jobs_backlog',
+      activationTargetValue: '0',
+      format: 'prometheus',
+    });
+  });
+
+  it('asks for another runner before the last slot is taken', () => {
+    const pending = scaledObject.spec.triggers[1].metadata;
+    const { slots } = readConfig({ ...environment, ENVIRONMENT: 'production' });
+    expect(pending).toMatchObject({ valueLocation: 'deblur_runner_pending', aggregationType: 'sum' });
+    expect(Number(pending.targetValue)).toBeLessThan(slots);
+    expect(Number(pending.targetValue)).toBeGreaterThanOrEqual(slots / 2);
+    const { hostname, port } = new URL(pending.url);
+    expect(hostname).toBe(`${service.metadata.name}.${service.metadata.namespace}.svc.cluster.local`);
+    expect(Number(port)).toBe(runner.ports[0].containerPort);
+  });
+
+  it('authenticates with secrets that the triggers name', () => {
+    const names = authentications.map(({ metadata }) => metadata.name);
+    expect(scaledObject.spec.triggers.map((trigger: Yaml) => trigger.authenticationRef.name)).toEqual(names);
+  });
+});
+
+it('applies every file, and only files that are there', () => {
+  const [{ resources, images }] = yamlOf(`${folder}/kustomization.yaml`);
+  expect([...resources].sort()).toEqual([...files].sort());
+  expect(images.map(({ name }: Yaml) => name)).toEqual([runner.image]);
+});
+
+it('gives the runner variables that it knows and accepts', () => {
+  expect(Object.keys(schema.shape)).toEqual(expect.arrayContaining(Object.keys(environment)));
+  expect(() => readConfig({ ...environment, ENVIRONMENT: 'production' })).not.toThrow();
+});
+
+it('kills no runner that still drains', () => {
+  const { terminationGracePeriodSeconds: grace } = deployment.spec.template.spec;
+  const { drainSeconds } = readConfig(environment);
+  expect(grace).toBeGreaterThan(runner.lifecycle.preStop.sleep.seconds + drainSeconds + 5);
+});
+
+it('leads the Service, the budget and the network policy to the same pods', () => {
+  const labels = deployment.spec.template.metadata.labels;
+  const [budget] = yamlOf(`${folder}/pod-disruption-budget.yaml`);
+  const [policy] = yamlOf(`${folder}/network-policy.yaml`);
+  for (const selector of [
+    service.spec.selector,
+    budget.spec.selector.matchLabels,
+    policy.spec.podSelector.matchLabels,
+  ]) {
+    expect(labels).toMatchObject(selector);
+  }
+});
+
+it('leaves the number of runners to KEDA', () => {
+  expect(deployment.spec.replicas).toBeUndefined();
+});
