@@ -1,4 +1,4 @@
-// npm run deploy [-- --dry-run] [-- --secrets-file FILE]: both Workers, with everything they need, to the account that
+// npm run deploy [-- --dry-run] [-- --secrets-file FILE] [-- --no-build]: both Workers, with everything they need, to the account that
 // wrangler is logged in to. INTERNAL_ORIGIN and GPU_RUNNER_URL of the environment stand in for those of wrangler.toml.
 // The dry run builds, bundles and checks the same things without an account or a network. docs/deploy.md tells the rest.
 import { spawnSync } from 'node:child_process';
@@ -27,7 +27,12 @@ const WORKERS = [
 
 const say = (line: string): boolean => process.stderr.write(`${line}\n`);
 const { values: options } = parseArgs({
-  options: { 'dry-run': { type: 'boolean', default: false }, 'secrets-file': { type: 'string' } },
+  options: {
+    'dry-run': { type: 'boolean', default: false },
+    'secrets-file': { type: 'string' },
+    // What was built before is taken as it is.
+    'no-build': { type: 'boolean', default: false },
+  },
 });
 const scratch = mkdtempSync(path.join(tmpdir(), 'deblur-deploy-'));
 
@@ -41,7 +46,7 @@ try {
 }
 
 function main(): void {
-  build(say);
+  if (!options['no-build']) build(say);
   const local = configOf('wrangler.toml', '');
   const production = withOrigins(configOf('wrangler.toml', 'production'));
   const unset = checkProductionVariables(production);

@@ -41,7 +41,6 @@ export function checkVariables(environment: string, config: WorkerConfig): strin
     ...declared
       .filter((name) => !names.includes(name))
       .map((name) => `${at} ${name} is in wrangler.toml, and config.ts does not know it`),
-    ...vars.filter((name) => secrets.includes(name)).map((name) => `${at} ${name} is both a variable and a secret`),
     ...credentials.map((name) => `${at} ${name} is a credential; it belongs into secrets.required`),
   ];
 }
