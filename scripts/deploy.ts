@@ -1,5 +1,5 @@
 // npm run deploy [-- --dry-run] [-- --secrets-file FILE] [-- --no-build]: both Workers, with everything they need, to the account that
-// wrangler is logged in to. INTERNAL_ORIGIN and GPU_RUNNER_URL of the environment stand in for those of wrangler.toml.
+// wrangler is logged in to. What its [env.production.vars] leave empty is the operator's own and comes from the environment, by the same name.
 // The dry run builds, bundles and checks the same things without an account or a network. docs/deploy.md tells the rest.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,6 +24,7 @@ const WORKERS = [
   { name: 'edge runner', config: 'workers/edge-runner/wrangler.toml' },
   { name: 'gateway', config: 'wrangler.toml' },
 ] as const;
+type Worker = (typeof WORKERS)[number];
 
 const say = (line: string): boolean => process.stderr.write(`${line}\n`);
 const { values: options } = parseArgs({
@@ -48,13 +49,15 @@ try {
 function main(): void {
   if (!options['no-build']) build(say);
   const local = configOf('wrangler.toml', '');
-  const production = withOrigins(configOf('wrangler.toml', 'production'));
+  const declared = configOf('wrangler.toml', 'production');
+  const own = operatorVariables(declared);
+  const production = { ...declared, vars: { ...declared.vars, ...own } };
   const unset = checkProductionVariables(production);
   const findings = [
     ...checkVariables('local', local),
     ...checkVariables('production', production),
     ...checkSameBindings(local, production),
-    ...WORKERS.flatMap(bundleAndCheck),
+    ...WORKERS.flatMap((worker) => bundleAndCheck(worker, own)),
     ...(options['dry-run'] ? [] : unset),
   ];
   if (findings.length > 0) throw new Error(`not deployed\n${findings.map((line) => `  ${line}`).join('\n')}`);
@@ -64,7 +67,7 @@ function main(): void {
     wrangler(['whoami', '--json'], 'wrangler is not logged in: run npx wrangler login, or set CLOUDFLARE_API_TOKEN');
   }
   provision(production);
-  for (const worker of WORKERS) deploy(worker, production);
+  for (const worker of WORKERS) deploy(worker, deployArguments(worker.config, own), production);
   console.log(options['dry-run'] ? 'Dry run: everything that can be checked here holds.' : 'Deployed.');
 }
 
@@ -72,27 +75,23 @@ function configOf(config: string, env: string): WorkerConfig {
   return readWranglerConfig({ config: path.join(root, config), env }, { hideWarnings: true });
 }
 
-function withOrigins(config: WorkerConfig): WorkerConfig {
-  return { ...config, vars: { ...config.vars, ...origins() } };
-}
-
-/** The operator's own origins, which no file of the repository knows. */
-function origins(): Record<string, string> {
-  const given = ['INTERNAL_ORIGIN', 'GPU_RUNNER_URL'].map((name) => [name, process.env[name] ?? ''] as const);
-  return Object.fromEntries(given.filter(([, value]) => value !== ''));
+/** What no file of the repository knows, such as origins: the variables that wrangler.toml leaves empty for production. */
+function operatorVariables({ vars = {} }: WorkerConfig): Record<string, string> {
+  const empty = Object.keys(vars).filter((name) => vars[name] === '');
+  return Object.fromEntries(empty.map((name) => [name, process.env[name] ?? '']).filter(([, value]) => value !== ''));
 }
 
 /** The arguments that both the dry run and the real one have. The edge runner is the same in every environment. */
-function deployArguments(config: string): string[] {
-  const isGateway = config === 'wrangler.toml';
-  const vars = isGateway ? Object.entries(origins()).flatMap(([name, value]) => ['--var', `${name}:${value}`]) : [];
-  return ['deploy', '-c', config, '--env', isGateway ? 'production' : '', ...vars];
+function deployArguments(config: string, own: Readonly<Record<string, string>>): string[] {
+  if (config !== 'wrangler.toml') return ['deploy', '-c', config, '--env', ''];
+  const vars = Object.entries(own).flatMap(([name, value]) => ['--var', `${name}:${value}`]);
+  return ['deploy', '-c', config, '--env', 'production', ...vars];
 }
 
-function bundleAndCheck({ name, config }: (typeof WORKERS)[number]): string[] {
+function bundleAndCheck({ name, config }: Worker, own: Readonly<Record<string, string>>): string[] {
   const directory = path.join(scratch, name);
   say(`bundling the ${name} …`);
-  wrangler([...deployArguments(config), '--dry-run', '--outdir', directory], `the ${name} could not be bundled`);
+  wrangler([...deployArguments(config, own), '--dry-run', '--outdir', directory], `the ${name} could not be bundled`);
   const files = readBundle(directory);
   say(`the ${name} has ${gzipSize(files)} bytes compressed`);
   return checkBundle(name, files);
@@ -111,13 +110,13 @@ function provision(config: WorkerConfig): void {
     show(['r2', 'bucket', 'lifecycle', 'set', bucket, '--file', rules, '--force']);
 }
 
-function deploy({ config }: (typeof WORKERS)[number], production: WorkerConfig): void {
-  if (config !== 'wrangler.toml') return void show(deployArguments(config));
+function deploy({ config }: Worker, args: readonly string[], production: WorkerConfig): void {
+  if (config !== 'wrangler.toml') return void show(args);
   const file = options['secrets-file'];
   if (file === undefined) say(`secrets that must be set: ${(production.secrets?.required ?? []).join(', ')}`);
   // Wrangler refuses a first deployment without them, and names those that are missing on a later one.
   const secrets = file === undefined ? [] : ['--secrets-file', path.resolve(process.env.INIT_CWD ?? '.', file)];
-  show([...deployArguments(config), ...secrets]);
+  show([...args, ...secrets]);
 }
 
 /** Prints a command as one would type it, and runs it unless nothing is to be changed. @returns whether it succeeded */

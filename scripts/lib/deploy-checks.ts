@@ -91,7 +91,7 @@ const placeholder = 'x'.repeat(64);
 
 /** The gateway's own judgement of the production variables, secrets taken as set: origins are there, and https. */
 export function checkProductionVariables(config: WorkerConfig): string[] {
-  const secrets = Object.fromEntries((config.secrets?.required ?? []).map((name) => [name, placeholder]));
+  const secrets = Object.fromEntries(names.filter((name) => CREDENTIAL.test(name)).map((name) => [name, placeholder]));
   try {
     readConfig({ ...config.vars, ...secrets } as unknown as Variables);
     return [];

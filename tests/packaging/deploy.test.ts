@@ -51,11 +51,9 @@ describe('the dry run', () => {
     const tree = copyOfTree();
     try {
       const toml = path.join(tree, 'wrangler.toml');
-      const unlisted = readFileSync(toml, 'utf8').replace(
-        /(\[env\.production\.secrets\]\s+required = \[)"INTERNAL_SECRET", /,
-        '$1',
-      );
-      writeFileSync(toml, unlisted);
+      const text = readFileSync(toml, 'utf8');
+      const at = text.lastIndexOf('"INTERNAL_SECRET"');
+      writeFileSync(toml, `${text.slice(0, at)}"OTHER_SECRET"${text.slice(at + '"INTERNAL_SECRET"'.length)}`);
       const shared = createRequire(path.join(root, 'workers/edge-runner/package.json')).resolve(
         'onnxruntime-web/ort-wasm-simd-threaded.wasm',
       );
@@ -69,6 +67,7 @@ describe('the dry run', () => {
       const { code, stdout, stderr } = dryRun(tree, scratch);
       expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
       expect(stderr).toMatch(/gateway, production: INTERNAL_SECRET is needed by config\.ts/);
+      expect(stderr).toMatch(/gateway, production: OTHER_SECRET is in wrangler\.toml/);
       expect(stderr).toMatch(/edge runner: ort\.wasm imports a shared memory/);
       expect(stderr).toMatch(/edge runner: the bundle has 1\d{7} bytes compressed, and 10000000 are allowed/);
       expect(stderr).not.toContain('$ npx wrangler');
@@ -90,13 +89,16 @@ describe('variables and secrets', () => {
   it.each<[string, (toml: string) => string, RegExp]>([
     [
       'a secret that no code reads',
-      (toml) => toml.replaceAll('"GPU_RUNNER_TOKEN"]', '"GPU_RUNNER_TOKEN", "OLD_SECRET"]'),
-      /OLD_SECRET/,
+      (toml) => toml.replaceAll('required = [', 'required = ["OLD_SECRET", '),
+      /OLD_SECRET is in wrangler\.toml/,
     ],
     [
       'a secret in the open',
-      (toml) => toml.replace('GPU_RUNNER_URL = ""', 'GPU_RUNNER_URL = ""\nGPU_RUNNER_TOKEN = "abc"'),
-      /GPU_RUNNER_TOKEN is both/,
+      (toml) =>
+        toml
+          .replaceAll(/"INTERNAL_SECRET"(, )?/g, '')
+          .replace('[env.production.vars]', '[env.production.vars]\nINTERNAL_SECRET = "abc"'),
+      /INTERNAL_SECRET is a credential/,
     ],
     ['a variable that is missing', (toml) => toml.replace('INTERNAL_ORIGIN = ""', ''), /INTERNAL_ORIGIN is needed/],
   ])('%s is refused', (_, edit, complaint) => {
@@ -164,13 +166,9 @@ describe('resources', () => {
   });
 
   it('get a lifecycle rule for every prefix that is written', () => {
-    const written = [
-      keys.sourceKey('x'),
-      keys.newUploadKey(),
-      keys.resultObjectKey('master', 'x'),
-      keys.resultObjectKey('result', 'x'),
-    ];
-    const prefixes = written.map((key) => key.slice(0, key.indexOf('/') + 1));
+    const makers = Object.values(keys).filter((value) => typeof value === 'function') as ((text: string) => string)[];
+    const written = [...makers.map((make) => make('x')), keys.resultObjectKey('master', 'x')];
+    const prefixes = [...new Set(written.map((key) => key.slice(0, key.indexOf('/') + 1)))];
     expect(Object.keys(keys.RETENTION).sort()).toEqual(prefixes.sort());
     expect(lifecycleRules().rules).toContainEqual({
       id: 'expire-sources',
