@@ -5,7 +5,7 @@ registered, in which light the exposure was averaged, how noisy the input is and
 """
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,9 @@ from .data import Source, pairs, read
 SIDE = 128  # pixels of a patch
 REACH = 28  # largest offset in pixels at which a kernel is looked for
 TEXTURE = 2.0  # least RMS gradient of the sharp patch, levels of 255: a flat patch shows no blur
+CLEAR = 0.75  # least share of the energy that one kernel explains, for its shape to be counted
+SHARP = 36.0  # dB from which an input counts as nearly sharp
+OF_KERNEL = ("length", "width", "offset", "linear")
 QUANTILES = (10, 25, 50, 75, 90)
 
 
@@ -110,8 +113,6 @@ def real_patches(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 def synthetic_patches(config: Config, data: Path, count: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """The same for pairs that a run's synthesis makes."""
-    from dataclasses import replace
-
     source = Source(data, replace(config.data, real=0.0), config.train.seed)
     for index in range(count):
         blurred, sharp = (t[0].permute(1, 2, 0).numpy() for t in source.batch(index, 1))
@@ -119,14 +120,33 @@ def synthetic_patches(config: Config, data: Path, count: int) -> Iterator[tuple[
 
 
 def summary(patches: Iterator[tuple[str, np.ndarray, np.ndarray]]) -> list[dict]:
-    """Per set: how many patches, and quantiles of every figure of `Blur`."""
+    """Per set: how many patches, the share whose input is nearly sharp, and quantiles of every figure of `Blur`.
+
+    Those of a kernel are taken over the patches that one kernel explains: elsewhere they describe noise.
+    """
     found: dict[str, list[Blur]] = {}
     for name, blurred, sharp in patches:
         if one := measure(blurred, sharp):
             found.setdefault(name, []).append(one)
     rows = []
     for name, blurs in found.items():
-        table = {key: [asdict(b)[key] for b in blurs] for key in asdict(blurs[0])}
-        rows.append({"set": name, "patches": len(blurs)})
-        rows[-1] |= {k: [round(float(q), 3) for q in np.percentile(v, QUANTILES)] for k, v in table.items()}
+        clear = [b for b in blurs if b.fit > CLEAR and b.psnr < SHARP]
+        rows.append({"set": name, "patches": len(blurs), "clear": len(clear)})
+        rows[-1]["nearly_sharp"] = round(sum(b.psnr >= SHARP for b in blurs) / len(blurs), 3)
+        for key in asdict(blurs[0]):
+            values = [getattr(b, key) for b in (clear if key in OF_KERNEL else blurs)]
+            rows[-1][key] = [round(min(float(q), 99.0), 3) for q in _quantiles(values)]
     return rows
+
+
+def _quantiles(values: list[float]) -> list[float]:
+    return np.percentile(np.minimum(values, 99.0), QUANTILES).tolist() if values else []
+
+
+def table(rows: list[dict]) -> str:
+    """Markdown: one row per figure and set."""
+    lines = [f"| figure | set | {' | '.join(f'{q} %' for q in QUANTILES)} |", "|---" * (2 + len(QUANTILES)) + "|"]
+    for key in (f.name for f in fields(Blur)):
+        lines += [f"| {key} | {r['set']} | {' | '.join(f'{v:.2f}' for v in r[key])} |" for r in rows]
+    shares = ", ".join(f"{r['set']} {100 * r['nearly_sharp']:.0f} % of {r['patches']}" for r in rows)
+    return "\n".join([*lines, "", f"Patches of {SHARP:.0f} dB and more: {shares}."])
