@@ -27,7 +27,7 @@ QUANTILES = (10, 25, 50, 75, 90)
 
 @dataclass(frozen=True)
 class Blur:
-    """What one patch shows. Lengths in pixels, light in levels of 255."""
+    """What one patch shows. Lengths in pixels, light in levels of 255; of the two kernels the one that fits better."""
 
     psnr: float  # of the input, dB
     length: float  # of the straight path whose kernel spreads as much along its longer axis: √(12·variance)
@@ -85,17 +85,17 @@ def measure(blurred: np.ndarray, sharp: np.ndarray) -> Blur | None:
     dy, dx = np.gradient(grey[1])
     if np.sqrt((dy**2 + dx**2).mean()) < TEXTURE:
         return None
-    k, fit = kernel(*grey)
     light = [((x / 255.0) ** GAMMA).mean(2) for x in (blurred, sharp)]
-    _, fit_light = kernel(*light)
+    (k, fit), (k_light, fit_light) = kernel(*grey), kernel(*light)
+    best, most = (k_light, fit_light) if fit_light > fit else (k, fit)
     spectrum = np.abs(np.fft.fft2(grey[1] - grey[1].mean())) ** 2
     fy, fx = (np.fft.fftfreq(n) for n in grey[1].shape)
     radius = np.hypot(fy[:, None], fx[None])
     energy = spectrum * radius**2
     return Blur(
         metrics.psnr(blurred, sharp),
-        *moments(k),
-        fit,
+        *moments(best),
+        most,
         10 * float(np.log10(max(1 - fit, 1e-6) / max(1 - fit_light, 1e-6))),
         *(finest(x) for x in grey),
         float(energy[radius > 0.25].sum() / energy.sum()),
