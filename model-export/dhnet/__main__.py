@@ -47,6 +47,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         raise UserError("evaluate: give --pairs, --sharp or both")
     if args.gallery and not (args.pairs and args.sharp):
         raise UserError("evaluate: --gallery needs --pairs and --sharp")
+    if args.robustness and args.update_manifest and not (args.pairs and args.sharp):
+        raise UserError("evaluate: --robustness is stored only with both --pairs and --sharp")
     folder = runtime.model_folder(args.model)
     model = runtime.Model(folder, threads=args.threads)
     pairs = evaluate.pair_sets(args.pairs) if args.pairs else []

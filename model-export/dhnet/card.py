@@ -11,7 +11,7 @@ from pathlib import Path
 from . import results, runtime, tables
 from .config import UserError
 
-MARKED = re.compile(r"(<!-- figures: (\S+) (\S+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- figures: (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def facts(folder: Path) -> str:
@@ -54,7 +54,7 @@ def section(model: str, name: str, home: Path) -> str:
 
 def filled(text: str, home: Path) -> str:
     """A document with what stands between its markers renewed; `home` holds learning curves and pictures."""
-    return MARKED.sub(lambda m: f"{m[1]}{section(m[2], m[3], home)}{m[4]}", text)
+    return MARKED.sub(lambda m: f"{m[1]}{section(m[2], m[3], home)}\n{m[4]}", text)
 
 
 def write(path: Path, check: bool) -> bool:

@@ -34,6 +34,13 @@ def test_figures_are_filled_in_and_the_rest_stays(exported, tmp_path):
     assert main(["card", "--card", str(path), "--check"]) == 0
 
 
+def test_an_empty_section_is_filled_without_touching_the_next(exported, tmp_path):
+    path = document(tmp_path, "facts", "sets")
+    path.write_text(path.read_text().replace("old\n", ""))
+    assert main(["card", "--card", str(path)]) == 0
+    assert path.read_text().count("<!-- end -->") == path.read_text().count("<!-- figures:") == 2
+
+
 def test_a_card_with_an_unknown_table_is_refused(exported, tmp_path, capsys):
     assert main(["card", "--card", str(document(tmp_path, "nonsense"))]) == 1
     assert "no table `nonsense`" in capsys.readouterr().err

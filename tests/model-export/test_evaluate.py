@@ -209,3 +209,19 @@ def test_one_command_measures_and_stores_everything(exported, data, photo, tmp_p
     assert {r["set"] for r in found["robustness"]} == {"gopro-crops", "reds-frames", "sharp"}
     for heading in ("gain", "oracle", "amplification", "spoilt", "output again", "PSNR(output, input)"):
         assert heading in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "give --pairs, --sharp or both"),
+        (["--sharp", "X", "--gallery", "X"], "--gallery needs"),
+        (["--sharp", "X", "--robustness", "--update-manifest"], "stored only with both"),
+        (["--sharp", "no-such-folder"], "no such folder"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(exported, capsys, arguments, reason):
+    assert main(["evaluate", "--model", str(exported), *arguments]) == 1
+    error = capsys.readouterr().err
+    assert reason in error
+    assert error.count("\n") == 1
