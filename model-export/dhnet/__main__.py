@@ -1,4 +1,4 @@
-"""Command line: python -m dhnet profile|train|evaluate|strip|export|verify|sheet."""
+"""Command line: python -m dhnet COMMAND, see --help."""
 
 import argparse
 import json
@@ -40,31 +40,81 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    from . import evaluate, runtime
+    from . import evaluate, gallery, known, results, robustness, runtime, tables, text
+    from .data import pictures
 
-    if (args.pairs is None) == (args.sharp is None):
-        raise UserError("evaluate: give either --pairs or --sharp")
-    if args.sharp and args.update_manifest:
-        raise UserError("evaluate: --update-manifest goes with --pairs")
+    if args.pairs is None and args.sharp is None:
+        raise UserError("evaluate: give --pairs, --sharp or both")
+    if args.gallery and not (args.pairs and args.sharp):
+        raise UserError("evaluate: --gallery needs --pairs and --sharp")
+    if args.robustness and args.update_manifest and not (args.pairs and args.sharp):
+        raise UserError("evaluate: --robustness is stored only with both --pairs and --sharp")
     folder = runtime.model_folder(args.model)
     model = runtime.Model(folder, threads=args.threads)
-    if args.sharp:
-        rows = evaluate.evaluate_sharp(model, args.sharp, args.out)
-        lines = [f"{r['name']}: {r['fidelity']['psnr']:.2f} dB, SSIM {r['fidelity']['ssim']:.4f}" for r in rows]
-        print(json.dumps({"images": rows}, indent=2) if args.json else "\n".join(lines))
-        return
-    rows = evaluate.evaluate_pairs(model, args.pairs, args.out)
-    summary = evaluate.averages(rows)
+    pairs = evaluate.pair_sets(args.pairs) if args.pairs else []
+    photos = pictures(args.sharp) if args.sharp else []
+    found: dict = {"version": model.manifest["version"]}
+    if pairs:
+        found["images"] = evaluate.evaluate_pairs(model, pairs, args.out, args.baselines)
+        found["sets"] = evaluate.averages(found["images"])
+    if photos:
+        found["sharp"] = evaluate.evaluate_sharp(model, photos, args.out)
+    if args.robustness:
+        found["robustness"] = robustness.measure(model, pairs, photos)
+        found["text"] = text.measure(model)
+        if photos:
+            found["known"] = known.measure(model, photos)
+    if args.gallery:
+        found["gallery"] = gallery.gallery(model, pairs, photos, args.gallery)
     if args.update_manifest:
-        evaluate.update_manifest(folder, summary, rows)
-    print(json.dumps({"sets": summary, "images": rows}, indent=2) if args.json else evaluate.table(summary))
+        results.store(folder, found)
+    print(json.dumps(found, indent=2) if args.json else tables.show(found))
+
+
+def _baselines(args: argparse.Namespace) -> None:
+    from . import baselines, evaluate
+    from .data import read
+
+    pictures = [(read(p.blur), read(p.sharp)) for p in evaluate.pair_sets(args.pairs)]
+    for method in baselines.STRENGTHS:
+        choice, gain = baselines.choose_for(method, pictures)
+        print(f"{method}: {choice.kernel}, strength {choice.strength:g}: {gain:+.2f} dB on {len(pictures)} pictures")
+
+
+def _blurs(args: argparse.Namespace) -> None:
+    from . import blurs
+
+    if (args.pairs is None) == (args.config is None) or (args.config is None) != (args.data is None):
+        raise UserError("blurs: give either --pairs, or --config and --data")
+    if args.pairs:
+        rows = blurs.summary(blurs.real_patches(args.pairs))
+    else:
+        rows = blurs.summary(blurs.synthetic_patches(configs.load(args.config), args.data, args.count))
+    print(json.dumps(rows, indent=2) if args.json else blurs.table(rows))
+
+
+def _curve(args: argparse.Namespace) -> None:
+    from . import curve
+
+    curve.curve(args.history, args.out, args.name)
+    print((args.out / f"{args.name}-learning-curve.md").read_text(), end="")
+
+
+def _card(args: argparse.Namespace) -> int:
+    from . import card
+
+    if card.write(args.card, args.check):
+        return 0
+    print(f"{args.card}: {'its figures are not those of evaluation.json' if args.check else 'renewed'}")
+    return 1 if args.check else 0
 
 
 def _strip(args: argparse.Namespace) -> None:
-    from . import evaluate, runtime
+    from . import runtime
+    from .strip import strip
 
     model = runtime.Model(runtime.model_folder(args.model), threads=0)
-    evaluate.strip(model, args.blur, args.sharp, args.out, args.crop)
+    strip(model, args.blur, args.sharp, args.out, args.crop)
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -122,14 +172,40 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--processes", type=int, default=1, help="share every batch among so many processes (CPU)")
     p.add_argument("--device", default="cpu", help="cpu (default) or cuda")
 
-    p = command("evaluate", _evaluate, "PSNR and SSIM of an exported model, per set, beside its input.")
+    p = command(
+        "evaluate", _evaluate, "Measures an exported model: PSNR and SSIM per set, and what it does to pictures."
+    )
     p.add_argument("--model", required=True, help="name under weights/, or a folder")
-    p.add_argument("--pairs", type=Path, help="folder with blur/ and sharp/")
-    p.add_argument("--sharp", type=Path, help="folder of sharp photos: measures how little they change")
+    p.add_argument("--pairs", type=Path, help="folder with blur/ and sharp/, or of such folders, one per set")
+    p.add_argument("--sharp", type=Path, help="folder of sharp photos: how little do they change?")
+    p.add_argument("--baselines", action="store_true", help="also unsharp mask, Wiener and Richardson–Lucy (slow)")
+    p.add_argument("--robustness", action="store_true", help="also JPEG, noise, known blurs and writing (slow)")
+    p.add_argument("--gallery", type=Path, help="folder for pictures of what works and what fails")
     p.add_argument("--out", type=Path, help="folder for the restored pictures")
     p.add_argument("--threads", type=int, default=0, help="ONNX Runtime threads (0 = all cores)")
     p.add_argument("--update-manifest", action="store_true", help="write the result into manifest and evaluation.json")
     p.add_argument("--json", action="store_true", help="print JSON")
+
+    p = command("card", _card, "Renew the figures in the model card from evaluation.json.")
+    p.add_argument("--card", type=Path, default=Path(__file__).parents[1] / "MODEL_CARD.md")
+    p.add_argument("--check", action="store_true", help="write nothing; exit status 1 if it is out of date")
+
+    p = command("curve", _curve, "Fit the learning curve and draw on it.")
+    p.add_argument(
+        "--history", type=Path, nargs="+", required=True, help="training logs or checkpoints of one training"
+    )
+    p.add_argument("--name", required=True, help="name of the model")
+    p.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs")
+
+    p = command("blurs", _blurs, "How pairs are blurred, real or synthetic: quantiles of one kernel per patch.")
+    p.add_argument("--pairs", type=Path, help="folder with blur/ and sharp/")
+    p.add_argument("--config", type=Path, help="TOML file of a run, with --data: its synthetic pairs")
+    p.add_argument("--data", type=Path)
+    p.add_argument("--count", type=int, default=400, help="synthetic pairs to make")
+    p.add_argument("--json", action="store_true", help="print JSON")
+
+    p = command("baselines", _baselines, "The fixed parameters of the classical methods that do best on given pairs.")
+    p.add_argument("--pairs", type=Path, required=True, help="folder with blur/ and sharp/")
 
     p = command("strip", _strip, "One picture of blurred, restored and sharp, side by side.")
     p.add_argument("--model", required=True, help="name under weights/, or a folder")

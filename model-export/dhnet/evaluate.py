@@ -7,13 +7,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from . import metrics, runtime, tiling
+from . import baselines, metrics, runtime, tiling
 from .config import UserError
-from .data import Pair, pairs, pictures, read
-from .export import write_json
+from .data import Pair, pairs, read
 
 if TYPE_CHECKING:
     from .model import DHNet
+
+CEILING = 100.0  # dB, stands for equal pictures: JSON knows no infinity
+METHODS = tuple(baselines.STRENGTHS)
 
 
 def dev_scores(model: "DHNet", dev: list[Pair], device: str, bf16: bool) -> dict[str, list[float]]:
@@ -34,40 +36,65 @@ def dev_scores(model: "DHNet", dev: list[Pair], device: str, bf16: bool) -> dict
     return {name: [float(v) for v in np.mean(values, 0)] for name, values in sets.items()}
 
 
+def pair_sets(folder: Path) -> list[Pair]:
+    """The pairs of DIR/blur and DIR/sharp, or those of every DIR/SET that holds the two."""
+    if (folder / "blur").is_dir():
+        return pairs(folder)
+    sets = sorted(p.parent for p in folder.glob("*/blur") if (p.parent / "sharp").is_dir())
+    if not sets:
+        raise UserError(f"{folder}: holds neither blur/ and sharp/ nor folders with the two")
+    return [pair for one in sets for pair in pairs(one)]
+
+
+def psnr(picture: np.ndarray, sharp: np.ndarray) -> float:
+    """PSNR in dB, at most CEILING, to 4 digits."""
+    return round(min(metrics.psnr(picture, sharp), CEILING), 4)
+
+
 def scores(picture: np.ndarray, sharp: np.ndarray) -> dict[str, float]:
-    """{"psnr", "ssim"} of one picture."""
-    return {"psnr": metrics.psnr(picture, sharp), "ssim": metrics.ssim(picture, sharp)}
+    """{"psnr", "ssim"} of one picture of at least 11×11 pixels."""
+    if picture.shape != sharp.shape or min(sharp.shape[:2]) < 11:
+        raise UserError(f"evaluate: pictures of {picture.shape[:2]} and {sharp.shape[:2]} cannot be compared")
+    return {"psnr": psnr(picture, sharp), "ssim": round(metrics.ssim(picture, sharp), 4)}
 
 
 def averages(rows: list[dict]) -> list[dict]:
-    """Per-picture rows → one row per set, in order of first appearance: means rounded to 4 digits."""
+    """Per-picture rows → one row per set, in order of first appearance: means of all scores, to 4 digits."""
     out = []
     for name in dict.fromkeys(row["set"] for row in rows):
         group = [row for row in rows if row["set"] == name]
-        summary = {"set": name, "images": len(group)}
-        for side in ("input", "output"):
-            summary[side] = {m: round(float(np.mean([r[side][m] for r in group])), 4) for m in ("psnr", "ssim")}
-        out.append(summary)
+        kinds = [key for key in group[0] if key not in ("set", "name")]
+        out.append({"set": name, "images": len(group)})
+        out[-1] |= {kind: mean([row[kind] for row in group]) for kind in kinds}
     return out
 
 
-def evaluate_pairs(model: runtime.Model, folder: Path, out: Path | None) -> list[dict]:
-    """One row per pair of DIR/blur and DIR/sharp; restored pictures go to `out` as PNG."""
+def mean(values: list):
+    """The mean of numbers to 4 digits, or of equally nested dicts of them, leaf by leaf."""
+    if isinstance(values[0], dict):
+        return {key: mean([v[key] for v in values]) for key in values[0]}
+    return round(float(np.mean(values)), 4)
+
+
+def evaluate_pairs(model: runtime.Model, found: list[Pair], out: Path | None, classical: bool = False) -> list[dict]:
+    """One row per pair; restored pictures go to `out` as PNG. `classical`: the baselines, both ways, as well."""
     rows = []
-    for pair in pairs(folder):
+    for pair in found:
         blur, sharp = read(pair.blur), read(pair.sharp)
         restored = model.restore(blur)
         keep(restored, out, pair.name)
-        rows.append(
-            {"name": pair.name, "set": pair.set, "input": scores(blur, sharp), "output": scores(restored, sharp)}
-        )
+        row = {"name": pair.name, "set": pair.set, "input": scores(blur, sharp), "output": scores(restored, sharp)}
+        if classical:
+            row["fixed"] = {m: scores(baselines.apply(m, blur, baselines.FIXED[m]), sharp) for m in METHODS}
+            row["oracle"] = {m: scores(baselines.deblur(m, blur, sharp), sharp) for m in METHODS}
+        rows.append(row)
     return rows
 
 
-def evaluate_sharp(model: runtime.Model, folder: Path, out: Path | None) -> list[dict]:
+def evaluate_sharp(model: runtime.Model, photos: list[Path], out: Path | None) -> list[dict]:
     """PSNR and SSIM of the output against its input, for pictures that are sharp already."""
     rows = []
-    for path in pictures(folder):
+    for path in photos:
         picture = read(path)
         restored = model.restore(picture)
         keep(restored, out, path.stem)
@@ -80,38 +107,3 @@ def keep(picture: np.ndarray, out: Path | None, name: str) -> None:
     if out:
         out.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(out / f"{name}.png")
-
-
-def strip(model: runtime.Model, blur: Path, sharp: Path, out: Path, crop: tuple[int, int, int, int] | None) -> None:
-    """Blurred, restored and sharp side by side, as a picture for documents; the whole picture is restored, then cut.
-
-    `crop` is left, top, width, height in pixels.
-    """
-    left, top, width, height = crop or (0, 0, *Image.open(blur).size)
-    picture, twin = read(blur), read(sharp)
-    if picture.shape != twin.shape or top + height > picture.shape[0] or left + width > picture.shape[1]:
-        raise UserError(f"strip: {blur} and {sharp} must be of one size and hold the crop")
-    cuts = [x[top : top + height, left : left + width] for x in (picture, model.restore(picture), twin)]
-    gap = np.full((height, 8, 3), 255, np.uint8)
-    Image.fromarray(np.concatenate([cuts[0], gap, cuts[1], gap, cuts[2]], 1)).save(out, quality=90)
-
-
-def table(summary: list[dict]) -> str:
-    """The Markdown table of per-set means."""
-    heads = ("set", "images", "input PSNR", "output PSNR", "gain", "input SSIM", "output SSIM")
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for s in summary:
-        a, b = s["input"], s["output"]
-        lines.append(
-            f"| {s['set']} | {s['images']} | {a['psnr']:.2f} | {b['psnr']:.2f} | {b['psnr'] - a['psnr']:+.2f} "
-            f"| {a['ssim']:.4f} | {b['ssim']:.4f} |"
-        )
-    return "\n".join(lines)
-
-
-def update_manifest(folder: Path, summary: list[dict], rows: list[dict]) -> None:
-    """Write `measured` into the manifest and everything into evaluation.json beside it."""
-    manifest = runtime.read_manifest(folder)
-    manifest["measured"] = summary
-    write_json(folder / "manifest.json", manifest)
-    write_json(folder / "evaluation.json", {"version": manifest["version"], "sets": summary, "images": rows})

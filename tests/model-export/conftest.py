@@ -12,8 +12,10 @@ ROOT = Path(__file__).parents[2] / "model-export"
 sys.path.insert(0, str(ROOT))
 torch.set_num_threads(2)
 
+from dhnet import checkpoint, export
 from dhnet import config as configs
 from dhnet.model import DHNet
+from dhnet.train import Trainer
 
 TINY = {
     "width": 16,
@@ -80,3 +82,13 @@ def config() -> configs.Config:
             "train": {"batch": 2, "bf16": False, "warmup": 2, "log_steps": 1, "gate_init": 0.3},
         }
     )
+
+
+@pytest.fixture
+def exported(tmp_path, config):
+    """A random tiny network, exported."""
+    trainer = Trainer(config, "cpu")
+    trainer.ema = {k: v.detach().clone() for k, v in lively(trainer.model).state_dict().items()}
+    checkpoint.save(tmp_path / "last.pt", trainer.state())
+    export.export("tiny", tmp_path / "last.pt", tmp_path / "tiny")
+    return tmp_path / "tiny"

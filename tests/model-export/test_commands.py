@@ -32,16 +32,6 @@ bf16 = false
 """
 
 
-@pytest.fixture
-def exported(tmp_path, config):
-    """A random tiny network, exported."""
-    trainer = Trainer(config, "cpu")
-    trainer.ema = {k: v.detach().clone() for k, v in lively(trainer.model).state_dict().items()}
-    checkpoint.save(tmp_path / "last.pt", trainer.state())
-    export.export("tiny", tmp_path / "last.pt", tmp_path / "tiny")
-    return tmp_path / "tiny"
-
-
 @pytest.mark.parametrize("text", ["[model]\nwidht = 3", "[train]\nlearning_rate = 1", "bogus = 1"])
 def test_an_unknown_key_is_one_line_that_names_it(tmp_path, capsys, text):
     path = tmp_path / "run.toml"
@@ -76,7 +66,9 @@ def test_bad_files_and_folders_are_one_line(tmp_path, capsys):
         assert error.count("\n") == 1, arguments
 
 
-@pytest.mark.parametrize("command", ["profile", "train", "evaluate", "export", "verify", "sheet"])
+@pytest.mark.parametrize(
+    "command", ["profile", "train", "evaluate", "export", "verify", "sheet", "card", "curve", "blurs"]
+)
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])
@@ -220,7 +212,7 @@ def test_evaluate_sharp_measures_fidelity(exported, tmp_path, capsys):
     (tmp_path / "photos").mkdir()
     Image.fromarray(picture(40, 50)).save(tmp_path / "photos" / "a.png")
     assert main(["evaluate", "--model", str(exported), "--sharp", str(tmp_path / "photos"), "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)["images"]
+    rows = json.loads(capsys.readouterr().out)["sharp"]
     assert rows[0]["name"] == "a"
     assert rows[0]["fidelity"]["psnr"] > 10
 
