@@ -83,11 +83,51 @@ export const INTERNAL_URL_TTL_SECONDS = 3_600;
 /** Said with 503 and 504: one edge restoration later. */
 export const RETRY_AFTER_SECONDS = 5;
 
+/** One call to the GPU runner that hands work over, asks after it or cancels it; the work itself goes on by itself. */
+export const GPU_CALL_TIMEOUT_MS = 15_000;
+
 /** How soon a job whose object died in the middle is taken up again. */
 export const JOB_WATCHDOG_MS = 30_000;
 
-/** How often a job is begun before it counts as failed: what brought its object down thrice would do so again. */
-export const JOB_MAX_ATTEMPTS = 3;
+/**
+ * How often a job is begun before it counts as failed: one picture may be aboard of three runners that die, but what
+ * brings a fourth one down did so to the others as well.
+ */
+export const JOB_MAX_ATTEMPTS = 4;
+
+/** How long work is wanted by a caller that waits without a deadline of its own: one restoration at its limit, and the queue before it. */
+export const JOB_DEADLINE_MS = 900_000;
+
+/** A runner that calls back and then is silent for so long is asked whether it still has the work. Tiles take seconds at most. */
+export const JOB_LEASE_MS = 15_000;
+
+/** Between two looks at work of a runner that does not call back: a sixteenth of its age, so that waiting adds 3 %, within these. */
+export const JOB_POLL_MIN_MS = 100;
+export const JOB_POLL_MAX_MS = 5_000;
+
+/** Before the second and each further attempt after a failure of the runner; the first follows at once. */
+export const JOB_RETRY_DELAY_MS = 1_000;
+
+/** A message for work that the runner had no room for comes again after 1, 2, 4, … seconds, up to here: often enough to keep its slots full. */
+export const DISPATCH_RETRY_MAX_SECONDS = 15;
+
+/** The same with what the runner asks for by Retry-After: longer is not believed. */
+export const DISPATCH_RETRY_AFTER_MAX_SECONDS = 300;
+
+/** A message that was refused so often is written anew. Below `max_retries` of wrangler.toml, which is for messages that break their consumer. */
+export const DISPATCH_MESSAGE_MAX_ATTEMPTS = 10;
+
+/** Work waits for its message so long and is then tried without: a queue that loses a message costs minutes, not the work. */
+export const DISPATCH_WATCHDOG_MS = 300_000;
+
+/** A runner's report of one prediction, its input and logs included. */
+export const CALLBACK_BODY_MAX_BYTES = 256 * KiB;
+
+/** One event handed to a subscriber's object. */
+export const NOTIFY_TIMEOUT_MS = 10_000;
+
+/** An event that was not taken comes again after 1, 2, 4, … seconds, up to here. */
+export const NOTIFY_RETRY_MAX_MS = 600_000;
 
 // ---- Retention ---------------------------------------------------------------------------------
 

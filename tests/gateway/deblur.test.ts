@@ -1,5 +1,6 @@
 import { abortAllDurableObjects, listDurableObjectIds, runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
+import { JOB_MAX_ATTEMPTS } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
 import {
   deblur,
@@ -185,12 +186,21 @@ describe('a runner that fails', () => {
     ['cannot read the picture', { code: 'image_truncated', detail: 'It ends early.' }, 422, 'image_truncated'],
     ['claims a failure that is not its own', { code: 'forbidden', detail: '' }, 502, 'runner_failed'],
   ] as const)('at the edge: %s', async (_, failure, status, code) => {
-    await edge.failNext(failure);
+    // As often as it is tried.
+    await edge.failNext(...Array.from({ length: JOB_MAX_ATTEMPTS }, () => failure));
     const response = await deblur(png());
     expect(response.headers.has('retry-after')).toBe(status === 503);
     expect(await response.clone().text()).not.toContain('/srv');
     expect(await problemOf(response)).toEqual(problem(status, code));
     expect(await stored('results/')).toEqual([]);
+  });
+});
+
+describe('an edge runner that falls over once', () => {
+  it('is asked again', async () => {
+    await edge.failNext('throw');
+    expect(await madeHow(await deblur(png()))).toBe('200 miss edge image/png');
+    expect(await restorations()).toBe(2);
   });
 });
 

@@ -1,31 +1,26 @@
 import { env } from 'cloudflare:workers';
+import { JOB_MAX_ATTEMPTS } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
-import type { RestorationTask } from '../../workers/gateway/predict/ports.ts';
+import type { Work } from '../../workers/gateway/predict/ports.ts';
 import { GpuRunner, type GpuRunnerOptions } from '../../workers/gateway/runners/gpu-runner.ts';
+import { ownRunner } from '../../workers/gateway/runners/gpu-target.ts';
 import { SignedInternalUrls } from '../../workers/gateway/runners/internal-urls.ts';
-import { R2ResultStore } from '../../workers/gateway/store/result-store.ts';
 import { R2SourceStore } from '../../workers/gateway/store/source-store.ts';
 import { inspectImage } from '../../workers/gateway/predict/inspect.ts';
-import { call, deblur, gpu, madeHow, problem, problemOf } from './support/gateway.ts';
+import { call, deblur, gpu, problem, problemOf } from './support/gateway.ts';
 import { png } from './support/pictures.ts';
 
 /** A runner whose waits are noted instead of waited. */
-function runner(options: Partial<GpuRunnerOptions> = {}) {
+function runner({ url = env.GPU_RUNNER_URL, ...options }: Partial<GpuRunnerOptions> & { url?: string } = {}) {
   const waits: number[] = [];
   const urls = new SignedInternalUrls({ origin: env.INTERNAL_ORIGIN, secret: env.INTERNAL_SECRET });
   const sleep = async (ms: number): Promise<void> => void waits.push(ms);
-  const subject = new GpuRunner({
-    url: env.GPU_RUNNER_URL,
-    token: env.GPU_RUNNER_TOKEN,
-    urls,
-    results: new R2ResultStore(env.STORE),
-    backoff: { attempts: 4, sleep },
-    ...options,
-  });
+  const target = ownRunner(url, env.GPU_RUNNER_TOKEN);
+  const subject = new GpuRunner({ target, urls, backoff: { attempts: 4, sleep }, ...options });
   return { subject, waits };
 }
 
-async function taskOf(): Promise<RestorationTask> {
+async function restoration(): Promise<Extract<Work, { operation: 'restore' }>> {
   const picture = png();
   const source = await new R2SourceStore(env.STORE, inspectImage).receive(
     (async function* () {
@@ -33,33 +28,38 @@ async function taskOf(): Promise<RestorationTask> {
     })(),
   );
   await source.keep();
-  return {
+  const task = {
     restorationKey: crypto.getRandomValues(new Uint8Array(32)).toHex(),
     resultKey: crypto.getRandomValues(new Uint8Array(32)).toHex(),
     sourceDigest: source.digest,
     model: 'dhnet-edge',
     modelVersion: 'c'.repeat(64),
     encoding: { format: 'webp', quality: 90, metadata: 'keep' },
-  };
+  } as const;
+  return { operation: 'restore', task };
 }
 
 const failure = (code: string) => expect.objectContaining({ code });
 
 describe('the GPU runner', () => {
   it('is asked by an idempotent PUT, with signed URLs and without a file', async () => {
-    const task = await taskOf();
-    const report = await runner().subject.restore({ ...task, tile: 256 });
-    expect(report).toMatchObject({ tiles: 4, inferMs: 2 });
+    const { task } = await restoration();
+    const { subject } = runner();
+    const said = await subject.begin({ operation: 'restore', task: { ...task, tile: 256 } }, 2);
+    const id = `restore-${task.resultKey}-2`;
+    expect(subject.idOf({ operation: 'restore', task }, 2)).toBe(id);
+    expect(said).toMatchObject({ id, status: 'succeeded', report: { tiles: 4, inferMs: 2 } });
     const [request] = await gpu.requests();
     expect(request).toMatchObject({
       method: 'PUT',
-      path: `/predictions/restore-${task.resultKey}`,
+      path: `/predictions/${id}`,
+      prefer: 'respond-async',
       authorization: `Bearer ${env.GPU_RUNNER_TOKEN}`,
       source: { status: 200 },
       uploads: [204, 204],
     });
     expect(request?.prediction).toEqual({
-      id: `restore-${task.resultKey}`,
+      id,
       input: {
         operation: 'restore',
         image: expect.stringContaining('/internal/sources/'),
@@ -72,22 +72,18 @@ describe('the GPU runner', () => {
         master_upload_url: expect.stringContaining('/internal/results/'),
         result_upload_url: expect.stringContaining('/internal/results/'),
       },
+      webhook: expect.stringContaining('/internal/callbacks/'),
+      webhook_events_filter: ['start', 'logs', 'completed'],
     });
     // Trap of the client's data-uri strategy: the client itself, token included, in the body.
     expect(JSON.stringify(request?.prediction)).not.toContain(env.GPU_RUNNER_TOKEN);
-  });
-
-  it('waits for a prediction that is in flight already', async () => {
-    await gpu.set({ script: [{ kind: 'in-flight' }, { kind: 'in-flight' }] });
-    await runner().subject.restore(await taskOf());
-    expect((await gpu.requests()).map(({ method }) => method)).toEqual(['PUT', 'GET', 'GET']);
   });
 
   it('backs off after a failure, each time longer, and then succeeds', async () => {
     const status = { kind: 'status', status: 500 } as const;
     await gpu.set({ script: [status, status, { ...status, status: 503 }] });
     const { subject, waits } = runner();
-    await subject.restore(await taskOf());
+    await subject.begin(await restoration(), 1);
     expect(waits).toHaveLength(3);
     for (const [i, base] of [250, 500, 1000].entries()) {
       expect(waits[i]).toBeGreaterThanOrEqual(base);
@@ -105,15 +101,18 @@ describe('the GPU runner', () => {
       ],
     });
     const { subject, waits } = runner();
-    await subject.restore(await taskOf());
+    await subject.begin(await restoration(), 1);
     expect(waits[0]).toBe(2000);
     expect(waits[1]).toBeGreaterThan(1000);
     expect(waits[1]).toBeLessThanOrEqual(4000);
   });
 
-  it('gives up when Retry-After asks for longer than a caller is held', async () => {
+  it('gives up when Retry-After asks for longer than a call is held, and says for how long', async () => {
     await gpu.set({ script: [{ kind: 'status', status: 503, headers: { 'retry-after': '60' } }] });
-    await expect(runner().subject.restore(await taskOf())).rejects.toEqual(failure('runner_unavailable'));
+    await expect(runner().subject.begin(await restoration(), 1)).rejects.toMatchObject({
+      code: 'runner_unavailable',
+      retryAfterSeconds: 60,
+    });
     expect(await gpu.requests()).toHaveLength(1);
   });
 
@@ -122,31 +121,41 @@ describe('the GPU runner', () => {
     ['rate limited', 429, 4, 'runner_busy'],
     ['starting', 503, 4, 'runner_unavailable'],
     ['broken', 500, 4, 'runner_failed'],
-    ['refusing the input', 422, 1, 'runner_failed'],
+    ['refusing the input, with a webhook and without', 422, 2, 'runner_failed'],
     ['refusing the token', 401, 1, 'runner_failed'],
+    ['somewhere else', 404, 1, 'runner_failed'],
   ])('that stays %s (%i) is called %i times', async (_, status, calls, code) => {
     await gpu.set({ script: Array.from({ length: 9 }, () => ({ kind: 'status', status }) as const) });
-    await expect(runner().subject.restore(await taskOf())).rejects.toEqual(failure(code));
+    await expect(runner().subject.begin(await restoration(), 1)).rejects.toEqual(failure(code));
     expect(await gpu.requests()).toHaveLength(calls);
   });
 
   it('that nobody answers for is unavailable, after a bounded number of tries', async () => {
     const { subject, waits } = runner({ url: 'http://127.0.0.1:1' });
-    await expect(subject.restore(await taskOf())).rejects.toEqual(failure('runner_unavailable'));
+    await expect(subject.begin(await restoration(), 1)).rejects.toEqual(failure('runner_unavailable'));
     expect(waits).toHaveLength(3);
   });
 
-  it('that does not answer in time has missed its deadline', async () => {
+  it('that does not answer in time is unavailable', async () => {
     await gpu.set({ script: [{ kind: 'hang' }] });
     const { subject } = runner({ timeoutMs: 200 });
-    await expect(subject.restore(await taskOf())).rejects.toEqual(failure('deadline_exceeded'));
+    await expect(subject.look('x')).rejects.toEqual(failure('runner_unavailable'));
     expect(await gpu.requests()).toHaveLength(1);
   });
 
-  it('that never ends has missed its deadline too', async () => {
-    await gpu.set({ script: Array.from({ length: 50 }, () => ({ kind: 'in-flight' }) as const) });
-    const { subject } = runner({ timeoutMs: 300 });
-    await expect(subject.restore(await taskOf())).rejects.toEqual(failure('deadline_exceeded'));
+  it('is asked how it goes; what it does not know is null', async () => {
+    await gpu.set({ script: [{ kind: 'in-flight' }, { kind: 'status', status: 404 }] });
+    const { subject } = runner();
+    expect(await subject.look('x')).toEqual({ id: 'x', status: 'processing' });
+    expect(await subject.look('x')).toBe(null);
+  });
+
+  it('is told to stop; what it does not know has stopped', async () => {
+    const { subject } = runner();
+    await subject.cancel('x');
+    await gpu.set({ script: [{ kind: 'status', status: 404 }] });
+    await subject.cancel('x');
+    expect(await gpu.requests()).toMatchObject([{ method: 'POST', path: '/predictions/x/cancel' }]);
   });
 
   it.each([
@@ -156,38 +165,37 @@ describe('the GPU runner', () => {
     ['not_found: nothing', 'runner_failed'],
     ['CUDA error: out of memory', 'runner_failed'],
     ['', 'runner_failed'],
-  ])('fails with "%s"', async (error, code) => {
-    await gpu.set({ script: [{ kind: 'failed', error }] });
-    const attempt = runner().subject.restore(await taskOf());
-    await expect(attempt).rejects.toEqual(failure(code));
-    await expect(attempt).rejects.not.toThrow(/srv|CUDA/);
+  ])('fails with "%s"', (error, code) => {
+    const said = runner().subject.read({ id: 'x', status: 'failed', error });
+    expect(said).toMatchObject({ id: 'x', status: 'failed', error: { code } });
+    expect(JSON.stringify(said)).not.toMatch(/srv|CUDA/);
+  });
+
+  it('says how far it is', () => {
+    const said = runner().subject.read({
+      id: 'x',
+      status: 'processing',
+      progress: { done: 1, total: 4 },
+      logs: 'more',
+    });
+    expect(said).toEqual({ id: 'x', status: 'processing', progress: { done: 1, total: 4 } });
   });
 
   it.each([
     '',
     '<html>',
     '[]',
-    '{"status":"done"}',
-    '{"status":"succeeded","output":"data:,"}',
-    '{"status":"canceled"}',
-    '{"status":"aborted"}',
+    '{"status":"succeeded"}',
+    '{"id":"x","status":"done"}',
+    '{"id":"../x","status":"starting"}',
   ])('that answers %s has failed', async (body) => {
     await gpu.set({ script: [{ kind: 'body', status: 200, body }] });
-    await expect(runner().subject.restore(await taskOf())).rejects.toEqual(failure('runner_failed'));
+    await expect(runner().subject.begin(await restoration(), 1)).rejects.toEqual(failure('runner_failed'));
   });
 });
 
 describe('behind the API', () => {
   const large = () => png({ width: 2000, height: 1000 });
-
-  it('a busy runner is 503 with Retry-After, and the next try succeeds', async () => {
-    await gpu.set({ script: [{ kind: 'status', status: 409 }] });
-    const picture = large();
-    const busy = await deblur(picture);
-    expect(busy.headers.get('retry-after')).toBe('5');
-    expect(await problemOf(busy)).toEqual(problem(503, 'runner_busy'));
-    expect(await madeHow(await deblur(picture))).toBe('200 miss gpu image/png');
-  });
 
   it('a failed prediction is its own code', async () => {
     await gpu.set({ script: [{ kind: 'failed', error: 'image_undecodable: The data is broken.' }] });
@@ -195,7 +203,7 @@ describe('behind the API', () => {
   });
 
   it('a runner that says it succeeded and uploaded nothing has failed', async () => {
-    await gpu.set({ script: [{ kind: 'no-upload' }] });
+    await gpu.set({ script: Array.from({ length: JOB_MAX_ATTEMPTS }, () => ({ kind: 'no-upload' }) as const) });
     expect(await problemOf(await deblur(large()))).toEqual(problem(502, 'runner_failed'));
   });
 

@@ -96,7 +96,7 @@ describe('configuration', () => {
   };
 
   it('is read once it is whole', () => {
-    expect(readConfig(good)).toMatchObject({ production: true, gpuRunnerUrl: 'https://gpu.example/' });
+    expect(readConfig(good)).toMatchObject({ production: true, gpu: { url: 'https://gpu.example/' } });
     expect(readConfig({ ...good, ENVIRONMENT: 'local', INTERNAL_ORIGIN: 'http://127.0.0.1:1' }).production).toBe(false);
   });
 

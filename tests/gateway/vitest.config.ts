@@ -39,7 +39,7 @@ export default defineConfig({
   ],
   test: {
     name: 'gateway',
-    include: ['*.test.ts'],
+    include: ['**/*.test.ts'],
     globalSetup: ['./support/global-setup.ts'],
     setupFiles: ['./support/setup.ts'],
     silent: 'passed-only',

@@ -6,7 +6,7 @@ import { openAccess } from './http/auth.ts';
 import type { AppEnv, Ports } from './http/context.ts';
 import { postDeblur } from './http/deblur.ts';
 import { getHealth } from './http/health.ts';
-import { getSource, putResult } from './http/internal.ts';
+import { getSource, postCallback, putResult } from './http/internal.ts';
 import { requestLog } from './http/log.ts';
 import { getModels } from './http/models.ts';
 import { methodNotAllowed, notFound, onError } from './http/problem.ts';
@@ -39,6 +39,7 @@ export function createApp(ports: Ports): Hono<AppEnv> {
   // The runner's side, by signed URLs.
   app.get('/internal/sources/:token', getSource(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.put('/internal/results/:token', putResult(ports)).all(methodNotAllowed('PUT'));
+  app.post('/internal/callbacks/:token', postCallback(ports)).all(methodNotAllowed('POST'));
 
   app.onError(onError);
   app.notFound(notFound);

@@ -1,14 +1,19 @@
 /** The environment's text becomes typed configuration, once; an error names the variable. */
 import { z } from 'zod';
+import { REPLICATE_MODEL } from './runners/gpu-target.ts';
 
 export interface Config {
   readonly production: boolean;
   /** This gateway's origin as the runner reaches it. */
   readonly internalOrigin: string;
   readonly internalSecret: string;
-  readonly gpuRunnerUrl: string;
-  readonly gpuRunnerToken: string;
+  readonly gpu: GpuConfig;
 }
+
+/** Where large pictures are restored: one's own runner, or a model on Replicate. */
+export type GpuConfig =
+  | { readonly kind: 'own'; readonly url: string; readonly token: string }
+  | { readonly kind: 'replicate'; readonly model: string; readonly token: string };
 
 /** The variables and secrets of wrangler.toml, before they are believed. */
 export interface Variables {
@@ -16,10 +21,14 @@ export interface Variables {
   readonly INTERNAL_ORIGIN: string;
   readonly INTERNAL_SECRET: string;
   readonly GPU_RUNNER_URL: string;
-  readonly GPU_RUNNER_TOKEN: string;
+  readonly GPU_RUNNER_TOKEN?: string;
+  readonly REPLICATE_MODEL?: string;
+  readonly REPLICATE_API_TOKEN?: string;
 }
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
+
+const unset = z.literal('');
 
 /** One key for each variable and secret; `npm run deploy` holds wrangler.toml to it. */
 export const schema = z
@@ -27,15 +36,28 @@ export const schema = z
     ENVIRONMENT: z.enum(['local', 'production'], { error: 'must be local or production' }),
     INTERNAL_ORIGIN: httpUrl.refine((url) => URL.parse(url)?.origin === url, 'must be an origin, without a path'),
     INTERNAL_SECRET: z.string({ error: 'must be set' }).min(32, 'must have 32 characters or more'),
-    GPU_RUNNER_URL: httpUrl,
-    GPU_RUNNER_TOKEN: z.string({ error: 'must be set' }).min(1, 'must be set'),
+    GPU_RUNNER_URL: httpUrl.or(unset).optional(),
+    GPU_RUNNER_TOKEN: z.string().optional(),
+    REPLICATE_MODEL: z
+      .string()
+      .regex(REPLICATE_MODEL, 'must be owner/name, owner/name:version or deployments/owner/name')
+      .or(unset)
+      .optional(),
+    REPLICATE_API_TOKEN: z.string().optional(),
   })
-  // Signed URLs and the token are credentials: in production they do not travel in the clear.
   .superRefine((variables, context) => {
+    const complain = (name: keyof Variables, message: string): void =>
+      context.addIssue({ code: 'custom', path: [name], message });
+    // Signed URLs and the token are credentials: in production they do not travel in the clear.
     for (const name of ['INTERNAL_ORIGIN', 'GPU_RUNNER_URL'] as const) {
-      if (variables.ENVIRONMENT !== 'production' || variables[name].startsWith('https:')) continue;
-      context.addIssue({ code: 'custom', path: [name], message: 'must be https in production' });
+      if (variables.ENVIRONMENT !== 'production' || !variables[name] || variables[name].startsWith('https:')) continue;
+      complain(name, 'must be https in production');
     }
+    const { GPU_RUNNER_URL, GPU_RUNNER_TOKEN, REPLICATE_MODEL, REPLICATE_API_TOKEN } = variables;
+    if (!GPU_RUNNER_URL === !REPLICATE_MODEL)
+      complain('GPU_RUNNER_URL', 'must be set, or REPLICATE_MODEL, and not both');
+    if (GPU_RUNNER_URL && !GPU_RUNNER_TOKEN) complain('GPU_RUNNER_TOKEN', 'must be set');
+    if (REPLICATE_MODEL && !REPLICATE_API_TOKEN) complain('REPLICATE_API_TOKEN', 'must be set');
   });
 
 /** @throws {Error} that names every variable at fault, without its value */
@@ -45,12 +67,14 @@ export function readConfig(env: Variables): Config {
     const list = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('; ');
     throw new Error(`configuration: ${list}`);
   }
-  const { ENVIRONMENT, INTERNAL_ORIGIN, INTERNAL_SECRET, GPU_RUNNER_URL, GPU_RUNNER_TOKEN } = parsed.data;
+  const { ENVIRONMENT, INTERNAL_ORIGIN, INTERNAL_SECRET, ...gpu } = parsed.data;
+  const { GPU_RUNNER_URL = '', GPU_RUNNER_TOKEN = '', REPLICATE_MODEL: model, REPLICATE_API_TOKEN = '' } = gpu;
   return {
     production: ENVIRONMENT === 'production',
     internalOrigin: INTERNAL_ORIGIN,
     internalSecret: INTERNAL_SECRET,
-    gpuRunnerUrl: GPU_RUNNER_URL,
-    gpuRunnerToken: GPU_RUNNER_TOKEN,
+    gpu: model
+      ? { kind: 'replicate', model, token: REPLICATE_API_TOKEN }
+      : { kind: 'own', url: GPU_RUNNER_URL, token: GPU_RUNNER_TOKEN },
   };
 }

@@ -5,11 +5,14 @@ import edgeManifest from '../../model-export/weights/dhnet-edge/manifest.json';
 import { readConfig } from './config.ts';
 import type { Ports } from './http/context.ts';
 import { DurableJobs } from './jobs/job-client.ts';
-import type { JobPorts } from './jobs/job-object.ts';
+import type { DispatchMessage, DispatchPorts } from './jobs/dispatch-queue.ts';
+import type { JobPorts } from './jobs/job.ts';
+import { DurableSubscribers, type SubscriberStub } from './jobs/subscribers.ts';
 import { inspectImage } from './predict/inspect.ts';
 import type { Catalogue } from './predict/models.ts';
 import { EdgeRunner } from './runners/edge-runner.ts';
 import { GpuRunner } from './runners/gpu-runner.ts';
+import { ownRunner, replicateModel } from './runners/gpu-target.ts';
 import { SignedInternalUrls } from './runners/internal-urls.ts';
 import { R2ResultStore } from './store/result-store.ts';
 import { R2SourceStore } from './store/source-store.ts';
@@ -29,15 +32,41 @@ export function createJobPorts(env: Env): JobPorts & Pick<Ports, 'sources' | 'ur
   const urls = new SignedInternalUrls({ origin: config.internalOrigin, secret: config.internalSecret });
   // The binding's type is generated without the other Worker's: they meet in shared/runner-api.ts.
   const edgeRunner = env.EDGE_RUNNER as unknown as EdgeRunnerApi;
+  const { gpu } = config;
+  const target = gpu.kind === 'replicate' ? replicateModel(gpu.model, gpu.token) : ownRunner(gpu.url, gpu.token);
   return {
     sources,
     results,
     urls,
     restorers: {
       edge: new EdgeRunner(edgeRunner, sources, results),
-      gpu: new GpuRunner({ url: config.gpuRunnerUrl, token: config.gpuRunnerToken, urls, results }),
+      gpu: new GpuRunner({ target, urls }),
     },
+    subscribers: new DurableSubscribers((predictionId) => subscriberOf(env, predictionId)),
+    callBack: (message, delaySeconds) => sendDispatch(env, message, delaySeconds),
   };
+}
+
+/** What the consumers of both queues work with. */
+export function createDispatchPorts(env: Env): DispatchPorts {
+  return {
+    jobOf: (restorationKey) => env.JOBS.get(env.JOBS.idFromName(restorationKey)),
+    callBack: (message, delaySeconds) => sendDispatch(env, message, delaySeconds),
+  };
+}
+
+async function sendDispatch(env: Env, message: DispatchMessage, delaySeconds: number): Promise<void> {
+  await env.QUEUE.send(message, { delaySeconds: Math.ceil(delaySeconds) });
+}
+
+/** The binding's class is another's; they meet in predict/ports.ts. */
+function subscriberOf(
+  env: Env & { readonly PREDICTIONS?: DurableObjectNamespace },
+  predictionId: string,
+): SubscriberStub {
+  const { PREDICTIONS } = env;
+  if (PREDICTIONS === undefined) throw new Error('there is no binding PREDICTIONS');
+  return PREDICTIONS.get(PREDICTIONS.idFromName(predictionId)) as unknown as SubscriberStub;
 }
 
 /** What the requests work with. */

@@ -1,6 +1,7 @@
 /** The gateway: the Worker that the public talks to. */
 import { createApp } from './app.ts';
-import { createJobPorts, createPorts } from './deps.ts';
+import { createDispatchPorts, createJobPorts, createPorts } from './deps.ts';
+import { consumeDeadLetters, consumeDispatches } from './jobs/dispatch-queue.ts';
 import { RestorationJob } from './jobs/job-object.ts';
 
 /** The bound class: one object for each RestorationKey. */
@@ -17,5 +18,10 @@ export default {
   fetch(request, env, ctx) {
     app ??= createApp(createPorts(env));
     return app.fetch(request, env, ctx);
+  },
+
+  queue(batch, env) {
+    const consume = batch.queue.endsWith('-dead-letters') ? consumeDeadLetters : consumeDispatches;
+    return consume(batch, createDispatchPorts(env));
   },
 } satisfies ExportedHandler<Env>;

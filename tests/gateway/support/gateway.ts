@@ -1,7 +1,7 @@
 /** The gateway as a caller sees it, and the two stand-ins behind it. */
 import { env, exports } from 'cloudflare:workers';
 import { inject } from 'vitest';
-import type { GpuRequest, Scripted } from './gpu-stand-in.ts';
+import type { GpuRequest, Scripted, Working } from './gpu-stand-in.ts';
 
 const ORIGIN = 'https://deblur.test';
 
@@ -53,6 +53,7 @@ interface GpuState {
   readonly script: readonly Scripted[];
   readonly requests: readonly GpuRequest[];
   readonly health: string;
+  readonly works: Working;
 }
 
 const controlUrl = `${inject('gpuRunnerUrl')}/control`;
@@ -61,6 +62,10 @@ export const gpu = {
   /** Forgets what it saw, and is as said from now on. */
   set: async (state: Partial<GpuState>): Promise<void> => {
     await (await fetch(controlUrl, { method: 'PUT', body: JSON.stringify(state) })).arrayBuffer();
+  },
+  /** Is so from now on, and forgets nothing. */
+  works: async (works: Working): Promise<void> => {
+    await (await fetch(controlUrl, { method: 'PATCH', body: JSON.stringify({ works }) })).arrayBuffer();
   },
   requests: async (): Promise<readonly GpuRequest[]> => (await (await fetch(controlUrl)).json<GpuState>()).requests,
 };

@@ -1,16 +1,21 @@
 import { createServer, type AddressInfo } from 'node:net';
 import type { TestProject } from 'vitest/node';
 import { startGpuStandIn } from './gpu-stand-in.ts';
+import { startReplicateStandIn } from './replicate-stand-in.ts';
 
 export const GPU_RUNNER_TOKEN = 'the-runner-token-of-the-tests';
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { server, url } = await startGpuStandIn(GPU_RUNNER_TOKEN);
+  const replicate = await startReplicateStandIn();
   project.provide('gpuRunnerUrl', url);
+  project.provide('replicateUrl', replicate.url);
   project.provide('gatewayPort', await freePort());
   return async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
+    for (const standIn of [server, replicate.server]) {
+      standIn.closeAllConnections();
+      await new Promise((resolve) => standIn.close(resolve));
+    }
   };
 }
 

@@ -16,26 +16,46 @@ export type Scripted =
   | { readonly kind: 'hang' }
   | { readonly kind: 'no-upload' };
 
+/**
+ * How it goes about its work: it answers when it is done, or it answers 202 and goes on by itself, calling back or only
+ * when it is asked; `forgets`: it answers 202 and then knows of nothing.
+ */
+export type Working = 'until done' | 'calls back' | 'silently' | 'forgets';
+
 export interface GpuRequest {
   readonly method: string;
   readonly path: string;
   readonly authorization: string | undefined;
-  readonly prediction: { readonly id: string; readonly input: Record<string, unknown> } | null;
+  readonly prefer: string | undefined;
+  readonly prediction: {
+    readonly id: string;
+    readonly input: Record<string, unknown>;
+    readonly webhook?: string;
+    readonly webhook_events_filter?: readonly string[];
+  } | null;
   /** Length and SHA-256 of what the signed source URL gave. */
   readonly source?: { readonly status: number; readonly bytes: number; readonly sha256: string };
   readonly uploads?: readonly number[];
+  /** What the callbacks were answered with. */
+  readonly callbacks?: readonly number[];
 }
 
 interface State {
   script: Scripted[];
   requests: GpuRequest[];
   health: string;
+  works: Working;
 }
+
+/** By id: what GET shows. */
+const predictions = new Map<string, object>();
+
+const initial = (): State => ({ script: [], requests: [], health: 'READY', works: 'until done' });
 
 const report = { tiles: 4, width: 8, height: 8, decodeMs: 1, restoreMs: 3, inferMs: 2, encodeMs: 1 };
 
 export async function startGpuStandIn(token: string): Promise<{ server: Server; url: string }> {
-  const state: State = { script: [], requests: [], health: 'READY' };
+  const state = initial();
   const server = createServer((request, response) => {
     route(state, token, request, response).catch((error: unknown) => {
       response.writeHead(500).end(String(error));
@@ -52,7 +72,8 @@ async function route(state: State, token: string, request: IncomingMessage, resp
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
   };
   if (path === '/control') {
-    if (request.method === 'PUT') Object.assign(state, { script: [], requests: [], health: 'READY' }, JSON.parse(body));
+    if (request.method === 'PUT') Object.assign(state, initial(), JSON.parse(body));
+    if (request.method === 'PATCH') Object.assign(state, JSON.parse(body));
     return json(200, state);
   }
   if (path === '/health-check') return json(200, { status: state.health });
@@ -61,7 +82,9 @@ async function route(state: State, token: string, request: IncomingMessage, resp
 
   const prediction = body === '' ? null : (JSON.parse(body) as NonNullable<GpuRequest['prediction']>);
   const { method = '', headers } = request;
-  const seen: GpuRequest = { method, path, authorization: headers.authorization, prediction };
+  const [id = '', verb] = path.split('/').slice(2);
+  const prefer = headers.prefer === undefined ? undefined : String(headers.prefer);
+  const seen: GpuRequest = { method, path, authorization: headers.authorization, prefer, prediction };
   const index = state.requests.push(seen) - 1;
   const scripted = state.script.shift();
   switch (scripted?.kind) {
@@ -70,16 +93,43 @@ async function route(state: State, token: string, request: IncomingMessage, resp
     case 'body':
       return void response.writeHead(scripted.status).end(scripted.body);
     case 'failed':
-      return json(200, { status: 'failed', error: scripted.error });
+      return json(200, { id, status: 'failed', error: scripted.error });
     case 'in-flight':
-      return json(202, { status: 'processing' });
+      return json(202, { id, status: 'processing' });
     case 'hang':
       return;
+  }
+  if (verb === 'cancel') return json(200, { id, status: 'canceled' });
+  if (state.works !== 'until done') {
+    if (method === 'GET') return predictions.has(id) ? json(200, predictions.get(id)) : json(404, {});
+    json(202, { id, status: 'starting' });
+    if (state.works === 'forgets') return;
+    const callbacks = await goOn(id, prediction, state.works === 'calls back' ? prediction?.webhook : undefined);
+    state.requests[index] = { ...seen, callbacks };
+    return;
   }
   const input =
     prediction?.input ?? (state.requests.find((earlier) => earlier.prediction)?.prediction?.input as object);
   state.requests[index] = { ...seen, ...(await work(input, scripted?.kind !== 'no-upload')) };
-  json(200, { id: path.split('/')[2], status: 'succeeded', output: { report } });
+  json(200, { id, status: 'succeeded', output: { report } });
+}
+
+/** Works by itself, and says so: each state is there for GET before it is called back. */
+async function goOn(id: string, prediction: GpuRequest['prediction'], webhook?: string): Promise<number[]> {
+  const callbacks: number[] = [];
+  const say = async (said: object): Promise<void> => {
+    const shown = { id, ...said };
+    predictions.set(id, shown);
+    if (webhook === undefined) return;
+    const headers = { 'content-type': 'application/json' };
+    const { status } = await fetch(webhook, { method: 'POST', headers, body: JSON.stringify(shown) });
+    callbacks.push(status);
+  };
+  await say({ status: 'processing' });
+  await say({ status: 'processing', progress: { done: 1, total: 4 } });
+  await work(prediction?.input ?? {}, true);
+  await say({ status: 'succeeded', output: { report } });
+  return callbacks;
 }
 
 async function work(input: object, upload: boolean): Promise<Pick<GpuRequest, 'source' | 'uploads'>> {

@@ -2,11 +2,11 @@
 import type { Context } from 'hono';
 import type { RequestIdVariables } from 'hono/request-id';
 import type { DeblurPorts } from '../predict/deblur.ts';
-import type { InternalUrls, Placement, Restorer, SourceStore, Tenant } from '../predict/ports.ts';
+import type { InternalUrls, Part, RemoteRunner, SourceStore, Tenant } from '../predict/ports.ts';
 
 export interface Ports extends DeblurPorts {
   readonly sources: SourceStore;
-  readonly restorers: Readonly<Record<Placement, Restorer>>;
+  readonly restorers: { readonly edge: Part; readonly gpu: Part & Pick<RemoteRunner, 'read'> };
   readonly urls: InternalUrls;
 }
 

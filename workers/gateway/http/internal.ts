@@ -1,9 +1,9 @@
 /** The runner's side: what its signed URLs let it read and write. */
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { RESULT_UPLOAD_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
+import { CALLBACK_BODY_MAX_BYTES, RESULT_UPLOAD_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
 import type { Handler } from 'hono';
 import type { InternalGrant, ResultUpload, StoredBody } from '../predict/ports.ts';
-import { assertContentLength } from './body.ts';
+import { assertContentLength, bodyText } from './body.ts';
 import type { AppEnv, Ports } from './context.ts';
 
 /** `GET /internal/sources/{token}`: the bytes of one source or master. */
@@ -30,6 +30,24 @@ export function putResult({ urls, results }: Ports): Handler<AppEnv, '/internal/
     await results.putStream(kind, key, await uploadOf(c.req.raw, contentType), metadata);
     return c.body(null, 204);
   };
+}
+
+/** `POST /internal/callbacks/{token}`: how the attempt in the token goes, as the runner's `GET /predictions/{id}` shows it. */
+export function postCallback({ urls, restorers, jobs }: Ports): Handler<AppEnv, '/internal/callbacks/:token'> {
+  return async (c) => {
+    const address = await granted(urls.verify(c.req.param('token')), 'callback');
+    const text = await bodyText(c.req.raw.body, CALLBACK_BODY_MAX_BYTES);
+    await jobs.report(address, restorers.gpu.read(parseJson(text)));
+    return c.body(null, 204);
+  };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new DeblurError('malformed_request', 'The body is not JSON.', { cause });
+  }
 }
 
 type GrantFor<Purpose extends InternalGrant['purpose']> = Extract<InternalGrant, { purpose: Purpose }>;

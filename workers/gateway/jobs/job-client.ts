@@ -1,11 +1,22 @@
-/** The way from a request to the object of its RestorationKey. */
+/** The way from a request, a prediction or a callback to the object of its RestorationKey. */
 import { DeblurError, fromWireError } from '@deblur/shared/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
-import type { JobReply, JobReport, JobRequest, Jobs } from '../predict/ports.ts';
+import type {
+  CallbackAddress,
+  JobReply,
+  JobReport,
+  JobRequest,
+  Jobs,
+  RemoteState,
+  Subscription,
+} from '../predict/ports.ts';
 
 /** The methods of the bound object that are called from outside. */
 interface JobStub {
   obtain(request: JobRequest): Promise<JobReply>;
+  submit(request: JobRequest, subscription: Subscription): Promise<{ readonly started: boolean }>;
+  leave(resultKey: string, predictionId: string): Promise<void>;
+  report(resultKey: string, attempt: number, said: RemoteState): Promise<void>;
 }
 
 /** What workerd writes on errors of Durable Objects. */
@@ -25,7 +36,7 @@ export class DurableJobs implements Jobs {
   }
 
   async obtain(request: JobRequest): Promise<JobReport> {
-    const reply = await this.#call(request);
+    const reply = await this.#call(request.task.restorationKey, (job) => job.obtain(request));
     if (reply.ok) return reply.report;
     const { code, detail } = reply.error;
     // A runner that is full or down is worth another try, and the caller is told when.
@@ -35,12 +46,24 @@ export class DurableJobs implements Jobs {
     throw fromWireError(reply.error);
   }
 
-  async #call(request: JobRequest): Promise<JobReply> {
+  submit(request: JobRequest, subscription: Subscription): Promise<{ readonly started: boolean }> {
+    return this.#call(request.task.restorationKey, (job) => job.submit(request, subscription));
+  }
+
+  leave(restorationKey: string, resultKey: string, predictionId: string): Promise<void> {
+    return this.#call(restorationKey, (job) => job.leave(resultKey, predictionId));
+  }
+
+  report({ restorationKey, resultKey, attempt }: CallbackAddress, said: RemoteState): Promise<void> {
+    return this.#call(restorationKey, (job) => job.report(resultKey, attempt, said));
+  }
+
+  /** All that is asked of a job is idempotent, so that a deployment or a crash in the middle is no reason to fail. */
+  async #call<T>(restorationKey: string, ask: (job: JobStub) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#stubOf(request.task.restorationKey).obtain(request);
+        return await ask(this.#stubOf(restorationKey));
       } catch (error) {
-        // A deployment or a crash in the middle; asking is idempotent, so it may be asked again.
         const { retryable, overloaded } = error as ObjectError;
         if (attempt === MAX_ATTEMPTS || retryable !== true || overloaded === true) {
           throw new DeblurError('runner_unavailable', 'The job could not be reached.', {

@@ -1,126 +1,319 @@
-/**
- * The durable half of a job: one row for each encoding that was asked of its RestorationKey. A state changes only by a
- * compare-and-set on the state, and once running on the attempt, that it was read with: whoever comes late changes nothing.
- *
- *   queued → running → succeeded | failed        (succeeded | failed → queued when it is asked for again)
- *            running → queued | failed           (the object died in the middle: recover)
- */
+/** The tasks of a job. schema.ts says which change of state each method is, and who may ask for it. */
 import type { WireError } from '@deblur/shared/errors.ts';
-import { JOB_MAX_ATTEMPTS } from '@deblur/shared/limits.ts';
-import type { JobRequest } from '../predict/ports.ts';
+import {
+  JOB_LEASE_MS,
+  JOB_MAX_ATTEMPTS,
+  JOB_POLL_MAX_MS,
+  JOB_POLL_MIN_MS,
+  JOB_WATCHDOG_MS,
+} from '@deblur/shared/limits.ts';
+import type { RestoreReport } from '@deblur/shared/runner-api.ts';
+import type { JobRequest, Work } from '../predict/ports.ts';
 
-const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS task (
-    result_key   TEXT PRIMARY KEY,
-    request      TEXT NOT NULL,     -- JobRequest as JSON
-    state        TEXT NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed')),
-    attempt      INTEGER NOT NULL,  -- how often it was begun since it was queued
-    error_code   TEXT,
-    error_detail TEXT,
-    queued_at    INTEGER NOT NULL,  -- milliseconds since the epoch
-    started_at   INTEGER,
-    finished_at  INTEGER
-  ) STRICT`;
+export type TaskState = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled';
 
-export interface Claim {
+export interface Task {
+  readonly key: string;
   readonly request: JobRequest;
+  readonly state: TaskState;
   readonly attempt: number;
+  readonly operation: Work['operation'] | null;
+  readonly predictionId: string | null;
+  readonly accepted: boolean;
+  readonly callsBack: boolean;
+  readonly dueAt: number;
   readonly queuedAt: number;
+  readonly claimedAt: number;
+  /** When work began, the first time since it was queued. */
+  readonly processingAt: number | null;
+  readonly finishedAt: number;
+  readonly error: WireError | null;
+  readonly report: RestoreReport | null;
 }
 
-interface ClaimRow extends Record<string, SqlStorageValue> {
-  request: string;
-  attempt: number;
-  queued_at: number;
-}
+type Row = Record<string, SqlStorageValue>;
+
+const ACTIVE = `state IN ('queued', 'running')`;
 
 export class JobTable {
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    this.create();
   }
 
-  create(): void {
-    this.#sql.exec(SCHEMA);
+  get(key: string): Task | undefined {
+    return this.#select('SELECT * FROM job_task WHERE result_key = ?', key)[0];
   }
 
-  /** Asks for an encoding; nothing changes while it is queued or running already. */
-  enqueue(request: JobRequest, now: number): void {
-    this.#sql.exec(
-      `INSERT INTO task (result_key, request, state, attempt, queued_at) VALUES (?, ?, 'queued', 0, ?)
+  /** ∅ | ended → queued. False when it is queued or running already. */
+  join(request: JobRequest, now: number): boolean {
+    return this.#changed(
+      `INSERT INTO job_task (result_key, request, state, due_at, queued_at) VALUES (?1, ?2, 'queued', ?3, ?3)
        ON CONFLICT (result_key) DO UPDATE SET
-         request = excluded.request, state = 'queued', attempt = 0, queued_at = excluded.queued_at,
-         error_code = NULL, error_detail = NULL, started_at = NULL, finished_at = NULL
-       WHERE state IN ('succeeded', 'failed')`,
+         request = excluded.request, state = 'queued', due_at = excluded.due_at, queued_at = excluded.queued_at,
+         failures = 0, prediction_id = NULL, accepted = 0, refused = 0, wanted_until = 0, error_code = NULL,
+         error_detail = NULL, report = NULL, claimed_at = NULL, processing_at = NULL, finished_at = NULL
+       WHERE NOT ${ACTIVE} RETURNING result_key`,
       request.task.resultKey,
       JSON.stringify(request),
       now,
     );
   }
 
-  /** Takes the oldest queued task, or undefined when there is none. */
-  claim(now: number): Claim | undefined {
-    const [row] = this.#sql
-      .exec<ClaimRow>(
-        `UPDATE task SET state = 'running', attempt = attempt + 1, started_at = ?
-         WHERE state = 'queued'
-           AND result_key = (SELECT result_key FROM task WHERE state = 'queued' ORDER BY queued_at, result_key LIMIT 1)
-         RETURNING request, attempt, queued_at`,
-        now,
-      )
-      .toArray();
-    if (row === undefined) return undefined;
-    // Written by enqueue, by this version or the one before.
-    return { request: JSON.parse(row.request) as JobRequest, attempt: row.attempt, queuedAt: row.queued_at };
+  /** A request waits for it, at most so long. */
+  want(key: string, until: number): void {
+    this.#sql.exec('UPDATE job_task SET wanted_until = max(wanted_until, ?) WHERE result_key = ?', until, key);
   }
 
-  finish({ request, attempt }: Claim, error: WireError | null, now: number): void {
-    this.#sql.exec(
-      `UPDATE task SET state = ?, error_code = ?, error_detail = ?, finished_at = ?
-       WHERE result_key = ? AND state = 'running' AND attempt = ?`,
-      error === null ? 'succeeded' : 'failed',
-      error?.code ?? null,
-      error?.detail ?? null,
+  /** queued → running: the oldest that is due, when nothing runs. */
+  claim(now: number): Task | undefined {
+    return this.#select(
+      `UPDATE job_task SET state = 'running', accepted = 0, claimed_at = ?1
+       WHERE NOT EXISTS (SELECT 1 FROM job_task WHERE state = 'running') AND result_key = (
+         SELECT result_key FROM job_task WHERE state = 'queued' AND due_at <= ?1 ORDER BY queued_at, result_key LIMIT 1)
+       RETURNING *`,
       now,
-      request.task.resultKey,
+    )[0];
+  }
+
+  /**
+   * running → running, with the next attempt.
+   * @param claimed as `claim` gave it
+   */
+  begin(claimed: Task, operation: Work['operation'], predictionId: string | null): boolean {
+    return this.#changed(
+      `UPDATE job_task SET attempt = attempt + 1, operation = ?, prediction_id = ?, calls_back = 0
+       WHERE result_key = ? AND state = 'running' AND accepted = 0 AND attempt = ? RETURNING result_key`,
+      operation,
+      predictionId,
+      claimed.key,
+      claimed.attempt,
+    );
+  }
+
+  /**
+   * running → running: a remote runner has this attempt, and need not be asked for a while.
+   * queued → running: the runner that seemed gone has it after all.
+   */
+  heard(
+    key: string,
+    attempt: number,
+    said: { readonly id: string; readonly byCallback: boolean },
+    now: number,
+  ): boolean {
+    const task = this.get(key);
+    if (task === undefined) return false;
+    const callsBack = task.callsBack || said.byCallback;
+    const pollMs = Math.min(Math.max((now - task.claimedAt) / 16, JOB_POLL_MIN_MS), JOB_POLL_MAX_MS);
+    return this.#changed(
+      `UPDATE job_task SET state = 'running', accepted = 1, refused = 0, prediction_id = ?1, calls_back = ?, due_at = ?
+       WHERE result_key = ? AND attempt = ? AND (state = 'running' OR (state = 'queued' AND prediction_id = ?1
+         AND NOT EXISTS (SELECT 1 FROM job_task WHERE state = 'running'))) RETURNING result_key`,
+      said.id,
+      Number(callsBack),
+      now + Math.round(callsBack ? JOB_LEASE_MS : pollMs),
+      key,
       attempt,
     );
   }
 
-  /** Without a master there is nothing to encode: a failed inference fails all that waited behind it. */
+  /** Notes that work has begun; true the first time since the task was queued. */
+  processing(key: string, attempt: number, now: number): boolean {
+    return this.#changed(
+      `UPDATE job_task SET processing_at = ?
+       WHERE result_key = ? AND state = 'running' AND attempt = ? AND processing_at IS NULL RETURNING result_key`,
+      now,
+      key,
+      attempt,
+    );
+  }
+
+  /**
+   * running → queued, without counting a failure.
+   * @param mayBeAlive whether the runner may have it all the same: then it is asked before the work is handed over again
+   */
+  refuse(key: string, attempt: number, dueAt: number, mayBeAlive: boolean): boolean {
+    return this.#changed(
+      `UPDATE job_task SET state = 'queued', accepted = 0, refused = 1, due_at = ?,
+         prediction_id = CASE WHEN ? THEN prediction_id END
+       WHERE result_key = ? AND state = 'running' AND attempt = ? RETURNING result_key`,
+      dueAt,
+      Number(mayBeAlive),
+      key,
+      attempt,
+    );
+  }
+
+  /** running → queued; false when there is no such attempt or none is left. */
+  retry(key: string, attempt: number, dueAt: (failures: number) => number): boolean {
+    const failures = this.#number('SELECT failures + 1 AS n FROM job_task WHERE result_key = ?', key);
+    return this.#changed(
+      `UPDATE job_task SET state = 'queued', accepted = 0, refused = 0, prediction_id = NULL, failures = ?1, due_at = ?2
+       WHERE result_key = ?3 AND state = 'running' AND attempt = ?4 AND ?1 < ?5 RETURNING result_key`,
+      failures,
+      dueAt(failures),
+      key,
+      attempt,
+      JOB_MAX_ATTEMPTS,
+    );
+  }
+
+  /** queued | running → succeeded. */
+  succeed(key: string, report: RestoreReport | null, now: number): boolean {
+    return this.#changed(
+      `UPDATE job_task SET state = 'succeeded', report = ?, finished_at = ?
+       WHERE result_key = ? AND ${ACTIVE} RETURNING result_key`,
+      report === null ? null : JSON.stringify(report),
+      now,
+      key,
+    );
+  }
+
+  /** running → failed: what this attempt says. */
+  fail(key: string, attempt: number, error: WireError, now: number): boolean {
+    return this.#fail(`result_key = ? AND state = 'running' AND attempt = ?`, [key, attempt], error, now).length === 1;
+  }
+
+  /** queued → failed, all of them: without a master there is nothing to encode. */
   failQueued(error: WireError, now: number): string[] {
+    return this.#fail(`state = 'queued'`, [], error, now);
+  }
+
+  /** queued → failed: what waits for a message that will not come again. */
+  abandon(error: WireError, now: number): string[] {
+    return this.#fail(`state = 'queued' AND refused = 1`, [], error, now);
+  }
+
+  /** queued | running → failed: what nobody waits for any longer. */
+  expire(key: string, error: WireError, now: number): boolean {
+    return this.#fail(`result_key = ? AND ${ACTIVE}`, [key], error, now).length === 1;
+  }
+
+  /** queued | running → canceled, unless a request has asked for it. */
+  cancel(key: string, now: number): boolean {
+    return this.#changed(
+      `UPDATE job_task SET state = 'canceled', finished_at = ?
+       WHERE result_key = ? AND ${ACTIVE} AND wanted_until <= ?1 RETURNING result_key`,
+      now,
+      key,
+    );
+  }
+
+  /** For a new object in memory: what its predecessor had not handed over is begun again, or failed; the keys of these. */
+  recover(now: number): string[] {
+    const died = `state = 'running' AND accepted = 0`;
+    const error: WireError = { code: 'runner_failed', detail: 'It was begun too often.' };
+    const failed = this.#fail(`${died} AND failures + 1 >= ?`, [JOB_MAX_ATTEMPTS], error, now);
+    this.#sql.exec(`UPDATE job_task SET state = 'queued', failures = failures + 1, due_at = ? WHERE ${died}`, now);
+    return failed;
+  }
+
+  /** What is queued may be begun then: now, when their message has come. */
+  wake(at: number): void {
+    this.#sql.exec(`UPDATE job_task SET due_at = min(due_at, ?) WHERE state = 'queued'`, at);
+  }
+
+  /** Whether the job has a message under way: it is sent with the first refusal, and lives until nothing waits for it. */
+  hasMessage(): boolean {
+    return this.#number(`SELECT count(*) AS n FROM job_task WHERE ${ACTIVE} AND refused = 1`) > 0;
+  }
+
+  /** Whether a task waits for its message. */
+  isWaiting(): boolean {
+    return this.#number(`SELECT count(*) AS n FROM job_task WHERE state = 'queued' AND refused = 1`) > 0;
+  }
+
+  /** The task that a remote runner has, if there is one. */
+  remote(): Task | undefined {
+    return this.#select(`SELECT * FROM job_task WHERE state = 'running' AND accepted = 1`)[0];
+  }
+
+  /** Tasks whose last deadline has passed. */
+  overdue(now: number): Task[] {
+    return this.#select(`SELECT * FROM job_task WHERE ${ACTIVE} AND ${DEADLINE} <= ?`, now);
+  }
+
+  /** Whether an inference ended at this time or later: whoever was there then has waited for it. */
+  inferredSince(time: number): boolean {
+    return this.#number('SELECT count(*) AS n FROM job_task WHERE report IS NOT NULL AND finished_at >= ?', time) > 0;
+  }
+
+  /** When there is something to do next; null when every task has ended. */
+  nextAt(now: number): number | null {
+    const times = this.#sql
+      .exec<{ at: number | null }>(
+        `SELECT CASE state WHEN 'running' THEN iif(accepted, due_at, ?1)
+                           ELSE iif(EXISTS (SELECT 1 FROM job_task WHERE state = 'running'), NULL, due_at) END AS at
+         FROM job_task WHERE ${ACTIVE} UNION ALL SELECT ${DEADLINE} FROM job_task WHERE ${ACTIVE}`,
+        now + JOB_WATCHDOG_MS,
+      )
+      .toArray()
+      .flatMap(({ at }) => at ?? []);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  /** When the last task ended; 0 when there never was one. */
+  endedAt(): number {
+    return this.#number('SELECT coalesce(max(finished_at), 0) AS n FROM job_task');
+  }
+
+  #fail(where: string, bindings: SqlStorageValue[], error: WireError, now: number): string[] {
     return this.#sql
       .exec<{ result_key: string }>(
-        `UPDATE task SET state = 'failed', error_code = ?, error_detail = ?, finished_at = ?
-         WHERE state = 'queued' RETURNING result_key`,
+        `UPDATE job_task SET state = 'failed', error_code = ?, error_detail = ?, finished_at = ?
+         WHERE ${where} RETURNING result_key`,
         error.code,
         error.detail,
         now,
+        ...bindings,
       )
       .toArray()
       .map((row) => row.result_key);
   }
 
-  /** For a new object in memory: what its predecessor left running is begun again, or has failed too often. */
-  recover(now: number): void {
-    this.#sql.exec(
-      `UPDATE task SET state = 'failed', error_code = 'runner_failed', error_detail = 'It was begun too often.', finished_at = ?
-       WHERE state = 'running' AND attempt >= ?`,
-      now,
-      JOB_MAX_ATTEMPTS,
-    );
-    this.#sql.exec(`UPDATE task SET state = 'queued' WHERE state = 'running'`);
+  #changed(statement: string, ...bindings: SqlStorageValue[]): boolean {
+    return this.#sql.exec(statement, ...bindings).toArray().length > 0;
   }
 
-  /** When the last task ended; null while one is queued or running. */
-  idleSince(): number | null {
-    const row = this.#sql
-      .exec<{ busy: number; ended: number }>(
-        `SELECT coalesce(sum(state IN ('queued', 'running')), 0) AS busy, coalesce(max(finished_at), 0) AS ended FROM task`,
-      )
-      .one();
-    return row.busy > 0 ? null : row.ended;
+  #number(query: string, ...bindings: SqlStorageValue[]): number {
+    return this.#sql.exec<{ n: number }>(query, ...bindings).toArray()[0]?.n ?? 0;
   }
+
+  #select(query: string, ...bindings: SqlStorageValue[]): Task[] {
+    return this.#sql
+      .exec<Row>(query, ...bindings)
+      .toArray()
+      .map(taskOf);
+  }
+}
+
+/** The latest of those who wait for a task. */
+const DEADLINE = `max(wanted_until, (
+  SELECT coalesce(max(deadline_at), 0) FROM job_subscriber
+  WHERE job_subscriber.result_key = job_task.result_key AND finished = 0))`;
+
+/** The casts trust what this file wrote, in this version or the one before. */
+function taskOf(row: Row): Task {
+  const json = <T>(text: SqlStorageValue | undefined): T => JSON.parse(text as string) as T;
+  return {
+    key: row['result_key'] as string,
+    request: json(row['request']),
+    state: row['state'] as TaskState,
+    attempt: row['attempt'] as number,
+    operation: row['operation'] as Work['operation'] | null,
+    predictionId: row['prediction_id'] as string | null,
+    accepted: row['accepted'] === 1,
+    callsBack: row['calls_back'] === 1,
+    dueAt: row['due_at'] as number,
+    queuedAt: row['queued_at'] as number,
+    claimedAt: (row['claimed_at'] ?? row['queued_at']) as number,
+    processingAt: row['processing_at'] as number | null,
+    finishedAt: (row['finished_at'] ?? 0) as number,
+    error:
+      row['error_code'] === null
+        ? null
+        : { code: row['error_code'] as WireError['code'], detail: row['error_detail'] as string },
+    report: row['report'] === null ? null : json(row['report']),
+  };
 }

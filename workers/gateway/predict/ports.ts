@@ -118,14 +118,54 @@ export interface EncodingTask {
   readonly metadata: ResultMetadata;
 }
 
-/** A placement. Both methods resolve when what they made is stored. */
-export interface Restorer {
+/** What a placement is asked to do. */
+export type Work =
+  | { readonly operation: 'restore'; readonly task: RestorationTask }
+  | { readonly operation: 'encode'; readonly task: EncodingTask };
+
+/** What health asks of a placement. */
+export interface Part {
+  /** Whether it would take work now; never throws. */
+  health(): Promise<PartHealth>;
+}
+
+/** A placement within reach of one call. Both methods resolve when what they made is stored. */
+export interface Restorer extends Part {
   /** Stores the master and one encoding of it. */
   restore(task: RestorationTask): Promise<RestoreReport>;
   /** Stores one more encoding of a stored master. */
   encode(task: EncodingTask): Promise<void>;
-  /** Whether it would take work now; never throws. */
-  health(): Promise<PartHealth>;
+}
+
+/** How far a restoration is, in tiles. */
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What a remote runner says of one prediction. `id` is its own name for it. */
+export type RemoteState =
+  | { readonly status: 'starting' | 'processing'; readonly id: string; readonly progress?: Progress }
+  | { readonly status: 'succeeded'; readonly id: string; readonly report: RestoreReport }
+  | { readonly status: 'failed'; readonly id: string; readonly error: WireError }
+  | { readonly status: 'canceled'; readonly id: string };
+
+/**
+ * A placement that works on by itself: it is handed the work, tells how it goes by callback, and can be asked.
+ * Every method but `health` and `read` throws DeblurError: `runner_busy` (surely not taken), `runner_unavailable` (perhaps
+ * taken, perhaps not), `runner_failed`; with `retryAfterSeconds` when the runner named it.
+ */
+export interface RemoteRunner extends Part {
+  /** The name that `begin` will give the prediction of this attempt; null when the runner names it. */
+  idOf(work: Work, attempt: number): string | null;
+  /** Hands the work over. Twice with one attempt is once, where the name is ours. */
+  begin(work: Work, attempt: number): Promise<RemoteState>;
+  /** Null when it does not know the prediction: it never came there, or died with its runner. */
+  look(id: string): Promise<RemoteState | null>;
+  /** Ends it; one that is over or unknown stays so. */
+  cancel(id: string): Promise<void>;
+  /** The body of a callback. @throws {DeblurError} `malformed_request` */
+  read(body: unknown): RemoteState;
 }
 
 export interface PartHealth {
@@ -160,17 +200,56 @@ export interface JobReport {
 export type JobReply =
   { readonly ok: true; readonly report: JobReport } | { readonly ok: false; readonly error: WireError };
 
+/** A prediction that follows a job. */
+export interface Subscription {
+  readonly predictionId: string;
+  /** Milliseconds since the epoch. The latest deadline of all who follow bounds the work. */
+  readonly deadlineAt: number;
+}
+
+/** What a job tells its subscribers. `startedAt` in milliseconds since the epoch. */
+export type JobEvent =
+  | { readonly type: 'processing'; readonly startedAt: number }
+  | ({ readonly type: 'progress' } & Progress)
+  | { readonly type: 'succeeded'; readonly report: JobReport }
+  | { readonly type: 'failed'; readonly error: WireError };
+
+/** Which attempt at which task a runner's callback speaks of. */
+export interface CallbackAddress {
+  readonly restorationKey: string;
+  readonly resultKey: string;
+  readonly attempt: number;
+}
+
 export interface Jobs {
   /**
    * Resolves when the result is stored. The work goes on when the caller leaves.
    * @throws {DeblurError} why it failed
    */
   obtain(request: JobRequest): Promise<JobReport>;
+  /**
+   * Joins the job and returns at once; idempotent by (resultKey, predictionId). From then on the job tells the subscriber
+   * (`Subscribers`), at least once and in order, up to exactly one terminal event.
+   * @returns whether this is what set the work going
+   */
+  submit(request: JobRequest, subscription: Subscription): Promise<{ readonly started: boolean }>;
+  /** The prediction follows no longer; idempotent. The last one that leaves cancels the work, unless `obtain` asked too. */
+  leave(restorationKey: string, resultKey: string, predictionId: string): Promise<void>;
+  /** A runner's callback; idempotent, in any order. */
+  report(address: CallbackAddress, said: RemoteState): Promise<void>;
+}
+
+/** The way from a job to the predictions that follow it. Resolves when the prediction has taken the event. */
+export interface Subscribers {
+  notify(predictionId: string, resultKey: string, sequence: number, event: JobEvent): Promise<void>;
 }
 
 // ---- Signed URLs for the runner ----------------------------------------------------------------
 
-/** What one signed URL allows: reading one source or master, or storing one master or result under exactly this key. */
+/**
+ * What one signed URL allows: reading one source or master, storing one master or result under exactly this key, or
+ * telling how one attempt goes.
+ */
 export type InternalGrant =
   | { readonly purpose: 'read'; readonly kind: 'source' | 'master'; readonly key: string }
   | {
@@ -179,7 +258,8 @@ export type InternalGrant =
       readonly key: string;
       readonly contentType: string;
       readonly metadata: ResultMetadata;
-    };
+    }
+  | ({ readonly purpose: 'callback' } & CallbackAddress);
 
 export interface InternalUrls {
   /** The absolute URL, at the origin by which the runner reaches us. */

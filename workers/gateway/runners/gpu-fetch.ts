@@ -15,16 +15,23 @@ const FIRST_DELAY_MS = 250;
 /** A runner that asks for more is treated as down: the caller is told to come back instead of being held. */
 const MAX_DELAY_MS = 5_000;
 
+export interface GpuFetchOptions {
+  readonly backoff?: Backoff;
+  /** Whether the request may be repeated when it is not known what became of it. */
+  readonly idempotent: boolean;
+}
+
 type Fetch = (input: Request | string | URL, init?: RequestInit) => Promise<Response>;
 
 /**
  * One fetch for one request of the client. Having given up it stays so: the client, which repeats what throws at once and
  * without waiting, gets the same error again and never reaches the network.
  *
- * @throws {DeblurError} `runner_busy` (409, as Cog says it, and 429), `runner_unavailable` (503, or nobody there),
- * `runner_failed`, `deadline_exceeded`
+ * @throws {DeblurError} `runner_busy` (409, as Cog says it, and 429), `runner_unavailable` (503, nobody there, or no
+ * answer in time), both with the runner's Retry-After; `not_found` (404), `invalid_option` (422), else `runner_failed`
  */
-export function gpuFetch(signal: AbortSignal, { attempts, sleep }: Backoff = BACKOFF): Fetch {
+export function gpuFetch(signal: AbortSignal, { backoff = BACKOFF, idempotent }: GpuFetchOptions): Fetch {
+  const { attempts, sleep } = backoff;
   let outcome: Promise<Response> | undefined;
   return (input, init) => (outcome ??= attempt(input, init));
 
@@ -34,7 +41,7 @@ export function gpuFetch(signal: AbortSignal, { attempts, sleep }: Backoff = BAC
       if (response?.ok === true) return response;
       await response?.body?.cancel();
       const delay = delayOf(response, made);
-      if (made === attempts || delay > MAX_DELAY_MS || !isWorthRepeating(response)) throw failure;
+      if (made === attempts || delay > MAX_DELAY_MS || !isWorthRepeating(response, idempotent)) throw failure;
       await sleep(delay);
     }
   }
@@ -42,10 +49,10 @@ export function gpuFetch(signal: AbortSignal, { attempts, sleep }: Backoff = BAC
   async function once(input: Request | string | URL, init: RequestInit | undefined): Promise<Attempt> {
     try {
       const response = await fetch(input, { ...init, signal });
-      return { response, failure: failureOf(response.status) };
+      return { response, failure: failureOf(response) };
     } catch (cause) {
       // Its reason, and with it the request and the token, stays here.
-      if (signal.aborted) throw new DeblurError('deadline_exceeded', 'The runner did not answer in time.');
+      if (signal.aborted) throw new DeblurError('runner_unavailable', 'The runner did not answer in time.');
       return {
         response: undefined,
         failure: new DeblurError('runner_unavailable', 'The runner does not answer.', { cause }),
@@ -59,22 +66,34 @@ interface Attempt {
   readonly failure: DeblurError;
 }
 
-/** Its PUT is idempotent, so that all of these may be. A full runner is not pressed: the caller decides. */
-function isWorthRepeating(response: Response | undefined): boolean {
-  return response === undefined || response.status === 429 || response.status >= 500;
+/** A full runner is not pressed: the caller decides. What may have been taken is repeated only if twice is once. */
+function isWorthRepeating(response: Response | undefined, idempotent: boolean): boolean {
+  if (response?.status === 429) return true;
+  return idempotent && (response === undefined || response.status >= 500);
 }
 
-/** Retry-After (RFC 9110 § 10.2.3, seconds or a date), or doubling from FIRST_DELAY_MS with up to a quarter of jitter. */
+/** What the runner asks for, or doubling from FIRST_DELAY_MS with up to a quarter of jitter. */
 function delayOf(response: Response | undefined, made: number): number {
+  return retryAfterMs(response) ?? FIRST_DELAY_MS * 2 ** (made - 1) * (1 + Math.random() / 4);
+}
+
+/** Retry-After (RFC 9110 § 10.2.3): seconds or a date. */
+function retryAfterMs(response: Response | undefined): number | undefined {
   const header = response?.headers.get('retry-after') ?? '';
   if (/^\d+$/.test(header)) return Number(header) * 1000;
   const date = Date.parse(header);
-  if (!Number.isNaN(date)) return Math.max(0, date - Date.now());
-  return FIRST_DELAY_MS * 2 ** (made - 1) * (1 + Math.random() / 4);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
 }
 
-function failureOf(status: number): DeblurError {
-  if (status === 409 || status === 429) return new DeblurError('runner_busy', 'Every slot of the runner is busy.');
-  if (status === 503) return new DeblurError('runner_unavailable', 'The runner is not ready.');
+function failureOf(response: Response): DeblurError {
+  const { status } = response;
+  const askedMs = retryAfterMs(response);
+  const options = askedMs === undefined ? {} : { retryAfterSeconds: askedMs / 1000 };
+  if (status === 409 || status === 429) {
+    return new DeblurError('runner_busy', 'Every slot of the runner is busy.', options);
+  }
+  if (status === 503) return new DeblurError('runner_unavailable', 'The runner is not ready.', options);
+  if (status === 404) return new DeblurError('not_found', 'The runner does not know it.');
+  if (status === 422) return new DeblurError('invalid_option', 'The runner refused the request.');
   return new DeblurError('runner_failed', `The runner answered ${status}.`);
 }

@@ -1,6 +1,7 @@
 /**
- * The GPU placement: Cog's HTTP predictions, spoken by the `replicate` client to any base URL, so that the same code
- * reaches a container of one's own, Kubernetes and Replicate.
+ * The GPU placement: Cog's HTTP predictions, spoken by the `replicate` client, so that the same code reaches a container of
+ * one's own, Kubernetes and Replicate (gpu-target.ts). Work is handed over and goes on by itself: the runner calls
+ * back by a signed URL, and can be asked.
  *
  * Of the released client (1.4.0) only `request` is used, because of what the rest does:
  * - `run()` gives null on `canceled`, and in block mode when the answer is `processing` at the end of the wait; `wait()`
@@ -12,61 +13,153 @@
  * - its ApiError holds the request, with the token. gpu-fetch.ts turns bad answers into our errors before it sees them.
  */
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { GPU_RESTORE_TIMEOUT_MS, HEALTH_TIMEOUT_MS } from '@deblur/shared/limits.ts';
+import { GPU_CALL_TIMEOUT_MS, HEALTH_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES } from '@deblur/shared/options.ts';
-import { gpuOutputSchema, type GpuInput, type RestoreReport } from '@deblur/shared/runner-api.ts';
+import { gpuOutputSchema, type GpuInput } from '@deblur/shared/runner-api.ts';
 import Replicate from 'replicate';
 import { z } from 'zod';
 import type {
   EncodingTask,
   InternalUrls,
   PartHealth,
+  RemoteRunner,
+  RemoteState,
   ResultMetadata,
-  Restorer,
   RestorationTask,
-  ResultStore,
+  Work,
 } from '../predict/ports.ts';
 import { gpuFetch, type Backoff } from './gpu-fetch.ts';
+import type { Creation, GpuTarget } from './gpu-target.ts';
 import { parseGpuError, RUNNER_BROKE } from './wire.ts';
 
+/** A prediction as Cog and Replicate show it; `progress` is our runner's. What else they say is not read. */
 const predictionSchema = z.object({
+  // It becomes part of a URL.
+  id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),
   status: z.enum(['starting', 'processing', 'succeeded', 'failed', 'canceled', 'aborted']),
   output: z.unknown().optional(),
   error: z.string().nullish(),
+  progress: z.object({ done: z.int().min(0), total: z.int().min(0) }).nullish(),
 });
 
-type Prediction = z.infer<typeof predictionSchema>;
-
-const healthSchema = z.object({ status: z.string().max(40) });
+const healthSchema = z.object({ status: z.string().max(40).default('READY') });
 
 /** Cog's states in which a prediction would be taken, now or in its turn. */
 const SERVING = ['READY', 'BUSY'];
 
-/** Between two looks at a prediction that another request has begun. */
-const POLL_INTERVAL_MS = 500;
-
 export interface GpuRunnerOptions {
-  readonly url: string;
-  readonly token: string;
+  readonly target: GpuTarget;
   readonly urls: InternalUrls;
-  readonly results: ResultStore;
   /** For tests; the real one waits. */
   readonly backoff?: Backoff;
   readonly timeoutMs?: number;
 }
 
-export class GpuRunner implements Restorer {
+interface Call {
+  readonly method: 'GET' | 'PUT' | 'POST';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly data?: object;
+  /** Whether it may be repeated when it is not known what became of it. */
+  readonly idempotent: boolean;
+}
+
+export class GpuRunner implements RemoteRunner {
   readonly #options: GpuRunnerOptions;
 
   constructor(options: GpuRunnerOptions) {
     this.#options = options;
   }
 
-  async restore(task: RestorationTask): Promise<RestoreReport> {
-    const { urls } = this.#options;
+  idOf(work: Work, attempt: number): string | null {
+    return this.#options.target.nameOf(nameOf(work, attempt));
+  }
+
+  async begin(work: Work, attempt: number): Promise<RemoteState> {
+    const { target, urls } = this.#options;
+    const input = work.operation === 'restore' ? await this.#restoration(work.task) : await this.#encoding(work.task);
+    const { restorationKey, resultKey } = work.task;
+    const webhook = await urls.sign({ purpose: 'callback', restorationKey, resultKey, attempt });
+    const create = (creation: Creation): Promise<RemoteState> => {
+      const { route, ...request } = target.create(nameOf(work, attempt), creation);
+      return this.#call(route, { ...request, idempotent: target.idempotent });
+    };
+    try {
+      if (!target.callsBack(webhook)) return await create({ input });
+      try {
+        return await create({ input, webhook, webhook_events_filter: ['start', 'logs', 'completed'] });
+      } catch (error) {
+        // Perhaps it delivers no webhooks, or not to us: then it is asked how it goes.
+        if (!isCode(error, 'invalid_option')) throw error;
+        return await create({ input });
+      }
+    } catch (error) {
+      throw isCode(error, 'invalid_option') || isCode(error, 'not_found') ? refused(error) : error;
+    }
+  }
+
+  async look(id: string): Promise<RemoteState | null> {
+    try {
+      return await this.#call(`/predictions/${id}`, { method: 'GET', idempotent: true });
+    } catch (error) {
+      if (isCode(error, 'not_found')) return null;
+      throw error;
+    }
+  }
+
+  async cancel(id: string): Promise<void> {
+    try {
+      await this.#call(`/predictions/${id}/cancel`, { method: 'POST', idempotent: true });
+    } catch (error) {
+      if (!isCode(error, 'not_found')) throw error;
+    }
+  }
+
+  read(body: unknown): RemoteState {
+    const parsed = predictionSchema.safeParse(body);
+    if (!parsed.success) throw new DeblurError('malformed_request', 'This is not a prediction.');
+    const { id, status, error, output, progress } = parsed.data;
+    switch (status) {
+      case 'starting':
+      case 'processing':
+        return { id, status, ...(progress ? { progress } : {}) };
+      case 'succeeded': {
+        const made = gpuOutputSchema.safeParse(output);
+        if (made.success) return { id, status, report: made.data.report };
+        return { id, status: 'failed', error: { code: 'runner_failed', detail: RUNNER_BROKE } };
+      }
+      case 'failed': {
+        const { code, detail } = parseGpuError(error ?? '');
+        return { id, status, error: { code, detail } };
+      }
+      case 'canceled':
+        return { id, status };
+      case 'aborted':
+        // Replicate's word for a deadline that passed there.
+        return { id, status: 'failed', error: { code: 'deadline_exceeded', detail: 'The runner took too long.' } };
+    }
+  }
+
+  async health(): Promise<PartHealth> {
+    const { baseUrl, token, health } = this.#options.target;
+    try {
+      const response = await fetch(new URL(health.path, directory(baseUrl)), {
+        headers: health.authorized ? { Authorization: `Bearer ${token}` } : {},
+        signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS),
+      });
+      if (!response.ok) throw new Error(`answered ${response.status}`);
+      const { status } = healthSchema.parse(await response.json());
+      return { ready: SERVING.includes(status), status };
+    } catch {
+      return { ready: false, status: 'UNREACHABLE' };
+    }
+  }
+
+  async #restoration(task: RestorationTask): Promise<GpuInput> {
     const { model, modelVersion, encoding, restorationKey, resultKey, tile } = task;
+    const { urls } = this.#options;
     const metadata: ResultMetadata = { model, modelVersion, placement: 'gpu' };
-    const report = await this.#predict(`restore-${resultKey}`, {
+    const contentType = MEDIA_TYPES.png;
+    return {
       operation: 'restore',
       image: await urls.sign({ purpose: 'read', kind: 'source', key: task.sourceDigest }),
       model,
@@ -77,40 +170,20 @@ export class GpuRunner implements Restorer {
         purpose: 'write',
         kind: 'master',
         key: restorationKey,
-        contentType: MEDIA_TYPES.png,
+        contentType,
         metadata,
       }),
       result_upload_url: await this.#resultUrl(resultKey, encoding.format, metadata),
-    });
-    await this.#assertStored(resultKey);
-    return report;
+    };
   }
 
-  async encode({ restorationKey, resultKey, encoding, metadata }: EncodingTask): Promise<void> {
-    await this.#predict(`encode-${resultKey}`, {
+  async #encoding({ restorationKey, resultKey, encoding, metadata }: EncodingTask): Promise<GpuInput> {
+    return {
       operation: 'encode',
       image: await this.#options.urls.sign({ purpose: 'read', kind: 'master', key: restorationKey }),
       ...encoding,
       result_upload_url: await this.#resultUrl(resultKey, encoding.format, metadata),
-    });
-    await this.#assertStored(resultKey);
-  }
-
-  async health(): Promise<PartHealth> {
-    try {
-      const url = new URL('health-check', directory(this.#options.url));
-      const response = await fetch(url, { signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS) });
-      const { status } = healthSchema.parse(await response.json());
-      return { ready: SERVING.includes(status), status };
-    } catch {
-      return { ready: false, status: 'UNREACHABLE' };
-    }
-  }
-
-  /** A runner's word that it has uploaded is not the upload. */
-  async #assertStored(resultKey: string): Promise<void> {
-    if ((await this.#options.results.head('result', resultKey)) !== null) return;
-    throw new DeblurError('runner_failed', 'The runner did not hand its result over.');
+    };
   }
 
   #resultUrl(key: string, format: keyof typeof MEDIA_TYPES, metadata: ResultMetadata): Promise<string> {
@@ -118,43 +191,33 @@ export class GpuRunner implements Restorer {
     return this.#options.urls.sign({ purpose: 'write', kind: 'result', key, contentType, metadata });
   }
 
-  /**
-   * Runs one prediction to its end. The id names the work, so creating it twice is creating it once.
-   * @throws {DeblurError} `runner_busy`, `runner_unavailable`, `runner_failed`, `deadline_exceeded`, or what the runner
-   * said of the picture
-   */
-  async #predict(id: string, input: GpuInput): Promise<RestoreReport> {
-    const { url, token, backoff, timeoutMs = GPU_RESTORE_TIMEOUT_MS } = this.#options;
+  async #call(route: string, { idempotent, ...call }: Call): Promise<RemoteState> {
+    const { target, backoff, timeoutMs = GPU_CALL_TIMEOUT_MS } = this.#options;
     const signal = AbortSignal.timeout(timeoutMs);
-    const route = `/predictions/${id}`;
-    const client = () => new Replicate({ auth: token, baseUrl: url, fetch: gpuFetch(signal, backoff) });
-    let prediction = await read(client().request(route, { method: 'PUT', data: { id, input } }), signal);
-    while (prediction.status === 'starting' || prediction.status === 'processing') {
-      await sleep(POLL_INTERVAL_MS);
-      prediction = await read(client().request(route, { method: 'GET' }), signal);
+    const fetch = gpuFetch(signal, { ...(backoff === undefined ? {} : { backoff }), idempotent });
+    const client = new Replicate({ auth: target.token, baseUrl: target.baseUrl, fetch });
+    const response = await client.request(route, call);
+    try {
+      return this.read(await response.json());
+    } catch (cause) {
+      if (signal.aborted) throw new DeblurError('runner_unavailable', 'The runner did not answer in time.');
+      throw new DeblurError('runner_failed', 'The runner gave an answer that is not a prediction.', { cause });
     }
-    return reportOf(prediction);
   }
 }
 
-async function read(response: Promise<Response>, signal: AbortSignal): Promise<Prediction> {
-  const body: unknown = await (await response).json().catch(() => {
-    if (signal.aborted) throw new DeblurError('deadline_exceeded', 'The runner did not answer in time.');
-    return null;
-  });
-  const parsed = predictionSchema.safeParse(body);
-  if (!parsed.success) throw new DeblurError('runner_failed', 'The runner gave an answer that is not a prediction.');
-  return parsed.data;
+/** Names one attempt at one piece of work, so that creating it twice is creating it once. */
+function nameOf({ operation, task }: Work, attempt: number): string {
+  return `${operation}-${task.resultKey}-${attempt}`;
 }
 
-function reportOf({ status, output, error }: Prediction): RestoreReport {
-  if (status === 'failed') throw parseGpuError(error ?? '');
-  if (status !== 'succeeded') throw new DeblurError('runner_failed', 'The runner gave the work up.');
-  const parsed = gpuOutputSchema.safeParse(output);
-  if (!parsed.success) throw new DeblurError('runner_failed', RUNNER_BROKE);
-  return parsed.data.report;
+function isCode(error: unknown, code: DeblurError['code']): error is DeblurError {
+  return error instanceof DeblurError && error.code === code;
+}
+
+/** What it says of our request is not the caller's business, and nothing that another try would change at once. */
+function refused(cause: DeblurError): DeblurError {
+  return new DeblurError('runner_failed', cause.detail, { cause });
 }
 
 const directory = (url: string): string => (url.endsWith('/') ? url : `${url}/`);
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -27,8 +27,14 @@ const payloadSchema = z.intersection(
         placement: z.enum(['edge', 'gpu']),
       }),
     }),
+    z.object({ purpose: z.literal('callback'), restorationKey: key, resultKey: key, attempt: z.int() }),
   ]),
 );
+
+const ROUTES = { read: 'sources', write: 'results', callback: 'callbacks' } as const satisfies Record<
+  InternalGrant['purpose'],
+  string
+>;
 
 const ALGORITHM = { name: 'HMAC', hash: 'SHA-256' };
 
@@ -59,8 +65,7 @@ export class SignedInternalUrls implements InternalUrls {
     const exp = Math.floor(this.#now() / 1000) + INTERNAL_URL_TTL_SECONDS;
     const payload = base64url(encode(JSON.stringify({ ...grant, exp } satisfies z.input<typeof payloadSchema>)));
     const signature = await crypto.subtle.sign('HMAC', await this.#key(), encode(payload));
-    const route = grant.purpose === 'read' ? 'sources' : 'results';
-    return `${this.#origin}/internal/${route}/${payload}.${base64url(new Uint8Array(signature))}`;
+    return `${this.#origin}/internal/${ROUTES[grant.purpose]}/${payload}.${base64url(new Uint8Array(signature))}`;
   }
 
   async verify(token: string): Promise<InternalGrant> {

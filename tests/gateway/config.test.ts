@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { readConfig, type Variables } from '../../workers/gateway/config.ts';
+
+const own: Variables = {
+  ENVIRONMENT: 'local',
+  INTERNAL_ORIGIN: 'http://127.0.0.1:8787',
+  INTERNAL_SECRET: 's'.repeat(32),
+  GPU_RUNNER_URL: 'http://127.0.0.1:5000',
+  GPU_RUNNER_TOKEN: 'the-token',
+  REPLICATE_MODEL: '',
+};
+
+const replicate: Variables = {
+  ENVIRONMENT: 'production',
+  INTERNAL_ORIGIN: 'https://deblur.test',
+  INTERNAL_SECRET: 's'.repeat(32),
+  GPU_RUNNER_URL: '',
+  REPLICATE_MODEL: 'acme/deblur',
+  REPLICATE_API_TOKEN: 'r8_secret',
+};
+
+describe('where large pictures are restored', () => {
+  it('names one runner of one’s own', () => {
+    expect(readConfig(own).gpu).toEqual({ kind: 'own', url: 'http://127.0.0.1:5000', token: 'the-token' });
+  });
+
+  it.each(['acme/deblur', `acme/deblur:${'0a'.repeat(32)}`, 'deployments/acme/deblur.v2'])(
+    'or %s on Replicate',
+    (model) => {
+      expect(readConfig({ ...replicate, REPLICATE_MODEL: model }).gpu).toEqual({
+        kind: 'replicate',
+        model,
+        token: 'r8_secret',
+      });
+    },
+  );
+
+  it.each<[string, Partial<Variables>, RegExp]>([
+    [
+      'both',
+      { REPLICATE_MODEL: 'acme/deblur', REPLICATE_API_TOKEN: 'r8_secret' },
+      /GPU_RUNNER_URL must be set, or REPLICATE_MODEL/,
+    ],
+    ['neither', { GPU_RUNNER_URL: '' }, /GPU_RUNNER_URL must be set, or REPLICATE_MODEL/],
+    ['a runner without its token', { GPU_RUNNER_TOKEN: '' }, /GPU_RUNNER_TOKEN/],
+    ['a model without its token', { GPU_RUNNER_URL: '', REPLICATE_MODEL: 'acme/deblur' }, /REPLICATE_API_TOKEN/],
+    ['a model that is none', { GPU_RUNNER_URL: '', REPLICATE_MODEL: 'https://x/y' }, /REPLICATE_MODEL/],
+    ['a version that is none', { GPU_RUNNER_URL: '', REPLICATE_MODEL: 'a/b:latest' }, /REPLICATE_MODEL/],
+    ['a model that climbs', { GPU_RUNNER_URL: '', REPLICATE_MODEL: '../b' }, /REPLICATE_MODEL/],
+    ['a runner that is no URL', { GPU_RUNNER_URL: 'runner:5000' }, /GPU_RUNNER_URL/],
+  ])('is refused, by name and without a value: %s', (_, variables, name) => {
+    const read = () => readConfig({ ...own, ...variables });
+    expect(read).toThrow(name);
+    expect(read).not.toThrow(/r8_secret|the-token|short/);
+  });
+});

@@ -1,0 +1,211 @@
+/**
+ * The job of one RestorationKey: one inference serves everybody who asks for it, in whatever format, at whatever moment,
+ * and begun work is finished although whoever asked has gone.
+ *
+ * Its tasks, one for each encoding, run one after the other. The first finds nothing stored and restores; the next find
+ * the master and encode. At the edge a task runs within the object. To a remote runner it is handed over, at once and
+ * not through the queue, so that nobody pays a queue's delay while the runner has room; only what the runner refuses waits for
+ * a message, whose consumer brings it back at a pace that all jobs share. From then on the runner's callbacks drive
+ * it, and the alarm watches: over what is silent, overdue, due, or was cut off in the middle.
+ *
+ * Every change is a compare-and-set in JobTable; what follows from it (events, waiters) happens in the same turn.
+ */
+import type { WireError } from '@deblur/shared/errors.ts';
+import { JOB_DEADLINE_MS, JOB_WATCHDOG_MS, RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
+import type {
+  JobReply,
+  JobReport,
+  JobRequest,
+  RemoteRunner,
+  RemoteState,
+  Restorer,
+  ResultStore,
+  Subscribers,
+  Subscription,
+} from '../predict/ports.ts';
+import type { DispatchMessage, DispatchReply } from './dispatch-queue.ts';
+import { JobTable, type Task } from './job-table.ts';
+import { Outbox, type Subscriber } from './outbox.ts';
+import { createTables } from './schema.ts';
+import { TaskRunner } from './task-runner.ts';
+
+export interface JobPorts {
+  readonly results: ResultStore;
+  readonly restorers: { readonly edge: Restorer; readonly gpu: RemoteRunner };
+  readonly subscribers: Subscribers;
+  /** Sends the message that brings refused work back. */
+  readonly callBack: (message: DispatchMessage, delaySeconds: number) => Promise<void>;
+}
+
+/** What the object lends: the clock, the alarm and the storage. */
+export interface JobHost {
+  readonly sql: SqlStorage;
+  readonly now: () => number;
+  readonly setAlarm: (at: number) => void;
+  readonly waitUntil: (work: Promise<unknown>) => void;
+  readonly deleteAll: () => Promise<void>;
+}
+
+/** Nobody is there to hear it: work is canceled when the last one has left. */
+const CANCELED: WireError = { code: 'runner_failed', detail: 'The work was canceled.' };
+
+export class Job {
+  readonly #host: JobHost;
+  readonly #table: JobTable;
+  readonly #outbox: Outbox;
+  readonly #runner: TaskRunner;
+  /** By ResultKey: the requests that wait for a task's end. Whatever else survives the object does so in the tables. */
+  readonly #waiting = new Map<string, PromiseWithResolvers<Task>>();
+
+  constructor(host: JobHost, ports: JobPorts) {
+    this.#host = host;
+    createTables(host.sql);
+    this.#table = new JobTable(host.sql);
+    this.#outbox = new Outbox(host.sql, ports.subscribers, host.now);
+    const settle = (key: string): void => this.#settle(key);
+    this.#runner = new TaskRunner({ host, ports, table: this.#table, outbox: this.#outbox, settle });
+    this.#runner.recover();
+  }
+
+  // ---- Asked by requests, predictions, runners, messages and the alarm ---------------------------
+
+  /** Resolves when the result is stored, or with why it could not be made. */
+  async obtain(request: JobRequest): Promise<JobReply> {
+    const key = request.task.resultKey;
+    const joinedAt = this.#host.now();
+    // Nothing is awaited up to the waiting, so that of a hundred identical requests exactly one starts the work.
+    const started = this.#join(request);
+    this.#table.want(key, joinedAt + JOB_DEADLINE_MS);
+    const waiter = this.#waiting.get(key) ?? Promise.withResolvers<Task>();
+    this.#waiting.set(key, waiter);
+    this.#stir();
+    const task = await waiter.promise;
+    if (task.state === 'succeeded') return { ok: true, report: this.#reportFor(task, { joinedAt, started }) };
+    return { ok: false, error: task.error ?? CANCELED };
+  }
+
+  submit(request: JobRequest, subscription: Subscription): { started: boolean } {
+    const key = request.task.resultKey;
+    const { predictionId } = subscription;
+    if (this.#hasTables() && this.#outbox.has(key, predictionId)) return { started: false };
+    const started = this.#join(request);
+    this.#outbox.join(key, subscription, started);
+    const startedAt = this.#table.get(key)?.processingAt ?? null;
+    if (startedAt !== null) this.#outbox.announce(key, () => ({ type: 'processing', startedAt }), predictionId);
+    this.#stir();
+    return { started };
+  }
+
+  leave(key: string, predictionId: string): void {
+    if (!this.#hasTables()) return;
+    this.#outbox.leave(key, predictionId);
+    const task = this.#table.get(key);
+    if (task !== undefined && !this.#outbox.isFollowed(key) && this.#table.cancel(key, this.#host.now())) {
+      this.#runner.stop(task);
+      this.#settle(key);
+    }
+    this.#stir();
+  }
+
+  /** A callback of the runner, on the attempt that its URL names. */
+  async report(key: string, attempt: number, said: RemoteState): Promise<void> {
+    if (!this.#hasTables()) return this.#runner.stopStray(undefined, said);
+    await this.#runner.hear(key, attempt, said, true);
+    this.#stir();
+  }
+
+  /** A message has come for what was refused. */
+  async dispatch(): Promise<DispatchReply> {
+    if (!this.#hasTables()) return { refused: false };
+    this.#table.wake(this.#host.now());
+    this.#stir();
+    await this.#runner.drain();
+    const refused = this.#table.isWaiting();
+    const retryAfterSeconds = this.#runner.retryAfterSeconds;
+    return { refused, ...(refused && retryAfterSeconds !== undefined ? { retryAfterSeconds } : {}) };
+  }
+
+  /** Its message broke every consumer: whoever waits is told, instead of waiting for ever. */
+  abandon(): void {
+    if (!this.#hasTables()) return;
+    const error: WireError = { code: 'runner_unavailable', detail: 'The work could not be handed to a runner.' };
+    for (const key of this.#table.abandon(error, this.#host.now())) this.#settle(key);
+    this.#stir();
+  }
+
+  async alarm(): Promise<void> {
+    if (!this.#hasTables()) return;
+    const now = this.#host.now();
+    if (this.#table.nextAt(now) === null && now >= this.#forgetAt()) return this.#host.deleteAll();
+    this.#expire(now);
+    const remote = this.#table.remote();
+    if (remote !== undefined && remote.dueAt <= now) await this.#runner.look(remote);
+    this.#stir();
+    await this.#runner.drain();
+  }
+
+  /** Sets everything going that is due, outside the caller's time, and the alarm for what is not. */
+  #stir(): void {
+    // Should the object die before it knows better.
+    this.#host.setAlarm(this.#host.now() + JOB_WATCHDOG_MS);
+    const schedule = (): void => this.#schedule();
+    const done = this.#runner
+      .drain()
+      .finally(schedule)
+      .then(() => this.#outbox.deliver());
+    this.#host.waitUntil(Promise.allSettled([this.#outbox.deliver(), done]).then(schedule));
+  }
+
+  #expire(now: number): void {
+    const error: WireError = { code: 'deadline_exceeded', detail: 'The work was not done by its deadline.' };
+    for (const task of this.#table.overdue(now)) {
+      if (!this.#table.expire(task.key, error, now)) continue;
+      this.#runner.stop(task);
+      this.#settle(task.key);
+    }
+  }
+
+  /** Tells everybody how a task ended. */
+  #settle(key: string): void {
+    const task = this.#table.get(key);
+    if (task === undefined) return;
+    this.#waiting.get(key)?.resolve(task);
+    this.#waiting.delete(key);
+    this.#outbox.announce(key, (subscriber) =>
+      task.state === 'succeeded'
+        ? { type: 'succeeded', report: this.#reportFor(task, subscriber) }
+        : { type: 'failed', error: task.error ?? CANCELED },
+    );
+  }
+
+  #reportFor(task: Task, { joinedAt, started }: Pick<Subscriber, 'joinedAt' | 'started'>): JobReport {
+    const { report, queuedAt, claimedAt, finishedAt } = task;
+    const cache = started && report !== null ? 'miss' : this.#table.inferredSince(joinedAt) ? 'coalesced' : 'hit';
+    const timing = { queueMs: claimedAt - queuedAt, runMs: finishedAt - claimedAt };
+    return { cache, ...timing, ...(report === null ? {} : { restore: report }) };
+  }
+
+  // ---- Memory ------------------------------------------------------------------------------------
+
+  #join(request: JobRequest): boolean {
+    createTables(this.#host.sql);
+    return this.#table.join(request, this.#host.now());
+  }
+
+  /** Not after everything was deleted, in an object that is still in memory. */
+  #hasTables(): boolean {
+    const query = `SELECT 1 FROM sqlite_master WHERE name = 'job_task'`;
+    return this.#host.sql.exec(query).toArray().length > 0;
+  }
+
+  #forgetAt(): number {
+    return this.#table.endedAt() + RESULT_RETENTION_SECONDS * 1000;
+  }
+
+  #schedule(): void {
+    if (!this.#hasTables()) return;
+    const now = this.#host.now();
+    const next = [this.#table.nextAt(now), this.#outbox.nextAt()].filter((at) => at !== null);
+    this.#host.setAlarm(Math.max(now, next.length === 0 ? this.#forgetAt() : Math.min(...next)));
+  }
+}
