@@ -18,6 +18,7 @@ export default defineConfig({
         bindings: {
           INTERNAL_ORIGIN: `http://127.0.0.1:${inject('gatewayPort')}`,
           GPU_RUNNER_URL: inject('gpuRunnerUrl'),
+          ALLOW_ORIGINS: inject('sourceOrigin'),
         },
         serviceBindings: { EDGE_CONTROL: { name: 'deblur-edge-runner', entrypoint: 'EdgeControl' } },
         unsafeDirectSockets: [{ host: '127.0.0.1', port: inject('gatewayPort') }],
@@ -39,7 +40,7 @@ export default defineConfig({
   ],
   test: {
     name: 'gateway',
-    include: ['*.test.ts'],
+    include: ['**/*.test.ts'],
     globalSetup: ['./support/global-setup.ts'],
     setupFiles: ['./support/setup.ts'],
     silent: 'passed-only',

@@ -1,6 +1,7 @@
 /** The composition root: the only file that knows every adapter, and with config.ts the only one that reads `env`. */
 import { manifestSchema } from '@deblur/shared/model-manifest.ts';
 import type { EdgeRunnerApi } from '@deblur/shared/runner-api.ts';
+import { checkUrl } from '@deblur/shared/url-guard.ts';
 import edgeManifest from '../../model-export/weights/dhnet-edge/manifest.json';
 import { readConfig } from './config.ts';
 import type { Ports } from './http/context.ts';
@@ -10,6 +11,10 @@ import { inspectImage } from './predict/inspect.ts';
 import type { Catalogue } from './predict/models.ts';
 import { EdgeRunner } from './runners/edge-runner.ts';
 import { GpuRunner } from './runners/gpu-runner.ts';
+import type { Files } from './predict/prediction-ports.ts';
+import { DurablePredictions } from './predictions/prediction-client.ts';
+import type { PredictionPorts } from './predictions/prediction-object.ts';
+import { GuardedSourceFetcher } from './predictions/source-fetcher.ts';
 import { SignedInternalUrls } from './runners/internal-urls.ts';
 import { R2ResultStore } from './store/result-store.ts';
 import { R2SourceStore } from './store/source-store.ts';
@@ -40,8 +45,41 @@ export function createJobPorts(env: Env): JobPorts & Pick<Ports, 'sources' | 'ur
   };
 }
 
+/** What the prediction objects work with. */
+export function createPredictionPorts(env: Env): PredictionPorts {
+  const { sources, results } = createJobPorts(env);
+  const { allowOrigins } = readConfig(env);
+  const sourceFetcher = new GuardedSourceFetcher(sources, { allowOrigins });
+  return { catalogue: CATALOGUE, results, sourceFetcher, jobs: jobsOf(env), deliveries: null };
+}
+
 /** What the requests work with. */
 export function createPorts(env: Env): Ports {
-  const jobs = new DurableJobs((restorationKey) => env.JOBS.get(env.JOBS.idFromName(restorationKey)));
-  return { ...createJobPorts(env), catalogue: CATALOGUE, jobs };
+  const { allowOrigins } = readConfig(env);
+  const predictions = new DurablePredictions({
+    prediction: (name) => predictionStub(env, name),
+    index: (tenantId) => env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName(tenantId)),
+  });
+  return {
+    ...createJobPorts(env),
+    catalogue: CATALOGUE,
+    jobs: jobsOf(env),
+    predictions,
+    files: NO_FILES,
+    checkUrl: (url) => void checkUrl(url, { allowOrigins }),
+    takesWebhooks: false,
+  };
 }
+
+/** Until there is an API for files, nobody has any. */
+const NO_FILES: Files = { open: () => Promise.resolve(null) };
+
+function jobsOf(env: Env): DurableJobs {
+  return new DurableJobs(
+    (restorationKey) => env.JOBS.get(env.JOBS.idFromName(restorationKey)),
+    (predictionId, resultKey, sequence, event) =>
+      predictionStub(env, predictionId).onJobEvent(resultKey, sequence, event),
+  );
+}
+
+const predictionStub = (env: Env, name: string) => env.PREDICTIONS.get(env.PREDICTIONS.idFromName(name));

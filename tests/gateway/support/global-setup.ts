@@ -1,16 +1,21 @@
 import { createServer, type AddressInfo } from 'node:net';
 import type { TestProject } from 'vitest/node';
 import { startGpuStandIn } from './gpu-stand-in.ts';
+import { startSourceHost } from './source-host.ts';
 
 export const GPU_RUNNER_TOKEN = 'the-runner-token-of-the-tests';
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { server, url } = await startGpuStandIn(GPU_RUNNER_TOKEN);
   project.provide('gpuRunnerUrl', url);
+  const sources = await startSourceHost();
+  project.provide('sourceOrigin', sources.origin);
   project.provide('gatewayPort', await freePort());
   return async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
+    for (const each of [server, sources.server]) {
+      each.closeAllConnections();
+      await new Promise((resolve) => each.close(resolve));
+    }
   };
 }
 

@@ -4,6 +4,8 @@ declare module 'vitest' {
   /** What global-setup.ts starts in Node, for the tests in workerd. */
   interface ProvidedContext {
     gpuRunnerUrl: string;
+    /** The host of pictures that are asked for by address. */
+    sourceOrigin: string;
     /** Where the gateway under test is reached from outside, by the runner's stand-in. */
     gatewayPort: number;
   }

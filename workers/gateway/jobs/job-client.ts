@@ -1,7 +1,7 @@
 /** The way from a request to the object of its RestorationKey. */
-import { DeblurError, fromWireError } from '@deblur/shared/errors.ts';
+import { DeblurError, fromWireError, toWireError } from '@deblur/shared/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
-import type { JobReply, JobReport, JobRequest, Jobs } from '../predict/ports.ts';
+import type { JobEvent, JobReply, JobReport, JobRequest, Jobs, JobSubscriber } from '../predict/ports.ts';
 
 /** The methods of the bound object that are called from outside. */
 interface JobStub {
@@ -14,14 +14,33 @@ interface ObjectError extends Error {
   readonly overloaded?: boolean;
 }
 
+type Notify = (predictionId: string, resultKey: string, sequence: number, event: JobEvent) => Promise<void>;
+
 const MAX_ATTEMPTS = 2;
 
 export class DurableJobs implements Jobs {
   readonly #stubOf: (restorationKey: string) => JobStub;
+  readonly #notify: Notify;
 
   /** @param stubOf gives a new stub each time: after an error the old one stays broken */
-  constructor(stubOf: (restorationKey: string) => JobStub) {
+  constructor(stubOf: (restorationKey: string) => JobStub, notify: Notify) {
     this.#stubOf = stubOf;
+    this.#notify = notify;
+  }
+
+  async submit(request: JobRequest, { predictionId }: JobSubscriber): Promise<{ started: boolean }> {
+    const { resultKey } = request.task;
+    this.obtain(request)
+      .then(
+        (report) => this.#notify(predictionId, resultKey, 1, { type: 'succeeded', report }),
+        (error: unknown) => this.#notify(predictionId, resultKey, 1, { type: 'failed', error: toWireError(error) }),
+      )
+      .catch(() => undefined);
+    return { started: true };
+  }
+
+  async leave(): Promise<void> {
+    // INTERIM until jobs lands.
   }
 
   async obtain(request: JobRequest): Promise<JobReport> {

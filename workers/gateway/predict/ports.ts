@@ -160,12 +160,29 @@ export interface JobReport {
 export type JobReply =
   { readonly ok: true; readonly report: JobReport } | { readonly ok: false; readonly error: WireError };
 
+/** What a job tells each of its subscribers, at least once and in order; exactly one of the last two is delivered. */
+export type JobEvent =
+  | { readonly type: 'processing'; readonly startedAt: number }
+  | { readonly type: 'progress'; readonly done: number; readonly total: number }
+  | { readonly type: 'succeeded'; readonly report: JobReport }
+  | { readonly type: 'failed'; readonly error: WireError };
+
+export interface JobSubscriber {
+  readonly predictionId: string;
+  /** Milliseconds since the epoch. */
+  readonly deadlineAt: number;
+}
+
 export interface Jobs {
   /**
    * Resolves when the result is stored. The work goes on when the caller leaves.
    * @throws {DeblurError} why it failed
    */
   obtain(request: JobRequest): Promise<JobReport>;
+  /** Joins the job and returns at once; idempotent by (resultKey, predictionId). The subscriber is told by `onJobEvent`. */
+  submit(request: JobRequest, subscriber: JobSubscriber): Promise<{ started: boolean }>;
+  /** Idempotent; the last one that leaves cancels the inference. */
+  leave(restorationKey: string, resultKey: string, predictionId: string): Promise<void>;
 }
 
 // ---- Signed URLs for the runner ----------------------------------------------------------------
