@@ -96,7 +96,8 @@ export class DurablePredictions implements Predictions {
 
   /** Each from its own object, so that a list never shows a state that is over. */
   async list(tenantId: string, cursor: string | null): Promise<PredictionPage> {
-    const page = await this.#index(tenantId, (stub) => stub.page(parseCursor(cursor)));
+    const beside = parseCursor(cursor);
+    const page = await this.#index(tenantId, (stub) => stub.page(beside));
     const snapshots = await Promise.all(page.ids.map((id) => this.read(tenantId, id)));
     return {
       previous: page.newer && page.newest !== null ? `n${page.newest}` : null,
