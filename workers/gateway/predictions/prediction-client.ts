@@ -37,9 +37,7 @@ export interface PredictionStubs {
 
 /** What workerd writes on errors of Durable Objects. */
 interface ObjectError extends Error {
-  readonly retryable?: boolean;
   readonly overloaded?: boolean;
-  readonly durableObjectReset?: boolean;
 }
 
 const MAX_ATTEMPTS = 3;
@@ -121,9 +119,7 @@ async function repeated<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
-      const { retryable, overloaded, durableObjectReset } = error as ObjectError;
-      const worthIt = (retryable === true || durableObjectReset === true) && overloaded !== true;
-      if (attempt < MAX_ATTEMPTS && worthIt) continue;
+      if (attempt < MAX_ATTEMPTS && (error as ObjectError).overloaded !== true) continue;
       throw new DeblurError('runner_unavailable', 'The prediction could not be reached.', {
         retryAfterSeconds: RETRY_AFTER_SECONDS,
         cause: error,
