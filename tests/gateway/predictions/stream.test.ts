@@ -4,7 +4,7 @@ import { env } from 'cloudflare:workers';
 import { abortAllDurableObjects, evictDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { call, edge, until } from '../support/gateway.ts';
-import { cancel, created, dataUri, ending, get, host, objectOf, picture } from '../support/predictions.ts';
+import { addGhosts, cancel, created, dataUri, ending, get, host, objectOf, picture } from '../support/predictions.ts';
 import { png } from '../support/pictures.ts';
 
 const image = () => dataUri(png());
@@ -168,8 +168,9 @@ describe('an object that was evicted', () => {
 describe('the list', () => {
   it('goes back and forth', async () => {
     const input = { image: image() };
-    await ending((await created({ input })).id);
-    await Promise.all(Array.from({ length: 50 }, () => created({ input })));
+    const older = await ending((await created({ input })).id);
+    await addGhosts(50);
+    const newer = await created({ input });
     interface Page {
       previous: string | null;
       next: string | null;
@@ -177,14 +178,11 @@ describe('the list', () => {
     }
     const page = async (url: string) => (await call(url)).json<Page>();
     const first = await page('/v1/predictions');
-    expect(first.results).toHaveLength(50);
-    expect(first.previous).toBeNull();
+    expect(first).toMatchObject({ previous: null, results: [newer] });
     expect(first.next).toMatch(/^https:\/\/deblur\.test\/v1\/predictions\?cursor=/);
     const second = await page(first.next ?? '');
-    expect(second.results[0]?.id).not.toBe(first.results.at(-1)?.id);
-    expect(await page(second.previous ?? '')).toEqual({ ...first, next: first.next, previous: null });
-    const times = [...first.results, ...second.results].map(({ created_at }) => created_at);
-    expect(times).toEqual([...times].sort().reverse());
+    expect(second.results[0]).toEqual(older);
+    expect(await page(second.previous ?? '')).toEqual(first);
   });
 
   it.each(['?cursor=', '?cursor=abc', `?cursor=o${'9'.repeat(40)}`, "?cursor=o1'--", '?limit=5'])(

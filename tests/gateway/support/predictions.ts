@@ -2,6 +2,7 @@
 import type { Prediction } from '@deblur/shared/prediction.ts';
 import { env } from 'cloudflare:workers';
 import { inject } from 'vitest';
+import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
 import { call } from './gateway.ts';
 import type { SourceAnswer } from './source-host.ts';
 
@@ -52,6 +53,12 @@ export const cancel = async (id: string): Promise<Prediction> =>
 
 /** The object of a prediction of the local tenant. */
 export const objectOf = (id: string) => env.PREDICTIONS.get(env.PREDICTIONS.idFromName(`local/${id}`));
+
+/** Ids in the list whose predictions are not there: those that were announced and never made, or have expired. */
+export async function addGhosts(count: number): Promise<void> {
+  const index = env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName('local'));
+  await Promise.all(Array.from({ length: count }, () => index.add(newPredictionId())));
+}
 
 let hosted = 0;
 

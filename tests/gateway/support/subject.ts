@@ -1,16 +1,20 @@
 /** A prediction's object by itself: in a real one's storage, with stand-ins for the job and for the source's host. */
-import type { PredictionSnapshot } from '../../../workers/gateway/predict/prediction-ports.ts';
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { createPredictionPorts } from '../../../workers/gateway/deps.ts';
 import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
-import type { PredictionCommand, DeliveryEvent } from '../../../workers/gateway/predict/prediction-ports.ts';
+import type {
+  DeliveryEvent,
+  PredictionCommand,
+  PredictionSnapshot,
+} from '../../../workers/gateway/predict/prediction-ports.ts';
 import { planJob } from '../../../workers/gateway/predict/plan.ts';
 import { resolveModel } from '../../../workers/gateway/predict/models.ts';
 import { inspectImage } from '../../../workers/gateway/predict/inspect.ts';
 import { PredictionResource, type PredictionPorts } from '../../../workers/gateway/predictions/prediction-object.ts';
 import { R2ResultStore } from '../../../workers/gateway/store/result-store.ts';
 import { R2SourceStore } from '../../../workers/gateway/store/source-store.ts';
+import { commandOf } from './command.ts';
 import { png } from './pictures.ts';
 
 /** The object's own class is abstract: the composition root derives the bound one just like this. */
@@ -48,21 +52,13 @@ export async function onStage<T>(options: StageOptions, play: (stage: Stage) => 
   const real = createPredictionPorts(env);
   const model = resolveModel(real.catalogue, 'auto');
   const source = await new R2SourceStore(env.STORE, inspectImage).receive(once(png()));
-  const chosen = { model: 'auto', format: 'auto', quality: 90, metadata: 'keep' } as const;
-  const job = await planJob(model, { source, options: chosen, accept: null });
+  const job = await planJob(model, { source, options: commandOf().options, accept: null });
   const command: PredictionCommand = {
+    ...commandOf(),
     tenantId: 'stage',
     id,
-    fingerprint: 'f',
-    origin: 'https://deblur.test',
-    model: 'deblur/dhnet-edge',
-    modelVersion: model.version,
-    options: chosen,
     input: { image: `sha256:${source.digest}` },
     source: { kind: 'planned', job, megapixels: 0.5, result: null },
-    deadlineSeconds: 60,
-    webhook: null,
-    webhookEvents: null,
     ...options.command,
   };
   const calls: string[] = [];

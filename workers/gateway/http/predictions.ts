@@ -46,7 +46,9 @@ export function postModelPrediction(ports: Ports): Handler<AppEnv, '/v1/models/:
 
 async function create(c: AppContext, ports: Ports, { id, model }: CreatePath): Promise<Response> {
   const preference = createPreference(c.req.header('prefer'));
-  const terms = { ...termsOf(c), id };
+  const named = termsOf(c);
+  // The id of a PUT is its idempotency key.
+  const terms = id === undefined ? named : { ...named, id, idempotencyKey: null };
   const { version, inputModel, ...body } = await readCreate(c.req.raw, ports.sources, id);
   const references = { path: model, version, inputModel };
   const created = await createPrediction(ports, { ...terms, ...body, references });

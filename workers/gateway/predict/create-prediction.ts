@@ -144,10 +144,11 @@ async function commandOf(
   input: PredictionInput,
 ): Promise<PredictionCommand> {
   const { tenantId, id = newPredictionId(), origin, options, deadlineSeconds, webhook, webhookEvents } = terms;
-  // Of what was meant, not of how it was written: the same picture as a form and as JSON is the same request.
-  const meant = source.kind === 'url' ? source.url : source.job.task.resultKey;
+  // Of what was meant, not of how it was written: the same picture as a form and as JSON is the same request. Nor of what
+  // it means today: a retry is the same request although another model is the best by then.
+  const picture = source.kind === 'url' ? source.url : source.job.task.sourceDigest;
   const fingerprint = await sha256Hex(
-    JSON.stringify([meant, Object.entries(options).sort(), deadlineSeconds, webhook, webhookEvents]),
+    JSON.stringify([picture, Object.entries(options).sort(), deadlineSeconds, webhook, webhookEvents]),
   );
   const model = `${MODEL_OWNER}/${name}`;
   return {
@@ -157,7 +158,7 @@ async function commandOf(
     origin,
     model,
     modelVersion: version,
-    options,
+    options: { ...options, model: name },
     input,
     source,
     deadlineSeconds,

@@ -10,15 +10,13 @@ import { DeblurError, toWireError, type WireError } from '@deblur/shared/errors.
 import {
   JOB_CALL_TIMEOUT_MS,
   JOB_LEAVE_MAX_ATTEMPTS,
-  PREDICTION_DATA_RETENTION_SECONDS,
   PREDICTION_POLL_MS,
-  PREDICTION_RETENTION_SECONDS,
   PREDICTION_RETRY_MAX_MS,
   PREDICTION_RETRY_MS,
   PREDICTION_WATCHDOG_MS,
   SOURCE_FETCH_MAX_ATTEMPTS,
 } from '@deblur/shared/limits.ts';
-import { isTerminal, type Prediction, type WebhookEvent } from '@deblur/shared/prediction.ts';
+import { isTerminal, type WebhookEvent } from '@deblur/shared/prediction.ts';
 import { resolveModel, type Catalogue } from '../predict/models.ts';
 import { megapixelsOf, planJob } from '../predict/plan.ts';
 import type { JobEvent, JobReport, Jobs, Placement, ResultStore } from '../predict/ports.ts';
@@ -31,7 +29,10 @@ import type {
 } from '../predict/prediction-ports.ts';
 import { presentPrediction } from '../predict/present-prediction.ts';
 import { within } from '../predict/within.ts';
+import { deliveryOf } from './delivery-event.ts';
 import { PredictionTable, type Ending, type PredictionState } from './prediction-table.ts';
+import { dataRemovedAt, expiresAt, nextDue } from './times.ts';
+import { Watchers } from './watchers.ts';
 
 export interface PredictionPorts {
   readonly catalogue: Catalogue;
@@ -65,7 +66,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
   readonly #table: PredictionTable;
   /** The place of the webhook deliveries: told of each event, run by the alarm. */
   readonly #deliveries: DeliveryQueue | null;
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
   #fetching: AbortController | undefined;
   #advancing: Promise<void> = Promise.resolve();
 
@@ -107,7 +108,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
       const snapshot = this.read();
       const remaining = until - Date.now();
       if (snapshot === null || remaining <= 0 || isNews(snapshot, after)) return snapshot;
-      await this.#change(remaining);
+      await this.#watchers.change(remaining);
     }
   }
 
@@ -141,7 +142,8 @@ export abstract class PredictionResource extends DurableObject<Env> {
       if (stored === null) this.#end(state, { status: 'failed', error: RESULT_LOST }, 'done');
       else this.#succeed(this.#state(), event.report, stored.placement);
     }
-    await this.#schedule();
+    // An end schedules by itself, and progress has no time of its own; only deliveries have.
+    if (state.webhook !== null) await this.#schedule();
   }
 
   // ---- Time ------------------------------------------------------------------------------------
@@ -163,15 +165,8 @@ export abstract class PredictionResource extends DurableObject<Env> {
   async #schedule(): Promise<void> {
     const state = this.#table.read();
     if (state === undefined) return;
-    const busy = state.work === 'fetch' || state.work === 'submit' || state.work === 'leave';
-    const due = [
-      busy ? (state.retryAt ?? Date.now() + PREDICTION_WATCHDOG_MS) : Infinity,
-      isTerminal(state.status) ? Infinity : state.deadlineAt,
-      state.dataRemoved ? Infinity : dataRemovedAt(state),
-      this.#deliveries?.nextAttemptAt() ?? Infinity,
-      expiresAt(state),
-    ];
-    await this.ctx.storage.setAlarm(Math.min(...due));
+    const delivery = this.#deliveries?.nextAttemptAt() ?? Infinity;
+    await this.ctx.storage.setAlarm(Math.min(nextDue(state, Date.now()), delivery));
   }
 
   // ---- Work ------------------------------------------------------------------------------------
@@ -214,7 +209,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
         if (stored === null) await source.keep();
         if (!this.#table.plan(job, megapixelsOf(source))) return;
         if (stored !== null) this.#succeed(this.#state(), HIT, stored.placement);
-        else this.#wake();
+        else this.#watchers.wake();
       } finally {
         await source.discard();
       }
@@ -288,32 +283,10 @@ export abstract class PredictionResource extends DurableObject<Env> {
   // ---- Who is told -----------------------------------------------------------------------------
 
   #changed(event: WebhookEvent): void {
-    this.#wake();
-    const { webhook, prediction } = this.#wire();
-    if (webhook === null || !wanted(prediction.webhook_events_filter, event)) return;
-    const type = `prediction.${event}` as const;
-    const body = JSON.stringify({ type, timestamp: new Date().toISOString(), ...prediction });
-    this.#deliveries?.enqueue({ type, url: webhook, body }, Date.now());
-  }
-
-  #wire(): { webhook: string | null; prediction: Prediction } {
-    const state = this.#state();
-    return { webhook: state.webhook, prediction: presentPrediction(state) };
-  }
-
-  #wake(): void {
-    for (const watcher of this.#watchers) watcher();
-    this.#watchers.clear();
-  }
-
-  async #change(ms: number): Promise<void> {
-    const change = Promise.withResolvers<undefined>();
-    const wake = (): void => change.resolve(undefined);
-    const timer = setTimeout(wake, ms);
-    this.#watchers.add(wake);
-    await change.promise;
-    clearTimeout(timer);
-    this.#watchers.delete(wake);
+    this.#watchers.wake();
+    const now = Date.now();
+    const delivery = deliveryOf(this.#state(), event, now);
+    if (delivery !== null) this.#deliveries?.enqueue(delivery, now);
   }
 
   #state(): PredictionState {
@@ -342,19 +315,6 @@ function snapshotOf(state: PredictionState): PredictionSnapshot {
   const { revision, startedRevision } = state;
   return { revision, startedRevision, prediction: presentPrediction(state) };
 }
-
-/**
- * Without a filter, Replicate calls on new output and on completion. Here both are one moment, so it is one call, unless
- * both are asked for.
- */
-function wanted(filter: readonly WebhookEvent[] | null, event: WebhookEvent): boolean {
-  return filter === null ? event === 'completed' : filter.includes(event);
-}
-
-const dataRemovedAt = ({ completedAt }: PredictionState): number =>
-  completedAt === null ? Infinity : completedAt + PREDICTION_DATA_RETENTION_SECONDS * 1000;
-
-const expiresAt = ({ createdAt }: PredictionState): number => createdAt + PREDICTION_RETENTION_SECONDS * 1000;
 
 function logFailure(failure: unknown): void {
   const cause = failure instanceof DeblurError ? failure.cause : failure;
