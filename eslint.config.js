@@ -17,10 +17,11 @@ const arrows = [
     '^hono(/|$)|^replicate$|^cloudflare:',
     'predict/ decides: no framework, client or runtime',
   ],
-  ['workers/gateway/predict/', '/(http|store|runners|jobs)/', 'predict/ knows ports, not adapters'],
+  ['workers/gateway/predict/', '/(http|store|runners|jobs|predictions)/', 'predict/ knows ports, not adapters'],
   ['workers/gateway/store/', '/(http|jobs|runners)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
   ['workers/gateway/runners/', '/(http|jobs|store)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
-  ['workers/gateway/http/', '/(store|runners|jobs)/', 'http/ speaks to predict/; deps.ts joins the rest'],
+  ['workers/gateway/predictions/', '/(http|jobs|runners|store)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
+  ['workers/gateway/http/', '/(store|runners|jobs|predictions)/', 'http/ speaks to predict/; deps.ts joins the rest'],
   ...['shared/', 'workers/', 'gpu-runner/'].map((path) => [path, '(^|/)tests/', 'nothing imports tests/']),
 ];
 

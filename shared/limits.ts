@@ -10,6 +10,9 @@ const MiB = 1024 * KiB;
 /** A body answered within the request. 25 MB holds a 24 MP JPEG of a phone or camera with room to spare. */
 export const SYNC_UPLOAD_MAX_BYTES = 25_000_000;
 
+/** A source whose prediction is waited for elsewhere: 50 MP of 16-bit PNG. Cloudflare's plan may cut a body earlier. */
+export const ASYNC_UPLOAD_MAX_BYTES = 100_000_000;
+
 /** Uploads up to here are hashed in memory; larger ones stream to storage. Four in flight stay far below an isolate's 128 MB. */
 export const IN_MEMORY_UPLOAD_MAX_BYTES = 4 * MiB;
 
@@ -80,7 +83,7 @@ export const HEALTH_TIMEOUT_MS = 2_000;
 /** A signed internal URL outlives its restoration, with a margin for the queue before it. */
 export const INTERNAL_URL_TTL_SECONDS = 3_600;
 
-/** Said with 503 and 504: one edge restoration later. */
+/** Said with 202, 503 and 504: one edge restoration later. */
 export const RETRY_AFTER_SECONDS = 5;
 
 /** One call to the GPU runner that hands work over, asks after it or cancels it; the work itself goes on by itself. */
@@ -129,13 +132,70 @@ export const NOTIFY_TIMEOUT_MS = 10_000;
 /** An event that was not taken comes again after 1, 2, 4, … seconds, up to here. */
 export const NOTIFY_RETRY_MAX_MS = 600_000;
 
+/** A source's URL, redirects and body together: 100 MB at 15 Mbit/s. */
+export const SOURCE_FETCH_TIMEOUT_MS = 60_000;
+
+/** How often a source is asked for before its prediction fails, with pauses of seconds: a host's deployment, not its end. */
+export const SOURCE_FETCH_MAX_ATTEMPTS = 3;
+
+/** From creation to the end of a prediction, and the longest that may be asked for: a kept source is there for twelve hours. */
+export const PREDICTION_DEADLINE_SECONDS = 12 * 3600;
+
+/** The shortest deadline, as at Replicate: below it the way there is most of it. */
+export const MIN_CANCEL_AFTER_SECONDS = 5;
+
+/** How soon a prediction whose object died in the middle is taken up again. */
+export const PREDICTION_WATCHDOG_MS = 30_000;
+
+/** Joining or leaving a job; a call within one data centre or to the next. */
+export const JOB_CALL_TIMEOUT_MS = 10_000;
+
+/** How often leaving a job is tried: about two minutes. A job that nobody left ends by itself. */
+export const JOB_LEAVE_MAX_ATTEMPTS = 8;
+
+/** The first pause before a prediction's step is tried again; it doubles up to the second. */
+export const PREDICTION_RETRY_MS = 1_000;
+export const PREDICTION_RETRY_MAX_MS = 60_000;
+
+/** How long one call waits at a prediction's object; whoever waits longer asks again. Also the heartbeat of event streams. */
+export const PREDICTION_POLL_MS = 15_000;
+
+/** An event stream is closed after this long; clients reconnect where they were. */
+export const EVENT_STREAM_MAX_MS = 15 * 60_000;
+
+/** A create under way holds its idempotency key this long at most; it takes milliseconds. */
+export const IDEMPOTENCY_LEASE_MS = 30_000;
+
 // ---- Retention ---------------------------------------------------------------------------------
 
 export const RESULT_RETENTION_SECONDS = 30 * 24 * 3600;
 export const SOURCE_RETENTION_SECONDS = 24 * 3600;
 
+/** `input`, `output` and `logs` of a prediction: as long as its result. */
+export const PREDICTION_DATA_RETENTION_SECONDS = RESULT_RETENTION_SECONDS;
+
+/** What is left of a prediction after that: when it ran, how long, and how it ended. */
+export const PREDICTION_RETENTION_SECONDS = 90 * 24 * 3600;
+
+/** A retry comes within a day, or it is another request. */
+export const IDEMPOTENCY_RETENTION_SECONDS = 24 * 3600;
+
 /** RFC 9111 has no "for ever"; a year is its customary spelling. */
 export const IMMUTABLE_MAX_AGE_SECONDS = 365 * 24 * 3600;
+
+// ---- Requests ----------------------------------------------------------------------------------
+
+/** A source's address. Presigned URLs with session tokens have up to 2,000 characters. */
+export const SOURCE_URL_MAX_CHARACTERS = 4096;
+
+/** Of a source; each is checked like the first. */
+export const SOURCE_MAX_REDIRECTS = 3;
+
+/** One page of `GET /v1/predictions`; each of its predictions is read from an object of its own. */
+export const PREDICTION_PAGE_SIZE = 50;
+
+/** As Stripe and the IETF draft have it. */
+export const IDEMPOTENCY_KEY_MAX_CHARACTERS = 255;
 
 // ---- Concurrency -------------------------------------------------------------------------------
 

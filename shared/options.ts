@@ -38,9 +38,14 @@ const MAX_FIELD_LENGTH = 64;
 export function parseOptions(raw: Readonly<Record<string, unknown>>): Options {
   const parsed = optionsSchema.safeParse(raw);
   if (parsed.success) return parsed.data;
-  const fields = parsed.error.issues.flatMap((issue) =>
+  throw optionError(parsed.error);
+}
+
+/** What a schema found wrong with a request's fields: `unknown_option` or `invalid_option`, naming every field at fault. */
+export function optionError({ issues }: z.ZodError): DeblurError {
+  const fields = issues.flatMap((issue) =>
     issue.code === 'unrecognized_keys'
-      ? issue.keys.map((key) => ({ field: key, message: 'is not an option' }))
+      ? issue.keys.map((key) => ({ field: [...issue.path, key].join('.'), message: 'is not an option' }))
       : [{ field: issue.path.join('.'), message: issue.message }],
   );
   // Keys are the caller's: neither their length nor their number goes into an answer unbounded.
@@ -48,9 +53,14 @@ export function parseOptions(raw: Readonly<Record<string, unknown>>): Options {
     field: field.length > MAX_FIELD_LENGTH ? `${field.slice(0, MAX_FIELD_LENGTH)}…` : field,
     message,
   }));
-  const unknown = parsed.error.issues.some((issue) => issue.code === 'unrecognized_keys');
+  const unknown = issues.some((issue) => issue.code === 'unrecognized_keys');
   const list = shown.map(({ field, message }) => `${field}: ${message}`).join('; ');
-  throw new DeblurError(unknown ? 'unknown_option' : 'invalid_option', list, { fields: shown });
+  return new DeblurError(unknown ? 'unknown_option' : 'invalid_option', list, { fields: shown });
+}
+
+/** One field at fault. */
+export function invalidOption(field: string, message: string): DeblurError {
+  return new DeblurError('invalid_option', `${field}: ${message}`, { fields: [{ field, message }] });
 }
 
 /** How pixels become bytes; with a RestorationKey it names a result. */

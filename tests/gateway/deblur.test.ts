@@ -1,6 +1,7 @@
 import { abortAllDurableObjects, listDurableObjectIds, runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { JOB_MAX_ATTEMPTS } from '@deblur/shared/limits.ts';
+import type { Prediction } from '@deblur/shared/prediction.ts';
 import { describe, expect, it } from 'vitest';
 import {
   deblur,
@@ -16,6 +17,7 @@ import {
   until,
 } from './support/gateway.ts';
 import { jpeg, png } from './support/pictures.ts';
+import { ending } from './support/predictions.ts';
 
 /** How often each answer came, in any order. */
 async function tally(responses: readonly Promise<Response>[]): Promise<Record<string, number>> {
@@ -133,16 +135,48 @@ describe('single flight', () => {
 });
 
 describe('work outlives whoever asked for it', () => {
-  it('is 504 when the wait expires, is finished all the same, and then hits', async () => {
+  it('is a prediction when the wait expires, is finished all the same, and then hits', async () => {
     const picture = png();
     await edge.hold();
-    const late = await deblur(picture, '', { prefer: 'respond-async, wait=1' });
-    expect(late.headers.get('retry-after')).toBe('5');
-    expect(await problemOf(late)).toEqual(problem(504, 'wait_expired'));
+    const late = await deblur(picture, '?quality=80', { prefer: 'respond-async, wait=1', accept: 'image/webp' });
+    expect(late.status).toBe(202);
+    expect(Object.fromEntries(late.headers)).toMatchObject({
+      'retry-after': '5',
+      'preference-applied': 'wait=1',
+      'cache-control': 'no-store',
+      location: expect.stringMatching(/^\/v1\/predictions\/[a-z2-7]{26}$/),
+    });
+    const prediction = await late.json<Prediction>();
+    expect(prediction).toMatchObject({
+      status: 'starting',
+      model: 'deblur/dhnet-edge',
+      input: { format: 'webp', quality: 80, metadata: 'keep' },
+    });
     await edge.release();
-    await until(async () => (await stored('results/')).length === 1);
-    expect(await madeHow(await deblur(picture, '', { prefer: 'wait=1' }))).toBe('200 hit edge image/png');
+    const ended = await ending(prediction.id);
+    expect(ended).toMatchObject({ status: 'succeeded', output: prediction.urls.result });
+    expect((await call(ended.output ?? '')).headers.get('content-type')).toBe('image/webp');
+    expect(await madeHow(await deblur(picture, '?quality=80&format=webp', { prefer: 'wait=1' }))).toBe(
+      '200 hit edge image/webp',
+    );
     expect(await edge.calls()).toEqual({ restore: 1, encode: 0 });
+  });
+
+  it('is a prediction at once with respond-async, unless it is there already', async () => {
+    const picture = png();
+    await edge.hold();
+    const started = await deblur(picture, '', { prefer: 'respond-async' });
+    expect(started.status).toBe(202);
+    expect(started.headers.get('preference-applied')).toBe('respond-async');
+    await edge.release();
+    await ending((await started.json<Prediction>()).id);
+    const objects = await listDurableObjectIds(env.PREDICTIONS);
+    const hit = await deblur(picture, '', { prefer: 'respond-async' });
+    expect(hit.headers.has('preference-applied')).toBe(false);
+    expect(await madeHow(hit)).toBe('200 hit edge image/png');
+    await deblur(png());
+    // Neither a hit nor a quick miss has made a prediction.
+    expect(await listDurableObjectIds(env.PREDICTIONS)).toHaveLength(objects.length);
   });
 
   it('is finished when the caller hangs up', async () => {

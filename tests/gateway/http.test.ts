@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../workers/gateway/config.ts';
-import { waitPreference } from '../../workers/gateway/http/prefer.ts';
+import { cancelAfterSeconds } from '../../workers/gateway/http/create-headers.ts';
+import { createPreference, waitPreference } from '../../workers/gateway/http/prefer.ts';
 import { call, deblur, edge, problem, problemOf } from './support/gateway.ts';
 import { png } from './support/pictures.ts';
 
@@ -70,6 +71,8 @@ describe('Prefer: wait', () => {
     ['wait="10"', 10],
     ['wait=10; x=1', 10],
     ['respond-async, wait=10', 10],
+    ['respond-async', 0],
+    ['respond-async, wait', 30],
     ['foo="a, wait=5", wait=10', 10],
     ['wait=10, wait=20', 10],
     ['wait=0', 30],
@@ -86,6 +89,38 @@ describe('Prefer: wait', () => {
   });
 });
 
+describe('the wait of a create', () => {
+  it.each([
+    [undefined, 0, null],
+    ['respond-async', 0, 'respond-async'],
+    ['wait', 30, 'wait=30'],
+    ['wait=5', 5, 'wait=5'],
+    ['wait=5, respond-async', 5, 'wait=5'],
+    ['wait=99', 30, 'wait=30'],
+    ['x="respond-async"', 0, null],
+  ])('%s → %i s', (header, seconds, applied) => {
+    expect(createPreference(header)).toEqual({ seconds, applied });
+  });
+
+  it.each([
+    [undefined, 43_200],
+    ['30', 30],
+    ['30s', 30],
+    ['2m', 120],
+    ['1h30m45s', 5445],
+    ['12h', 43_200],
+  ])('Cancel-After: %s is %i s', (header, seconds) => {
+    expect(cancelAfterSeconds(header)).toBe(seconds);
+  });
+
+  it.each(['', '4s', '13h', '1d', '-5', '5 m', '1.5m', 's', 'm5', '9'.repeat(400), '30s30s'])(
+    'Cancel-After: "%s" is refused',
+    (header) => {
+      expect(() => cancelAfterSeconds(header)).toThrow(expect.objectContaining({ code: 'invalid_option' }));
+    },
+  );
+});
+
 describe('configuration', () => {
   const good = {
     ENVIRONMENT: 'production',
@@ -93,11 +128,14 @@ describe('configuration', () => {
     INTERNAL_SECRET: 's'.repeat(32),
     GPU_RUNNER_URL: 'https://gpu.example/',
     GPU_RUNNER_TOKEN: 't',
+    ALLOW_ORIGINS: '',
   };
 
   it('is read once it is whole', () => {
     expect(readConfig(good)).toMatchObject({ production: true, gpu: { url: 'https://gpu.example/' } });
     expect(readConfig({ ...good, ENVIRONMENT: 'local', INTERNAL_ORIGIN: 'http://127.0.0.1:1' }).production).toBe(false);
+    const allowed = readConfig({ ...good, ENVIRONMENT: 'local', ALLOW_ORIGINS: ' http://127.0.0.1:9,http://a.test ' });
+    expect(allowed.allowOrigins).toEqual(['http://127.0.0.1:9', 'http://a.test']);
   });
 
   it.each([
@@ -110,6 +148,8 @@ describe('configuration', () => {
     ['GPU_RUNNER_URL', 'ftp://gpu.example'],
     ['GPU_RUNNER_URL', 'http://gpu.example'],
     ['GPU_RUNNER_TOKEN', ''],
+    ['ALLOW_ORIGINS', 'http://127.0.0.1:9'],
+    ['ALLOW_ORIGINS', 'https://a.example/path'],
   ])('names %s when it is "%s", and not its value', (name, value) => {
     const read = () => readConfig({ ...good, [name]: value });
     expect(read).toThrow(new RegExp(`^configuration: ${name} must`));

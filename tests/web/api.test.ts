@@ -7,7 +7,7 @@ import { DEFAULT_SETTINGS, type Activity, type Failure } from '../../workers/web
 
 const BASE = 'https://deblur.test/';
 
-function answer(status: number, headers: Record<string, string> = {}, code = 'wait_expired'): [Response, Failure] {
+function answer(status: number, headers: Record<string, string> = {}, code = 'runner_busy'): [Response, Failure] {
   return [new Response(null, { status, headers }), { title: '', detail: '', code, requestId: null, retryable: true }];
 }
 

@@ -282,7 +282,7 @@ describe('when the service fails', () => {
   });
 
   it.each([
-    [504, 'wait_expired'],
+    [503, 'runner_unavailable'],
     [503, 'runner_busy'],
   ])('with %i %s and Retry-After, the page says so, waits and repeats the upload', async (status, code) => {
     const later = problem(status, code, 'Later.', 'Not ready');

@@ -8,7 +8,15 @@ import { postDeblur } from './http/deblur.ts';
 import { getHealth } from './http/health.ts';
 import { getSource, postCallback, putResult } from './http/internal.ts';
 import { requestLog } from './http/log.ts';
-import { getModels } from './http/models.ts';
+import { getModel, getModels } from './http/models.ts';
+import {
+  cancelPrediction,
+  getPrediction,
+  listPredictions,
+  postModelPrediction,
+  postPrediction,
+  putPrediction,
+} from './http/predictions.ts';
 import { methodNotAllowed, notFound, onError } from './http/problem.ts';
 import { getResult } from './http/results.ts';
 
@@ -33,6 +41,18 @@ export function createApp(ports: Ports): Hono<AppEnv> {
 
   app.post('/v1/deblur', postDeblur(ports)).all(methodNotAllowed('POST'));
   app.get('/v1/results/:key', getResult(ports)).all(methodNotAllowed('GET', 'HEAD'));
+
+  app
+    .get('/v1/predictions', listPredictions(ports))
+    .post(postPrediction(ports))
+    .all(methodNotAllowed('GET', 'HEAD', 'POST'));
+  app
+    .get('/v1/predictions/:id', getPrediction(ports))
+    .put(putPrediction(ports))
+    .all(methodNotAllowed('GET', 'HEAD', 'PUT'));
+  app.post('/v1/predictions/:id/cancel', cancelPrediction(ports)).all(methodNotAllowed('POST'));
+  app.post('/v1/models/:owner/:name/predictions', postModelPrediction(ports)).all(methodNotAllowed('POST'));
+  app.get('/v1/models/:owner/:name', getModel(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.get('/v1/models', getModels(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.get('/healthz', getHealth(ports)).all(methodNotAllowed('GET', 'HEAD'));
 

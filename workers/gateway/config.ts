@@ -8,6 +8,8 @@ export interface Config {
   readonly internalOrigin: string;
   readonly internalSecret: string;
   readonly gpu: GpuConfig;
+  /** Origins that sources and receivers may have although they are not public https: loopback ones, for tests. */
+  readonly allowOrigins: readonly string[];
 }
 
 /** Where large pictures are restored: one's own runner, or a model on Replicate. */
@@ -24,11 +26,19 @@ export interface Variables {
   readonly GPU_RUNNER_TOKEN?: string;
   readonly REPLICATE_MODEL?: string;
   readonly REPLICATE_API_TOKEN?: string;
+  /** Set by local runs and tests only. */
+  readonly ALLOW_ORIGINS?: string;
 }
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
 
 const unset = z.literal('');
+/** Origins, separated by commas or blanks. */
+const origins = z
+  .string()
+  .default('')
+  .transform((text) => text.split(/[\s,]+/).filter((origin) => origin !== ''))
+  .refine((list) => list.every((origin) => URL.parse(origin)?.origin === origin), 'must be a list of origins');
 
 /** One key for each variable and secret; `npm run deploy` holds wrangler.toml to it. */
 export const schema = z
@@ -44,6 +54,7 @@ export const schema = z
       .or(unset)
       .optional(),
     REPLICATE_API_TOKEN: z.string().optional(),
+    ALLOW_ORIGINS: origins,
   })
   .superRefine((variables, context) => {
     const complain = (name: keyof Variables, message: string): void =>
@@ -58,6 +69,9 @@ export const schema = z
       complain('GPU_RUNNER_URL', 'must be set, or REPLICATE_MODEL, and not both');
     if (GPU_RUNNER_URL && !GPU_RUNNER_TOKEN) complain('GPU_RUNNER_TOKEN', 'must be set');
     if (REPLICATE_MODEL && !REPLICATE_API_TOKEN) complain('REPLICATE_API_TOKEN', 'must be set');
+    if (variables.ENVIRONMENT === 'production' && variables.ALLOW_ORIGINS.length > 0) {
+      complain('ALLOW_ORIGINS', 'must be empty in production');
+    }
   });
 
 /** @throws {Error} that names every variable at fault, without its value */
@@ -67,7 +81,7 @@ export function readConfig(env: Variables): Config {
     const list = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('; ');
     throw new Error(`configuration: ${list}`);
   }
-  const { ENVIRONMENT, INTERNAL_ORIGIN, INTERNAL_SECRET, ...gpu } = parsed.data;
+  const { ENVIRONMENT, INTERNAL_ORIGIN, INTERNAL_SECRET, ALLOW_ORIGINS, ...gpu } = parsed.data;
   const { GPU_RUNNER_URL = '', GPU_RUNNER_TOKEN = '', REPLICATE_MODEL: model, REPLICATE_API_TOKEN = '' } = gpu;
   return {
     production: ENVIRONMENT === 'production',
@@ -76,5 +90,6 @@ export function readConfig(env: Variables): Config {
     gpu: model
       ? { kind: 'replicate', model, token: REPLICATE_API_TOKEN }
       : { kind: 'own', url: GPU_RUNNER_URL, token: GPU_RUNNER_TOKEN },
+    allowOrigins: ALLOW_ORIGINS,
   };
 }

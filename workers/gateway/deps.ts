@@ -1,15 +1,20 @@
 /** The composition root: the only file that knows every adapter, and with config.ts the only one that reads `env`. */
 import { manifestSchema } from '@deblur/shared/model-manifest.ts';
 import type { EdgeRunnerApi } from '@deblur/shared/runner-api.ts';
+import { checkUrl } from '@deblur/shared/url-guard.ts';
 import edgeManifest from '../../model-export/weights/dhnet-edge/manifest.json';
 import { readConfig } from './config.ts';
 import type { Ports } from './http/context.ts';
 import { DurableJobs } from './jobs/job-client.ts';
 import type { DispatchMessage, DispatchPorts } from './jobs/dispatch-queue.ts';
 import type { JobPorts } from './jobs/job.ts';
-import { DurableSubscribers, type SubscriberStub } from './jobs/subscribers.ts';
+import { DurableSubscribers } from './jobs/subscribers.ts';
 import { inspectImage } from './predict/inspect.ts';
 import type { Catalogue } from './predict/models.ts';
+import type { Files } from './predict/prediction-ports.ts';
+import { DurablePredictions } from './predictions/prediction-client.ts';
+import type { PredictionPorts } from './predictions/prediction-object.ts';
+import { GuardedSourceFetcher } from './predictions/source-fetcher.ts';
 import { EdgeRunner } from './runners/edge-runner.ts';
 import { GpuRunner } from './runners/gpu-runner.ts';
 import { ownRunner, replicateModel } from './runners/gpu-target.ts';
@@ -42,7 +47,7 @@ export function createJobPorts(env: Env): JobPorts & Pick<Ports, 'sources' | 'ur
       edge: new EdgeRunner(edgeRunner, sources, results),
       gpu: new GpuRunner({ target, urls }),
     },
-    subscribers: new DurableSubscribers((predictionId) => subscriberOf(env, predictionId)),
+    subscribers: new DurableSubscribers((predictionId) => predictionStub(env, predictionId)),
     callBack: (message, delaySeconds) => sendDispatch(env, message, delaySeconds),
   };
 }
@@ -59,18 +64,37 @@ async function sendDispatch(env: Env, message: DispatchMessage, delaySeconds: nu
   await env.QUEUE.send(message, { delaySeconds: Math.ceil(delaySeconds) });
 }
 
-/** The binding's class is another's; they meet in predict/ports.ts. */
-function subscriberOf(
-  env: Env & { readonly PREDICTIONS?: DurableObjectNamespace },
-  predictionId: string,
-): SubscriberStub {
-  const { PREDICTIONS } = env;
-  if (PREDICTIONS === undefined) throw new Error('there is no binding PREDICTIONS');
-  return PREDICTIONS.get(PREDICTIONS.idFromName(predictionId)) as unknown as SubscriberStub;
+/** What the prediction objects work with. */
+export function createPredictionPorts(env: Env): PredictionPorts {
+  const { sources, results } = createJobPorts(env);
+  const { allowOrigins } = readConfig(env);
+  const sourceFetcher = new GuardedSourceFetcher(sources, { allowOrigins });
+  return { catalogue: CATALOGUE, results, sourceFetcher, jobs: jobsOf(env), deliveries: null };
 }
 
 /** What the requests work with. */
 export function createPorts(env: Env): Ports {
-  const jobs = new DurableJobs((restorationKey) => env.JOBS.get(env.JOBS.idFromName(restorationKey)));
-  return { ...createJobPorts(env), catalogue: CATALOGUE, jobs };
+  const { allowOrigins } = readConfig(env);
+  const predictions = new DurablePredictions({
+    prediction: (name) => predictionStub(env, name),
+    index: (tenantId) => env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName(tenantId)),
+  });
+  return {
+    ...createJobPorts(env),
+    catalogue: CATALOGUE,
+    jobs: jobsOf(env),
+    predictions,
+    files: NO_FILES,
+    checkUrl: (url) => void checkUrl(url, { allowOrigins }),
+    takesWebhooks: false,
+  };
 }
+
+/** Until there is an API for files, nobody has any. */
+const NO_FILES: Files = { open: () => Promise.resolve(null) };
+
+function jobsOf(env: Env): DurableJobs {
+  return new DurableJobs((restorationKey) => env.JOBS.get(env.JOBS.idFromName(restorationKey)));
+}
+
+const predictionStub = (env: Env, name: string) => env.PREDICTIONS.get(env.PREDICTIONS.idFromName(name));

@@ -1,13 +1,23 @@
 /** The gateway: the Worker that the public talks to. */
 import { createApp } from './app.ts';
-import { createDispatchPorts, createJobPorts, createPorts } from './deps.ts';
+import { createDispatchPorts, createJobPorts, createPorts, createPredictionPorts } from './deps.ts';
 import { consumeDeadLetters, consumeDispatches } from './jobs/dispatch-queue.ts';
 import { RestorationJob } from './jobs/job-object.ts';
+import { PredictionResource } from './predictions/prediction-object.ts';
+
+export { PredictionIndexObject } from './predictions/prediction-index-object.ts';
 
 /** The bound class: one object for each RestorationKey. */
 export class JobObject extends RestorationJob {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, createJobPorts(env));
+  }
+}
+
+/** The bound class: one object for each prediction of a tenant. */
+export class PredictionObject extends PredictionResource {
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env, createPredictionPorts(env));
   }
 }
 

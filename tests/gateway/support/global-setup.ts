@@ -2,6 +2,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import type { TestProject } from 'vitest/node';
 import { startGpuStandIn } from './gpu-stand-in.ts';
 import { startReplicateStandIn } from './replicate-stand-in.ts';
+import { startSourceHost } from './source-host.ts';
 
 export const GPU_RUNNER_TOKEN = 'the-runner-token-of-the-tests';
 
@@ -10,11 +11,13 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const replicate = await startReplicateStandIn();
   project.provide('gpuRunnerUrl', url);
   project.provide('replicateUrl', replicate.url);
+  const sources = await startSourceHost();
+  project.provide('sourceOrigin', sources.origin);
   project.provide('gatewayPort', await freePort());
   return async () => {
-    for (const standIn of [server, replicate.server]) {
-      standIn.closeAllConnections();
-      await new Promise((resolve) => standIn.close(resolve));
+    for (const each of [server, replicate.server, sources.server]) {
+      each.closeAllConnections();
+      await new Promise((resolve) => each.close(resolve));
     }
   };
 }

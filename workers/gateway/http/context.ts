@@ -1,11 +1,11 @@
 /** What the handlers share: the ports that `deps.ts` joins, and what a request carries through the middleware. */
 import type { Context } from 'hono';
 import type { RequestIdVariables } from 'hono/request-id';
+import type { CreatePorts } from '../predict/create-prediction.ts';
 import type { DeblurPorts } from '../predict/deblur.ts';
-import type { InternalUrls, Part, RemoteRunner, SourceStore, Tenant } from '../predict/ports.ts';
+import type { InternalUrls, Part, RemoteRunner, Tenant } from '../predict/ports.ts';
 
-export interface Ports extends DeblurPorts {
-  readonly sources: SourceStore;
+export interface Ports extends DeblurPorts, CreatePorts {
   readonly restorers: { readonly edge: Part; readonly gpu: Part & Pick<RemoteRunner, 'read'> };
   readonly urls: InternalUrls;
 }

@@ -1,26 +1,48 @@
 import type { Handler } from 'hono';
-import { deblur } from '../predict/deblur.ts';
-import { addToLog, type AppEnv, type Ports } from './context.ts';
+import { predictJob, type CreateTerms } from '../predict/create-prediction.ts';
+import { deblur, type Pending } from '../predict/deblur.ts';
+import { megapixelsOf } from '../predict/plan.ts';
+import { addToLog, type AppContext, type AppEnv, type Ports } from './context.ts';
+import { answerCreate, termsOf } from './predictions.ts';
 import { waitPreference } from './prefer.ts';
 import { deblurHeaders, serverTiming } from './present.ts';
-import { readUpload } from './upload.ts';
+import { readUpload, type Upload } from './upload.ts';
 
-/** `POST /v1/deblur`: a picture in, the restored one out. */
+/** `POST /v1/deblur`: a picture in, the restored one out; or, when that takes longer than the wait, its prediction. */
 export function postDeblur(ports: Ports): Handler<AppEnv> {
   return async (c) => {
     const started = Date.now();
     const wait = waitPreference(c.req.header('prefer'));
-    const { source, options } = await readUpload(c.req.raw, ports.sources);
+    // An upload is its own idempotency key: the same bytes hit.
+    const terms = { ...termsOf(c), idempotencyKey: null };
+    const upload = await readUpload(c.req.raw, ports.sources);
+    const { source, options } = upload;
     const receiveMs = Date.now() - started;
     const { width, height, format } = source.header;
     addToLog(c, { bytes: source.bytes, width, height, source_format: format });
 
     const accept = c.req.header('accept') ?? null;
     const deblurred = await deblur(ports, { source, options, accept, waitSeconds: wait.seconds });
+    if ('pending' in deblurred) return answerLater(c, ports, terms, deblurred, upload);
     const { result, cache } = deblurred;
     addToLog(c, { cache, placement: result.placement, model: result.model, result_key: result.key });
-    if (wait.applied !== null) c.header('Preference-Applied', wait.applied);
+    if (wait.applied !== null && wait.seconds > 0) c.header('Preference-Applied', wait.applied);
     const timing = serverTiming(deblurred, receiveMs, Date.now() - started);
     return c.body(result.body, 200, deblurHeaders(deblurred, timing));
   };
+}
+
+/** 202: what was begun becomes a prediction, only now that somebody must come back for it. */
+async function answerLater(
+  c: AppContext,
+  ports: Ports,
+  terms: CreateTerms,
+  { pending: job }: Pending,
+  { source, options }: Upload,
+): Promise<Response> {
+  const { model, tile, encoding } = job.task;
+  const given = { model, ...encoding, ...(tile === undefined ? {} : { tile }) };
+  const { snapshot } = await predictJob(ports, terms, { job, options, given, megapixels: megapixelsOf(source) });
+  const { applied } = waitPreference(c.req.header('prefer'));
+  return answerCreate(c, snapshot.prediction, { applied, accepted: true, existed: false });
 }

@@ -1,7 +1,9 @@
+import { DeblurError } from '@deblur/shared/errors.ts';
 import { EDGE_MAX_PIXELS, MAX_PIXELS } from '@deblur/shared/limits.ts';
 import type { Handler } from 'hono';
 import { availableModels, type CatalogueEntry } from '../predict/models.ts';
 import type { Placement } from '../predict/ports.ts';
+import { modelAt } from '../predict/requested-model.ts';
 import type { AppEnv, Ports } from './context.ts';
 
 const MAX_PIXELS_AT: Readonly<Record<Placement, number>> = { edge: EDGE_MAX_PIXELS, gpu: MAX_PIXELS };
@@ -19,6 +21,32 @@ export function getModels({ catalogue }: Ports): Handler<AppEnv> {
     ),
   };
   return (c) => c.json(body);
+}
+
+/** `GET /v1/models/{owner}/{name}`: the same of one model, with Replicate's fields. */
+export function getModel({ catalogue }: Ports): Handler<AppEnv, '/v1/models/:owner/:name'> {
+  const available = availableModels(catalogue);
+  return (c) => {
+    const { owner, name } = c.req.param();
+    const choice = modelAt(owner, name);
+    const wanted = choice === 'auto' ? available[0]?.name : choice;
+    const entry = catalogue.find((candidate) => candidate.name === wanted);
+    if (entry === undefined) throw new DeblurError('not_found', 'There is no such model.');
+    const model = modelOf(
+      entry,
+      available.some((candidate) => candidate.name === wanted),
+    );
+    const { version } = model;
+    return c.json({
+      url: new URL(`/v1/models/${owner}/${model.name}`, c.req.url).href,
+      owner,
+      description: 'Restores blurred photographs.',
+      visibility: 'public',
+      paper_url: model.paper,
+      latest_version: version === null ? null : { id: version, cog_version: null, openapi_schema: null },
+      ...model,
+    });
+  };
 }
 
 function modelOf({ name, placements, manifest }: CatalogueEntry, available: boolean) {

@@ -1,7 +1,7 @@
 /** A request body becomes a source and options: raw bytes, a form, or JSON with a data: URI. */
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
-import { parseOptions, type Options } from '@deblur/shared/options.ts';
+import { invalidOption, parseOptions, type Options } from '@deblur/shared/options.ts';
 import type { ReceivedSource, SourceStore } from '../predict/ports.ts';
 import { assertContentLength, bodyChunks, bodyText, limitBytes } from './body.ts';
 import { readForm } from './form.ts';
@@ -11,7 +11,8 @@ export interface Upload {
   readonly options: Options;
 }
 
-type Entries = readonly (readonly [name: string, value: unknown])[];
+/** Names and values as they came, from one place of a request. */
+export type Entries = readonly (readonly [name: string, value: unknown])[];
 
 /**
  * The bytes decide what a picture is; the declared type only tells a form and JSON from bytes.
@@ -53,27 +54,35 @@ async function readJsonUpload(request: Request, query: Entries, sources: SourceS
   assertContentLength(request.headers.get('content-length') ?? undefined, JSON_BODY_MAX_BYTES);
   const { image, ...rest } = parseJsonObject(await bodyText(request.body, JSON_BODY_MAX_BYTES));
   const options = mergeOptions(query, Object.entries(rest));
+  if (image === undefined) throw new DeblurError('malformed_request', 'The JSON has no key "image".');
+  if (typeof image !== 'string') throw invalidOption('image', 'must be a string');
+  if (/^https?:/i.test(image))
+    throw invalidOption('image', 'must be a data: URI; addresses are taken by /v1/predictions');
   const bytes = decodeDataUri(image);
   return { source: await sources.receive(once(bytes)), options };
 }
 
-/**
- * One set of options from both places. Saying a thing twice is fine, saying two things is not.
- * @throws {DeblurError} `invalid_option`, `unknown_option`
- */
+/** @throws {DeblurError} `invalid_option`, `unknown_option` */
 export function mergeOptions(...places: readonly Entries[]): Options {
+  return parseOptions(mergeEntries(...places));
+}
+
+/**
+ * One set of values from several places. Saying a thing twice is fine, saying two things is not.
+ * @throws {DeblurError} `invalid_option`
+ */
+export function mergeEntries(...places: readonly Entries[]): Record<string, unknown> {
   const merged = new Map<string, unknown>();
   for (const [name, value] of places.flat()) {
     if (merged.has(name) && String(merged.get(name)) !== String(value)) {
-      const message = 'is given twice, with different values';
-      throw new DeblurError('invalid_option', `${name}: ${message}`, { fields: [{ field: name, message }] });
+      throw invalidOption(name.slice(0, 64), 'is given twice, with different values');
     }
     merged.set(name, value);
   }
-  return parseOptions(Object.fromEntries(merged));
+  return Object.fromEntries(merged);
 }
 
-function parseJsonObject(text: string): Record<string, unknown> {
+export function parseJsonObject(text: string): Record<string, unknown> {
   if (text === '') throw new DeblurError('empty_body', 'There is no picture in the request.');
   let value: unknown;
   try {
@@ -85,25 +94,20 @@ function parseJsonObject(text: string): Record<string, unknown> {
   throw new DeblurError('malformed_request', 'The body is not a JSON object.');
 }
 
-/** RFC 2397, base64 only. */
-function decodeDataUri(image: unknown): Uint8Array {
-  if (image === undefined) throw new DeblurError('malformed_request', 'The JSON has no key "image".');
-  if (typeof image !== 'string') throw invalidImage('must be a string');
-  if (/^https?:/i.test(image)) throw invalidImage('must be a data: URI; addresses are not fetched');
+export const isDataUri = (text: string): boolean => /^data:/i.test(text);
+
+/** RFC 2397, base64 only. @throws {DeblurError} `invalid_option` */
+export function decodeDataUri(image: string): Uint8Array {
   const comma = image.indexOf(',');
   const head = image.slice(0, Math.min(Math.max(comma, 0), 256));
-  if (!/^data:[^,]*;\s*base64$/i.test(head)) throw invalidImage('must be a base64 data: URI');
+  if (!/^data:[^,]*;\s*base64$/i.test(head)) throw invalidOption('image', 'must be a base64 data: URI');
   try {
     return Uint8Array.fromBase64(image.slice(comma + 1));
   } catch {
-    throw invalidImage('is not base64');
+    throw invalidOption('image', 'is not base64');
   }
 }
 
-function invalidImage(message: string): DeblurError {
-  return new DeblurError('invalid_option', `image: ${message}`, { fields: [{ field: 'image', message }] });
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+export async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   if (bytes.length > 0) yield bytes;
 }

@@ -1,0 +1,108 @@
+/**
+ * A prediction on the wire: Replicate's resource, in its snake_case, with `progress` and further `metrics`.
+ *
+ * Where Replicate leaves a choice:
+ * - `error` is one string, `code: detail`, or null. The client puts it into a message as it is (`Prediction failed: …`),
+ *   and whoever knows the codes of errors.ts gets the code back from it.
+ * - a deadline that passes is `failed` with the code `deadline_exceeded`. Replicate's `aborted` does not exist here: its
+ *   released client polls for ever on it.
+ * - `output` is one absolute URL, not a list.
+ * - what is not known yet is null, never absent; a measurement that was not made is absent.
+ */
+import { z } from 'zod';
+import type { WireError } from './errors.ts';
+
+export const PREDICTION_STATUSES = ['starting', 'processing', 'succeeded', 'failed', 'canceled'] as const;
+export type PredictionStatus = (typeof PREDICTION_STATUSES)[number];
+
+export function isTerminal(status: PredictionStatus): boolean {
+  return status !== 'starting' && status !== 'processing';
+}
+
+/** The subject of a model's name on the wire: `deblur/dhnet-edge`. */
+export const MODEL_OWNER = 'deblur';
+
+/** 26 characters of lower-case base32, in whichever alphabet the caller of a PUT writes it. */
+export const PREDICTION_ID = /^[a-z0-9]{26}$/;
+
+export const WEBHOOK_EVENTS = ['start', 'output', 'logs', 'completed'] as const;
+export type WebhookEvent = (typeof WEBHOOK_EVENTS)[number];
+
+export const webhookEventsFilterSchema = z.array(z.enum(WEBHOOK_EVENTS)).max(WEBHOOK_EVENTS.length);
+
+/** Seconds, of the service's clock, unless said otherwise. */
+export const predictionMetricsSchema = z.strictObject({
+  /** From the beginning of the job's work to its end. */
+  predict_time: z.number().optional(),
+  /** From creation to completion, however it ended. */
+  total_time: z.number().optional(),
+  /** From creation to the beginning of the work: fetching the source, and waiting for a slot. */
+  queue_time: z.number().optional(),
+  tiles: z.int().optional(),
+  megapixels: z.number().optional(),
+  placement: z.enum(['edge', 'gpu']).optional(),
+  cache: z.enum(['hit', 'miss', 'coalesced']).optional(),
+});
+
+export const predictionSchema = z.strictObject({
+  id: z.string().regex(PREDICTION_ID),
+  /** `owner/name` of the model that runs, never `auto`. */
+  model: z.string(),
+  version: z.string(),
+  status: z.enum(PREDICTION_STATUSES),
+  /** What was asked for; a picture that came as bytes is named by its digest. Empty once the data was removed. */
+  input: z.record(z.string(), z.union([z.string(), z.number()])),
+  output: z.url().nullable(),
+  error: z.string().nullable(),
+  /** The progress in a form that clients of Replicate parse: `50%|█████     | 2/4`. */
+  logs: z.string(),
+  metrics: predictionMetricsSchema,
+  /** Tiles. */
+  progress: z.strictObject({ done: z.int(), total: z.int() }).nullable(),
+  urls: z.strictObject({
+    get: z.url(),
+    cancel: z.url(),
+    /** With `Accept: text/event-stream`. */
+    stream: z.url(),
+    /** Where the result will be, as soon as its name is known; null when there will be none. */
+    result: z.url().nullable(),
+  }),
+  created_at: z.iso.datetime(),
+  started_at: z.iso.datetime().nullable(),
+  completed_at: z.iso.datetime().nullable(),
+  webhook: z.url().nullable(),
+  webhook_events_filter: webhookEventsFilterSchema.nullable(),
+  /** `input`, `output` and `logs` are gone: their retention has passed. */
+  data_removed: z.boolean(),
+});
+
+export type Prediction = z.infer<typeof predictionSchema>;
+export type PredictionInput = Prediction['input'];
+export type PredictionMetrics = Prediction['metrics'];
+
+/** `GET /v1/predictions`, newest first. */
+export const predictionListSchema = z.strictObject({
+  previous: z.url().nullable(),
+  next: z.url().nullable(),
+  results: z.array(predictionSchema),
+});
+
+export type PredictionList = z.infer<typeof predictionListSchema>;
+
+/** The JSON body of a create, before its `input` is judged by the options' own schema. */
+export const createPredictionSchema = z.strictObject({
+  /** Only for PUT, where it repeats the URL's. */
+  id: z.string().optional(),
+  /** A model's name, a model version, or both: `dhnet-edge`, `deblur/dhnet-edge`, 64 hexadecimal digits, `name:version`. */
+  version: z.string().max(256).nullish(),
+  input: z.record(z.string(), z.unknown()),
+  webhook: z.string().nullish(),
+  webhook_events_filter: webhookEventsFilterSchema.nullish(),
+  /** Of older clients; every prediction has a stream. */
+  stream: z.boolean().optional(),
+});
+
+export type CreatePrediction = z.infer<typeof createPredictionSchema>;
+
+/** The form of `error`. */
+export const formatPredictionError = ({ code, detail }: WireError): string => `${code}: ${detail}`;

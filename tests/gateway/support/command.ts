@@ -1,0 +1,24 @@
+/** What a create hands to the objects, for tests that reach them without HTTP. */
+import { inject } from 'vitest';
+import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
+import type { PredictionCommand } from '../../../workers/gateway/predict/prediction-ports.ts';
+import manifest from '../../../model-export/weights/dhnet-edge/manifest.json';
+
+/** Its picture is asked for by an address that answers 404. */
+export function commandOf(): PredictionCommand {
+  const url = `${inject('sourceOrigin')}/never`;
+  return {
+    tenantId: 'other',
+    id: newPredictionId(),
+    fingerprint: 'f',
+    origin: 'https://deblur.test',
+    model: 'deblur/dhnet-edge',
+    modelVersion: manifest.version,
+    options: { model: 'auto', format: 'auto', quality: 90, metadata: 'keep' },
+    input: { image: url },
+    source: { kind: 'url', url },
+    deadlineSeconds: 60,
+    webhook: null,
+    webhookEvents: null,
+  };
+}

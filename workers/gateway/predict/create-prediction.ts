@@ -1,0 +1,168 @@
+/** The decisions of a create, whatever form it came in. */
+import { sha256Hex } from '@deblur/shared/digest.ts';
+import { invalidOption, type Options } from '@deblur/shared/options.ts';
+import { MODEL_OWNER, type PredictionInput, type WebhookEvent } from '@deblur/shared/prediction.ts';
+import { resolveModel, type AvailableModel, type Catalogue } from './models.ts';
+import { megapixelsOf, planJob } from './plan.ts';
+import type { JobRequest, ReceivedSource, ResultStore, SourceStore, StoredBody } from './ports.ts';
+import { requestedModel, type ModelReferences } from './requested-model.ts';
+import { newPredictionId } from './prediction-id.ts';
+import type {
+  CheckUrl,
+  CreatedPrediction,
+  Files,
+  PredictionCommand,
+  Predictions,
+  PredictionSource,
+} from './prediction-ports.ts';
+
+export interface CreatePorts {
+  readonly catalogue: Catalogue;
+  readonly sources: SourceStore;
+  readonly results: ResultStore;
+  readonly files: Files;
+  readonly checkUrl: CheckUrl;
+  readonly predictions: Predictions;
+  readonly takesWebhooks: boolean;
+}
+
+/** What a create says of itself, beside the picture and the options. */
+export interface CreateTerms {
+  readonly tenantId: string;
+  /** Chosen by the caller of a PUT. */
+  readonly id?: string | undefined;
+  readonly origin: string;
+  readonly idempotencyKey: string | null;
+  readonly deadlineSeconds: number;
+  readonly webhook: string | null;
+  readonly webhookEvents: readonly WebhookEvent[] | null;
+}
+
+export interface CreateRequest extends CreateTerms {
+  /** The bytes, or the text that names them: an address or a file's id. */
+  readonly image: ReceivedSource | string;
+  readonly options: Options;
+  /** The options that the caller gave, as they are shown. */
+  readonly given: PredictionInput;
+  readonly references: ModelReferences;
+}
+
+/**
+ * Creates a prediction and answers at once: its source, when that is an address, is fetched afterwards.
+ * @throws {DeblurError} what is wrong with the picture, the address or the options, `model_unavailable`, and what
+ * Predictions.create throws; nothing of the upload is left then
+ */
+export async function createPrediction(ports: CreatePorts, request: CreateRequest): Promise<CreatedPrediction> {
+  let { image } = request;
+  const shown = typeof image === 'string' ? image : `sha256:${image.digest}`;
+  try {
+    const options = { ...request.options, model: requestedModel(ports.catalogue, request.references) };
+    const model = resolveModel(ports.catalogue, options.model);
+    assertWebhook(ports, request.webhook);
+    if (typeof image === 'string') image = await openImage(ports, request, image);
+    const source = await sourceOf(ports, model, options, image);
+    const command = await commandOf({ ...request, options }, model, source, { image: shown, ...request.given });
+    return await ports.predictions.create(command, request.idempotencyKey);
+  } finally {
+    if (typeof image !== 'string') await image.discard();
+  }
+}
+
+function assertWebhook({ takesWebhooks, checkUrl }: CreatePorts, webhook: string | null): void {
+  if (webhook === null) return;
+  if (!takesWebhooks) throw invalidOption('webhook', 'not supported yet');
+  checkUrl(webhook);
+}
+
+/** A prediction of a job that somebody has already asked for: what `POST /v1/deblur` answers with when its wait expires. */
+export async function predictJob(
+  ports: Pick<CreatePorts, 'predictions'>,
+  terms: CreateTerms,
+  {
+    job,
+    options,
+    given,
+    megapixels,
+  }: { job: JobRequest; options: Options; given: PredictionInput; megapixels: number },
+): Promise<CreatedPrediction> {
+  const { model: name, modelVersion: version, sourceDigest } = job.task;
+  const source = { kind: 'planned', job, megapixels, result: null } as const;
+  const input = { image: `sha256:${sourceDigest}`, ...given };
+  const command = await commandOf({ ...terms, options }, { name, version }, source, input);
+  return ports.predictions.create(command, terms.idempotencyKey);
+}
+
+/** An address stays a text and is only judged; what is ours is opened now. */
+async function openImage(ports: CreatePorts, terms: CreateTerms, image: string): Promise<ReceivedSource | string> {
+  const own = ownResource(terms.origin, image);
+  if (own === null) {
+    ports.checkUrl(image);
+    return image;
+  }
+  const body: StoredBody | null =
+    own.kind === 'file' ? await ports.files.open(terms.tenantId, own.id) : await ports.results.get('result', own.id);
+  if (body === null) throw invalidOption('image', `there is no such ${own.kind}`);
+  return ports.sources.receive(chunksOf(body.body));
+}
+
+/** A file's id, or the address of a file or a result of ours: those are opened, not called. */
+function ownResource(origin: string, image: string): { kind: 'file' | 'result'; id: string } | null {
+  if (/^[A-Za-z0-9_-]{1,64}$/.test(image)) return { kind: 'file', id: image };
+  if (!URL.canParse(image)) throw invalidOption('image', 'must be an https URL, a base64 data: URI or a file id');
+  const url = new URL(image);
+  const [, kind, id] = /^\/v1\/(file|result)s\/([A-Za-z0-9_-]{1,64})$/.exec(url.pathname) ?? [];
+  if (url.origin !== origin || id === undefined) return null;
+  return { kind: kind === 'file' ? 'file' : 'result', id };
+}
+
+async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of body) yield chunk;
+}
+
+async function sourceOf(
+  { results }: CreatePorts,
+  model: AvailableModel,
+  options: Options,
+  received: ReceivedSource | string,
+): Promise<PredictionSource> {
+  if (typeof received === 'string') return { kind: 'url', url: received };
+  const job = await planJob(model, { source: received, options, accept: null });
+  const result = await results.head('result', job.task.resultKey);
+  if (result === null) await received.keep();
+  return {
+    kind: 'planned',
+    job,
+    megapixels: megapixelsOf(received),
+    result: result && { placement: result.placement, model: result.model, modelVersion: result.modelVersion },
+  };
+}
+
+async function commandOf(
+  terms: CreateTerms & Pick<CreateRequest, 'options'>,
+  { name, version }: Pick<AvailableModel, 'name' | 'version'>,
+  source: PredictionSource,
+  input: PredictionInput,
+): Promise<PredictionCommand> {
+  const { tenantId, id = newPredictionId(), origin, options, deadlineSeconds, webhook, webhookEvents } = terms;
+  // Of what was meant, not of how it was written: the same picture as a form and as JSON is the same request. Nor of what
+  // it means today: a retry is the same request although another model is the best by then.
+  const picture = source.kind === 'url' ? source.url : source.job.task.sourceDigest;
+  const fingerprint = await sha256Hex(
+    JSON.stringify([picture, Object.entries(options).sort(), deadlineSeconds, webhook, webhookEvents]),
+  );
+  const model = `${MODEL_OWNER}/${name}`;
+  return {
+    tenantId,
+    id,
+    fingerprint,
+    origin,
+    model,
+    modelVersion: version,
+    options: { ...options, model: name },
+    input,
+    source,
+    deadlineSeconds,
+    webhook,
+    webhookEvents,
+  };
+}

@@ -1,0 +1,109 @@
+/** What predictions need from the world, and what they are to the requests. */
+import type { Prediction, PredictionInput, PredictionList, WebhookEvent } from '@deblur/shared/prediction.ts';
+import type { Options } from '@deblur/shared/options.ts';
+import type { JobRequest, ReceivedSource, ResultMetadata, StoredBody } from './ports.ts';
+
+// ---- Sources -----------------------------------------------------------------------------------
+
+export interface Files {
+  /** The bytes of an uploaded file; null when the tenant has no such file, or no longer. */
+  open(tenantId: string, id: string): Promise<StoredBody | null>;
+}
+
+export interface SourceFetcher {
+  /**
+   * Fetches a picture from an address that a user gave: guarded, bounded in redirects, bytes and time.
+   * @throws {DeblurError} `source_fetch_failed`, `forbidden`, `body_too_large`, and what the picture's header says against it
+   */
+  fetch(url: string, signal?: AbortSignal): Promise<ReceivedSource>;
+}
+
+/** Judges an address that a user gave, without calling it. @throws {DeblurError} `forbidden`, `malformed_request` */
+export type CheckUrl = (url: string) => void;
+
+// ---- Predictions -------------------------------------------------------------------------------
+
+/** Plain data: it crosses RPC and is stored. */
+export type PredictionSource =
+  /** Fetched once the create was answered. */
+  | { readonly kind: 'url'; readonly url: string }
+  /** `result`: what is known of the result when it is there already; otherwise the source is kept. */
+  | {
+      readonly kind: 'planned';
+      readonly job: JobRequest;
+      readonly megapixels: number;
+      readonly result: ResultMetadata | null;
+    };
+
+export interface PredictionCommand {
+  readonly tenantId: string;
+  readonly id: string;
+  /** Equal for equal requests: what an idempotent create is compared by. */
+  readonly fingerprint: string;
+  /** The origin that the prediction's URLs have. */
+  readonly origin: string;
+  readonly model: string;
+  readonly modelVersion: string;
+  readonly options: Options;
+  /** As it is shown. */
+  readonly input: PredictionInput;
+  readonly source: PredictionSource;
+  readonly deadlineSeconds: number;
+  readonly webhook: string | null;
+  readonly webhookEvents: readonly WebhookEvent[] | null;
+}
+
+/** A prediction at one moment. */
+export interface PredictionSnapshot {
+  /** Grows with every change. */
+  readonly revision: number;
+  /** The revision with which its work began; null before. */
+  readonly startedRevision: number | null;
+  readonly prediction: Prediction;
+}
+
+export interface CreatedPrediction {
+  readonly snapshot: PredictionSnapshot;
+  /** False: there was one already, by the same id or the same idempotency key. */
+  readonly created: boolean;
+}
+
+/** A tenant sees its own predictions only; null everywhere means that it has none by this id. */
+export interface Predictions {
+  /**
+   * Idempotent by the command's id, and by the key.
+   * @throws {DeblurError} `idempotency_key_reused`, `idempotency_conflict`
+   */
+  create(command: PredictionCommand, idempotencyKey: string | null): Promise<CreatedPrediction>;
+  read(tenantId: string, id: string): Promise<PredictionSnapshot | null>;
+  /**
+   * The next change after a revision, or the prediction as it is after `ms`.
+   * @param after null: the next change that counts is the end
+   */
+  next(tenantId: string, id: string, after: number | null, ms: number): Promise<PredictionSnapshot | null>;
+  cancel(tenantId: string, id: string): Promise<PredictionSnapshot | null>;
+  list(tenantId: string, cursor: string | null): Promise<PredictionPage>;
+}
+
+export interface PredictionPage {
+  /** Cursors of the neighbouring pages. */
+  readonly previous: string | null;
+  readonly next: string | null;
+  readonly results: PredictionList['results'];
+}
+
+// ---- Webhooks ----------------------------------------------------------------------------------
+
+export interface DeliveryEvent {
+  readonly type: `prediction.${WebhookEvent}`;
+  readonly url: string;
+  readonly body: string;
+}
+
+/** The webhook deliveries of one prediction, in the storage of its object and driven by its alarm. */
+export interface DeliveryQueue {
+  enqueue(event: DeliveryEvent, now: number): void;
+  /** Milliseconds since the epoch; null when nothing is due. */
+  nextAttemptAt(): number | null;
+  runDue(now: number): Promise<void>;
+}

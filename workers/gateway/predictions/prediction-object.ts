@@ -1,0 +1,324 @@
+/**
+ * One object for each prediction: it fetches the source, joins the job, hears from it, keeps the deadline, and remembers.
+ *
+ * All of its state is its table's, so that whoever is evicted or dies in the middle goes on from there; only those who
+ * wait for a change are held in memory, and they ask again. Work is begun at once, is held by waitUntil instead of by the
+ * caller, and is watched by the alarm: one for everything that has a time.
+ */
+import { DurableObject } from 'cloudflare:workers';
+import { DeblurError, toWireError, type WireError } from '@deblur/shared/errors.ts';
+import {
+  JOB_CALL_TIMEOUT_MS,
+  JOB_LEAVE_MAX_ATTEMPTS,
+  PREDICTION_POLL_MS,
+  PREDICTION_RETRY_MAX_MS,
+  PREDICTION_RETRY_MS,
+  PREDICTION_WATCHDOG_MS,
+  SOURCE_FETCH_MAX_ATTEMPTS,
+} from '@deblur/shared/limits.ts';
+import { isTerminal, type WebhookEvent } from '@deblur/shared/prediction.ts';
+import { resolveModel, type Catalogue } from '../predict/models.ts';
+import { megapixelsOf, planJob } from '../predict/plan.ts';
+import type { JobEvent, JobReport, Jobs, Placement, ResultStore } from '../predict/ports.ts';
+import { predictionName } from '../predict/prediction-id.ts';
+import type {
+  DeliveryQueue,
+  PredictionCommand,
+  PredictionSnapshot,
+  SourceFetcher,
+} from '../predict/prediction-ports.ts';
+import { presentPrediction } from '../predict/present-prediction.ts';
+import { within } from '../predict/within.ts';
+import { deliveryOf } from './delivery-event.ts';
+import { PredictionTable, type Ending, type PredictionState } from './prediction-table.ts';
+import { dataRemovedAt, expiresAt, nextDue } from './times.ts';
+import { Watchers } from './watchers.ts';
+
+export interface PredictionPorts {
+  readonly catalogue: Catalogue;
+  readonly results: ResultStore;
+  readonly sourceFetcher: SourceFetcher;
+  readonly jobs: Pick<Jobs, 'submit' | 'leave'>;
+  /** Webhook deliveries in this object's storage; null: no webhook is taken. */
+  readonly deliveries: ((sql: SqlStorage) => DeliveryQueue) | null;
+}
+
+/** Failures travel as values, because exceptions lose their class over RPC. */
+export type CreateReply =
+  | { readonly outcome: 'created' | 'exists'; readonly snapshot: PredictionSnapshot }
+  /** The id belongs to another request. */
+  | { readonly outcome: 'conflict' };
+
+/** Joining is tried until the deadline: a queue that is full for an hour loses nothing. */
+const MAX_ATTEMPTS: Readonly<Record<PredictionState['work'], number>> = {
+  fetch: SOURCE_FETCH_MAX_ATTEMPTS,
+  submit: Infinity,
+  joined: 0,
+  leave: JOB_LEAVE_MAX_ATTEMPTS,
+  done: 0,
+};
+
+type Step = (state: PredictionState) => Promise<void>;
+
+/** The composition root derives the class that is bound, because only it knows how ports are made of an Env. */
+export abstract class PredictionResource extends DurableObject<Env> {
+  readonly #ports: PredictionPorts;
+  readonly #table: PredictionTable;
+  /** The place of the webhook deliveries: told of each event, run by the alarm. */
+  readonly #deliveries: DeliveryQueue | null;
+  readonly #watchers = new Watchers();
+  #fetching: AbortController | undefined;
+  #advancing: Promise<void> = Promise.resolve();
+
+  constructor(ctx: DurableObjectState, env: Env, ports: PredictionPorts) {
+    super(ctx, env);
+    this.#ports = ports;
+    this.#table = new PredictionTable(ctx.storage.sql);
+    this.#table.recover();
+    this.#deliveries = ports.deliveries?.(ctx.storage.sql) ?? null;
+  }
+
+  // ---- For the requests ------------------------------------------------------------------------
+
+  async create(command: PredictionCommand): Promise<CreateReply> {
+    const created = this.#table.insert(command, Date.now());
+    const state = this.#state();
+    if (!created && state.fingerprint !== command.fingerprint) return { outcome: 'conflict' };
+    if (created) {
+      const { source } = command;
+      const hit = source.kind === 'planned' ? source.result : null;
+      if (hit !== null) this.#succeed(state, HIT, hit.placement);
+      // Before it is answered: what was accepted is not forgotten.
+      await this.#schedule();
+      this.#advance();
+    }
+    return { outcome: created ? 'created' : 'exists', snapshot: snapshotOf(this.#state()) };
+  }
+
+  /** Null when there is no such prediction. */
+  read(): PredictionSnapshot | null {
+    const state = this.#table.read();
+    return state === undefined ? null : snapshotOf(state);
+  }
+
+  /** As Predictions.next, for at most PREDICTION_POLL_MS. */
+  async next(after: number | null, ms: number): Promise<PredictionSnapshot | null> {
+    const until = Date.now() + Math.min(ms, PREDICTION_POLL_MS);
+    for (;;) {
+      const snapshot = this.read();
+      const remaining = until - Date.now();
+      if (snapshot === null || remaining <= 0 || isNews(snapshot, after)) return snapshot;
+      await this.#watchers.change(remaining);
+    }
+  }
+
+  cancel(): PredictionSnapshot | null {
+    const state = this.#table.read();
+    if (state === undefined) return null;
+    this.#end(state, { status: 'canceled', error: null });
+    return this.read();
+  }
+
+  // ---- For the job -----------------------------------------------------------------------------
+
+  /**
+   * What the job says. Duplicates and what was overtaken change nothing; an end counts whenever it comes first, because
+   * nothing would come after it.
+   */
+  async onJobEvent(resultKey: string, sequence: number, event: JobEvent): Promise<void> {
+    const state = this.#table.read();
+    // Expired, or of a job that is not ours: acknowledged, so that it is not sent for ever.
+    if (state === undefined || state.resultKey !== resultKey) return;
+    if (event.type === 'processing') {
+      if (this.#table.begin(sequence, event.startedAt)) this.#changed('start');
+    } else if (event.type === 'progress') {
+      const { started, counted } = this.#table.progress(sequence, event.done, event.total, Date.now());
+      if (started) this.#changed('start');
+      if (counted) this.#changed('logs');
+    } else if (event.type === 'failed') {
+      this.#end(state, { status: 'failed', error: event.error }, 'done');
+    } else {
+      const stored = await this.#ports.results.head('result', resultKey);
+      if (stored === null) this.#end(state, { status: 'failed', error: RESULT_LOST }, 'done');
+      else this.#succeed(this.#state(), event.report, stored.placement);
+    }
+    // An end schedules by itself, and progress has no time of its own; only deliveries have.
+    if (state.webhook !== null) await this.#schedule();
+  }
+
+  // ---- Time ------------------------------------------------------------------------------------
+
+  override async alarm(): Promise<void> {
+    const state = this.#table.read();
+    if (state === undefined) return;
+    const now = Date.now();
+    if (now >= expiresAt(state)) return this.ctx.storage.deleteAll();
+    if (!isTerminal(state.status) && now >= state.deadlineAt) {
+      this.#end(state, { status: 'failed', error: DEADLINE_EXCEEDED });
+    }
+    if (now >= dataRemovedAt(state)) this.#table.removeData();
+    await this.#deliveries?.runDue(now);
+    await this.#advance();
+  }
+
+  /** One alarm, for whatever comes first. */
+  async #schedule(): Promise<void> {
+    const state = this.#table.read();
+    if (state === undefined) return;
+    const delivery = this.#deliveries?.nextAttemptAt() ?? Infinity;
+    await this.ctx.storage.setAlarm(Math.min(nextDue(state, Date.now()), delivery));
+  }
+
+  // ---- Work ------------------------------------------------------------------------------------
+
+  /** Does what is due, after whatever is being done: never two steps at once, never one forgotten. */
+  #advance(): Promise<void> {
+    this.#advancing = this.#advancing.then(() => this.#work()).catch(logFailure);
+    this.ctx.waitUntil(this.#advancing);
+    return this.#advancing;
+  }
+
+  async #work(): Promise<void> {
+    for (let state = this.#table.read(); state !== undefined; state = this.#table.read()) {
+      const step = this.#steps[state.work];
+      if (step === undefined || (state.retryAt ?? 0) > Date.now()) break;
+      const attempt = state.attempt + 1;
+      this.#table.attempt(state.work, Date.now() + PREDICTION_WATCHDOG_MS);
+      await this.#schedule();
+      try {
+        if (attempt > MAX_ATTEMPTS[state.work]) throw new DeblurError('internal', 'It was begun too often.');
+        await step(state);
+      } catch (error) {
+        this.#failed(state.work, attempt, error);
+      }
+    }
+    await this.#schedule();
+  }
+
+  readonly #steps: Partial<Record<PredictionState['work'], Step>> = {
+    fetch: async (state) => {
+      const { catalogue, results, sourceFetcher } = this.#ports;
+      const { options, sourceUrl } = state;
+      if (sourceUrl === null) throw new DeblurError('internal', 'The source is not known.');
+      const model = resolveModel(catalogue, options.model);
+      this.#fetching = new AbortController();
+      const source = await sourceFetcher.fetch(sourceUrl, this.#fetching.signal);
+      try {
+        const job = await planJob(model, { source, options, accept: null });
+        const stored = await results.head('result', job.task.resultKey);
+        if (stored === null) await source.keep();
+        if (!this.#table.plan(job, megapixelsOf(source))) return;
+        if (stored !== null) this.#succeed(this.#state(), HIT, stored.placement);
+        else this.#watchers.wake();
+      } finally {
+        await source.discard();
+      }
+    },
+    submit: async ({ job, tenantId, id, deadlineAt }) => {
+      if (job === null) throw new DeblurError('internal', 'The job is not known.');
+      const subscriber = { predictionId: predictionName(tenantId, id), deadlineAt };
+      await within(this.#ports.jobs.submit(job, subscriber), JOB_CALL_TIMEOUT_MS, unreachable);
+      this.#table.proceed('submit', 'joined');
+    },
+    leave: async ({ job, tenantId, id }) => {
+      if (job !== null) {
+        const { restorationKey, resultKey } = job.task;
+        const left = this.#ports.jobs.leave(restorationKey, resultKey, predictionName(tenantId, id));
+        await within(left, JOB_CALL_TIMEOUT_MS, unreachable);
+      }
+      this.#table.proceed('leave', 'done');
+    },
+  };
+
+  /** Tries again what may pass; what will not, and what has been tried often enough, ends the prediction. */
+  #failed(work: PredictionState['work'], attempt: number, error: unknown): void {
+    const state = this.#table.read();
+    if (state === undefined || state.work !== work) return;
+    const mayPass = work === 'fetch' ? error instanceof DeblurError && error.retryAfterSeconds !== undefined : true;
+    if (mayPass && attempt < MAX_ATTEMPTS[work]) {
+      const pause = Math.min(PREDICTION_RETRY_MS * 2 ** (attempt - 1), PREDICTION_RETRY_MAX_MS);
+      this.#table.retry(work, Date.now() + pause);
+      return;
+    }
+    logFailure(error);
+    // A job that cannot be left ends by itself.
+    if (work === 'leave') this.#table.proceed('leave', 'done');
+    else this.#end(state, { status: 'failed', error: toWireError(error) });
+  }
+
+  // ---- Ends ------------------------------------------------------------------------------------
+
+  #succeed(state: PredictionState, report: JobReport, placement: Placement): void {
+    const now = Date.now();
+    const startedAt = state.startedAt ?? Math.max(state.createdAt, now - report.runMs);
+    const metrics = {
+      predict_time: report.runMs / 1000,
+      queue_time: (startedAt - state.createdAt) / 1000,
+      ...(report.restore === undefined ? {} : { tiles: report.restore.tiles }),
+      placement,
+      cache: report.cache,
+    };
+    this.#end(state, { status: 'succeeded', error: null, metrics, startedAt }, 'done');
+  }
+
+  /** @param work what is left to do; when it is not said, the job is left if it was ever asked */
+  #end(
+    { createdAt, megapixels, work: doing }: PredictionState,
+    ending: Omit<Ending, 'metrics'> & Partial<Ending>,
+    work: 'leave' | 'done' = doing === 'submit' || doing === 'joined' ? 'leave' : 'done',
+  ): void {
+    const now = Date.now();
+    const metrics = {
+      ...ending.metrics,
+      total_time: (now - createdAt) / 1000,
+      ...(megapixels === null ? {} : { megapixels }),
+    };
+    if (!this.#table.end({ ...ending, metrics }, work, now)) return;
+    this.#fetching?.abort(new Error('the prediction has ended'));
+    if (ending.status === 'succeeded') this.#changed('output');
+    this.#changed('completed');
+    this.#advance();
+  }
+
+  // ---- Who is told -----------------------------------------------------------------------------
+
+  #changed(event: WebhookEvent): void {
+    this.#watchers.wake();
+    const now = Date.now();
+    const delivery = deliveryOf(this.#state(), event, now);
+    if (delivery !== null) this.#deliveries?.enqueue(delivery, now);
+  }
+
+  #state(): PredictionState {
+    const state = this.#table.read();
+    if (state === undefined) throw new Error('the prediction is not there');
+    return state;
+  }
+}
+
+/** The result was there before anything was asked of a job. */
+const HIT: JobReport = { cache: 'hit', queueMs: 0, runMs: 0 };
+
+const DEADLINE_EXCEEDED: WireError = {
+  code: 'deadline_exceeded',
+  detail: 'The deadline of the prediction has passed.',
+};
+
+const RESULT_LOST: WireError = { code: 'internal', detail: 'The result was stored and is not there.' };
+
+const unreachable = (): DeblurError => new DeblurError('runner_unavailable', 'The job could not be reached in time.');
+
+const isNews = ({ revision, prediction }: PredictionSnapshot, after: number | null): boolean =>
+  isTerminal(prediction.status) || (after !== null && revision > after);
+
+function snapshotOf(state: PredictionState): PredictionSnapshot {
+  const { revision, startedRevision } = state;
+  return { revision, startedRevision, prediction: presentPrediction(state) };
+}
+
+function logFailure(failure: unknown): void {
+  const cause = failure instanceof DeblurError ? failure.cause : failure;
+  if (cause === undefined) return;
+  const error = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  console.error(JSON.stringify({ level: 'error', event: 'prediction_failed', error }));
+}
