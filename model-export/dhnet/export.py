@@ -6,16 +6,12 @@ from pathlib import Path
 
 from . import checkpoint, graph
 from .config import UserError
+from .checkpoint import file_sha256
 from .model import DHNet, macs, parameters
 
 PAPER = "arXiv:2502.19677"
 OVERLAP = 32  # pixels over which neighbouring tiles hand over
 LARGEST = 6_000_000  # bytes of a weights file
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def variant(folder: Path, name: str, kind: str, model: DHNet) -> dict:
