@@ -122,15 +122,17 @@ def _strip(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     from .export import export
 
-    manifest = export(args.name, args.checkpoint, args.out, args.tile, args.strength)
-    for v in manifest["variants"]:
+    names = ("tile", "strength", "prior", "dtype", "weights", "batch", "fixed")
+    manifest = export(args.name, args.checkpoint, args.out, **{name: getattr(args, name) for name in names})
+    variants = manifest["variants"]
+    for v in [*variants, *variants[0].get("external", [])]:
         print(f"{args.out / v['file']}: {v['bytes']} bytes, sha256 {v['sha256']}")
 
 
 def _verify(args: argparse.Namespace) -> int:
     from . import runtime, verify
 
-    rows = verify.verify(runtime.model_folder(args.model), args.images)
+    rows = verify.verify(runtime.model_folder(args.model), args.images, args.prior)
     bad = [row for row in rows if not row["ok"]]
     if args.json:
         print(json.dumps({"ok": not bad, "checks": rows}, indent=2))
@@ -167,7 +169,9 @@ def _parser() -> argparse.ArgumentParser:
 
     p = command("train", _train, "Train, bounded by --minutes of wall time, by --steps or by the config's steps.")
     p.add_argument("--config", type=Path, required=True, help="TOML file of the run")
-    p.add_argument("--data", type=Path, required=True, help="photos and pairs, or the published dataset that the config names")
+    p.add_argument(
+        "--data", type=Path, required=True, help="photos and pairs, or the published dataset that the config names"
+    )
     p.add_argument("--out", type=Path, required=True, help="folder for last.pt and checkpoint.safetensors")
     p.add_argument("--minutes", type=float, help="wall time of this call")
     p.add_argument("--steps", type=int, help="step number to stop at")
@@ -225,10 +229,16 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--tile", type=int, default=256, help="side of the service's tiles, in pixels (dhnet-edge: 192)")
     p.add_argument("--strength", type=float, default=1.0, help="factor of the residual, for sharp pictures' sake")
+    p.add_argument("--prior", type=Path, help="checkpoint of the frozen prior; its weights go to a file of their own")
+    p.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="what the graph computes in")
+    p.add_argument("--weights", choices=("float16", "float32"), default="float16", help="how weights are stored")
+    p.add_argument("--batch", type=int, help="fixed number of pictures (default: any)")
+    p.add_argument("--fixed", action="store_true", help="height and width are the tile's (default: any)")
 
     p = command("verify", _verify, "Compare an exported model with PyTorch; exit status 1 on a mismatch.")
     p.add_argument("--model", required=True, help="name under weights/, or a folder")
     p.add_argument("--images", type=Path, help="folder of pictures to compare on as well")
+    p.add_argument("--prior", type=Path, help="checkpoint of the frozen prior, where the network has one")
     p.add_argument("--json", action="store_true", help="print JSON")
 
     p = command("sheet", _sheet, "Contact sheet (PNG) of training pairs, input above target.")

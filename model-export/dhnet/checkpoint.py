@@ -19,6 +19,7 @@ from .priors import Prior, load_published
 KEYS = ("config", "step", "patches", "seconds", "device", "history")  # of both kinds, beside the weights `ema`
 MALFORMED = (RuntimeError, EOFError, KeyError, IndexError, AttributeError, TypeError, ValueError)
 
+
 def save(path: Path, state: dict) -> None:
     """Write a full checkpoint; the old one stays in place until the new one is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,8 +55,15 @@ def load(path: Path) -> dict:
         state = torch.load(path, map_location="cpu", weights_only=True)
         return {**state, "ema": dict(state["ema"]), **{key: state[key] for key in KEYS}}
     except (SafetensorError, pickle.UnpicklingError, *MALFORMED) as e:
-        reason = f"no `{e.args[0]}`" if isinstance(e, KeyError) else str(e).splitlines()[0] if str(e) else type(e).__name__
+        reason = (
+            f"no `{e.args[0]}`" if isinstance(e, KeyError) else str(e).splitlines()[0] if str(e) else type(e).__name__
+        )
         raise UserError(f"{path}: not a checkpoint: {reason}") from None
+
+
+def model_config(state: dict) -> ModelConfig:
+    """The [model] table that a checkpoint's network was made by."""
+    return configs.from_dict(state["config"], "checkpoint").model
 
 
 def network(state: dict, prior: Path | None = None) -> nn.Module:
@@ -63,7 +71,7 @@ def network(state: dict, prior: Path | None = None) -> nn.Module:
 
     prior: published checkpoint of the frozen prior, where the network has one; the one that it was trained with.
     """
-    config = configs.from_dict(state["config"], "checkpoint").model
+    config = model_config(state)
     frozen = load_prior(config, prior)
     if state.get("prior") and state["prior"] != file_sha256(prior):
         raise UserError(f"{prior}: not the prior that the network was trained with (SHA-256 {state['prior']})")

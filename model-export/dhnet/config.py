@@ -225,7 +225,9 @@ def load(path: str | Path) -> Config:
 
 def named(name: str) -> Path:
     """The file of a configuration by its name, such as `dhnet-b` or `table3-a`."""
-    found = next((path for path in (CONFIGS / f"{name}.toml", CONFIGS / "ablations" / f"{name}.toml") if path.is_file()), None)
+    found = next(
+        (path for path in (CONFIGS / f"{name}.toml", CONFIGS / "ablations" / f"{name}.toml") if path.is_file()), None
+    )
     if found is None:
         raise UserError(f"{name}: no such config; known: {', '.join(path.stem for path in published())}")
     return found

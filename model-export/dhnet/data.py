@@ -132,16 +132,11 @@ class Source:
 class Published:
     """Makes batch number i of a run on a published dataset: random crops with flips, every pair once an epoch."""
 
-    def __init__(self, folder: Path, config: DataConfig, seed: int, share: tuple[int, int] = (0, 1)) -> None:
-        """`share` (i, n): use every n-th pair from the i-th on, for one of n processes."""
-        from .datasets import DATASETS, published
+    def __init__(self, folder: Path, config: DataConfig, seed: int) -> None:
+        from .datasets import published
 
-        if config.dataset not in DATASETS:
-            raise UserError(f"data.dataset: {config.dataset} is not one of {', '.join(DATASETS)}")
         self.config, self.seed = config, seed
-        self.pairs = published(config.dataset, folder, "train")[share[0] :: share[1]]
-        if not self.pairs:
-            raise UserError(f"{folder}: fewer pairs than processes")
+        self.pairs = published(config.dataset, folder, "train")
 
     def pair(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """(input, target) of the epoch's pair `index`, uint8 [3, patch, patch]."""
@@ -164,7 +159,9 @@ class Published:
 
 def source(folder: Path, config: DataConfig, seed: int, share: tuple[int, int] = (0, 1)) -> Source | Published:
     """What makes a run's batches: the photos and pairs of a folder, or a published dataset."""
-    return (Published if config.dataset else Source)(folder, config, seed, share)
+    if config.dataset:  # processes make different batches of it, so each may know all pairs
+        return Published(folder, config, seed)
+    return Source(folder, config, seed, share)
 
 
 def _work(queue, folder: Path, config: DataConfig, seed: int, size: int, first: int) -> None:

@@ -66,7 +66,9 @@ def _realblur(letter: str) -> Callable[[Path, str], Twins]:
             files = [root / name for name in line.split()[:2]]  # sharp, blurred
             missing = [file for file in files if not file.is_file()]
             if len(files) < 2 or missing:
-                raise UserError(f"{listing} line {number}: {missing[0] if missing else 'two files expected'}: no such file")
+                raise UserError(
+                    f"{listing} line {number}: {missing[0] if missing else 'two files expected'}: no such file"
+                )
             sharp, blur = files
             yield f"{blur.parent.parent.name}_{blur.stem}", blur, sharp
 

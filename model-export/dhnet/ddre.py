@@ -33,7 +33,11 @@ class DDRE(nn.Module):
         experts = config.experts
         n, r = len(experts), config.routers
         self.channels, self.sizes, self.routers = channels, experts, r
-        self.pixel, self.shared, self.joined = config.router == "pixel", config.shared_pointwise, config.combine == "concat"
+        self.pixel, self.shared, self.joined = (
+            config.router == "pixel",
+            config.shared_pointwise,
+            config.combine == "concat",
+        )
         self.mixable = self.shared and r == 1 and max(experts) == 9
         self.recompute = False
         self.pool = nn.Identity() if self.pixel else pool or LocalMean()
@@ -58,7 +62,9 @@ class DDRE(nn.Module):
 
     def forward(self, x: Tensor, prior: Tensor | None = None) -> Tensor:
         z = self.fuse(x if prior is None else torch.cat([x, prior], 1))
-        mixture = checkpoint(self.mixture, z, use_reentrant=False) if self.recompute and self.training else self.mixture(z)
+        mixture = (
+            checkpoint(self.mixture, z, use_reentrant=False) if self.recompute and self.training else self.mixture(z)
+        )
         return x + mixture
 
     def mixture(self, z: Tensor) -> Tensor:

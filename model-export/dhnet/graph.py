@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from . import graph_priors
 from .ddre import DDRE
+from .graph_blocks import expanded, gated, scaled
 from .model import DHNet
 from .onnx_graph import FLOAT, HALF, External, Graph
 from .priors import NAFNet
-from .graph_blocks import expanded, gated, scaled
 from .vblock import VBlock, VolterraLayer
 
 OPSET = 17

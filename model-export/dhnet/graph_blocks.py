@@ -1,4 +1,4 @@
-"""Pieces of ONNX graphs that DHNet and its priors share: the layer norm, the scaled residual, NAFBlock's second half."""
+"""Pieces of ONNX graphs that DHNet and its priors share: layer norm, scaled residual, NAFBlock's second half."""
 
 from torch import Tensor, nn
 

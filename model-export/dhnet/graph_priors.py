@@ -79,7 +79,7 @@ def kernel_map(g: Graph, model: UFPNet, image: str, white: float) -> str:
         code, sigma = (g.cast(x) if half else x for x in (code, sigma))
         centred = g.op("Sub", code, g.op("ReduceMean", code, axes=[1], keepdims=1))
         energy = g.op("Mul", g.op("ReduceSumSquare", centred, axes=[1], keepdims=1), g.scalar(1 / (taps - 1)))
-        spread = g.op("Max", g.op("Sqrt", energy), g.scalar(1e-12))
+        spread = g.op("Clip", g.op("Sqrt", energy), g.scalar(1e-12))
         certain = g.op("Sqrt", g.op("Sub", g.scalar(1), g.op("Mul", sigma, sigma)))
         kernels = flow(g, model.flow, g.op("Mul", g.op("Div", centred, spread), certain))
     return g.cast(kernels) if half else kernels
@@ -126,7 +126,9 @@ def flow(g: Graph, prior: KernelPrior, code: str) -> str:
             gain = torch.exp(-layer.log_gamma) * torch.sqrt(layer.running_var + 1e-5)
             x = affine(g, x, gain, layer.running_mean - layer.beta * gain)
         else:
-            scale, shift = (mlp(g, net, x, layer.mask, act) for net, act in ((layer.s_net, "Tanh"), (layer.t_net, "Relu")))
+            scale, shift = (
+                mlp(g, net, x, layer.mask, act) for net, act in ((layer.s_net, "Tanh"), (layer.t_net, "Relu"))
+            )
             x = g.op("Add", g.op("Mul", x, g.op("Exp", scale)), shift)
     gain = prior.normalization / (1 - 2 * prior.alpha)
     return affine(g, g.op("Sigmoid", x), gain, -prior.alpha * gain)

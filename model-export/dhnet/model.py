@@ -11,6 +11,7 @@ What differs from the paper, or is not said there:
 """
 
 from functools import cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -122,7 +123,7 @@ def load_own_state(model: nn.Module, state: dict[str, Tensor], where: str) -> No
 
 @torch.no_grad()
 def restore(model: nn.Module, image: Tensor, pad_multiple: int) -> Tensor:
-    """sRGB [N, 3, H, W] in [0, 1] of any size from 1×1 up → restored, in [0, 1]; padded by reflection to what `model` takes."""
+    """sRGB [N, 3, H, W] in [0, 1] of any size from 1×1 up → restored, in [0, 1]. What `model` lacks is reflected."""
     h, w = image.shape[2:]
     rows, columns = (reflected(n, -(-n // pad_multiple) * pad_multiple).to(image.device) for n in (h, w))
     return model(image[:, :, rows][:, :, :, columns])[:, :, :h, :w].clamp(0, 1)
@@ -141,13 +142,22 @@ def parameters(model: nn.Module) -> int:
 
 
 def macs(config: ModelConfig, height: int = 256, width: int = 256) -> int:
-    """Multiply-accumulates of the trainable network's convolutions for one 3×height×width picture, biases not counted."""
-    return costs(config, height, width)[0]
+    """Multiply-accumulates of the trainable network's convolutions for one 3×height×width picture, without biases."""
+    return costs(config, height, width).macs
+
+
+class Costs(NamedTuple):
+    """Values, and multiply-accumulates of convolutions without biases; of the prior only what its maps need."""
+
+    parameters: int  # the frozen prior's too
+    trainable: int
+    macs: int  # of the trainable network
+    prior_macs: int
 
 
 @cache
-def costs(config: ModelConfig, height: int = 256, width: int = 256) -> tuple[int, int]:
-    """(`macs`, the same of the frozen prior, of which only what its maps need). Computes nothing."""
+def costs(config: ModelConfig, height: int = 256, width: int = 256) -> Costs:
+    """What a configuration costs for one 3×height×width picture, counted without computing anything."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):
@@ -160,4 +170,4 @@ def costs(config: ModelConfig, height: int = 256, width: int = 256) -> tuple[int
         return sum(v for k, v in counter.get_flop_counts().get(name, {}).items() if "conv" in str(k)) // 2
 
     prior = convolutions(f"{type(model).__name__}.prior")
-    return convolutions("Global") - prior, prior
+    return Costs(sum(p.numel() for p in model.parameters()), parameters(model), convolutions("Global") - prior, prior)

@@ -51,7 +51,7 @@ class Graph:
 
     @contextmanager
     def single(self) -> Iterator[None]:
-        """What is added meanwhile computes and stores in float32, for sums and exponentials that float16 cannot hold."""
+        """What is added meanwhile computes and stores in float32: sums and exponentials that float16 cannot hold."""
         before = self.half, self.kind
         self.half, self.kind = False, FLOAT
         yield

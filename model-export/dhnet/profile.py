@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from . import config as configs
-from .model import build, costs, parameters
+from .model import build, costs
 
 # What the paper reports of a configuration, in GMACs at 3×256×256 and dB on GoPro; ours has no such figures.
 PAPER = {
@@ -35,39 +35,36 @@ PAPER = {
 def profile(path: Path, height: int = 256, width: int = 256, repeats: int = 0) -> dict:
     """{name, parameters, trainable, macs, prior_macs, …} of a config file; nothing is computed but the times.
 
-    parameters counts the frozen prior too, trainable and macs do not. With repeats > 0, forward_ms is the
-    median of so many PyTorch forward passes of one picture, prior included, after one to warm up.
+    parameters counts the frozen prior too, trainable and macs do not. With repeats > 0, forward_ms is the median time of
+    so many PyTorch forward passes of one picture on one thread, prior included, after one to warm up; cpu_ms is the
+    processor time of the same, which other work on the machine hardly changes.
     """
     config = configs.load(path)
-    with torch.device("meta"):
-        model = build(config.model)
-    macs, prior_macs = costs(config.model, height, width)
     facts = {
         "name": config.name,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "trainable": parameters(model),
-        "macs": macs,
-        "prior_macs": prior_macs,
+        **costs(config.model, height, width)._asdict(),
         "height": height,
         "width": width,
         "pad_multiple": config.model.pad_multiple,
     }
     if repeats:
-        facts["forward_ms"] = round(median(config.model, height, width, repeats), 1)
-        facts["threads"] = torch.get_num_threads()
+        facts["forward_ms"], facts["cpu_ms"] = medians(config.model, height, width, repeats)
     return facts
 
 
 @torch.no_grad()
-def median(config: configs.ModelConfig, height: int, width: int, repeats: int) -> float:
-    """Milliseconds of the median of `repeats` forward passes, after one to warm up."""
+def medians(config: configs.ModelConfig, height: int, width: int, repeats: int) -> tuple[float, float]:
+    """Medians, in ms, of wall time and processor time of `repeats` forward passes on one thread."""
     model, image = build(config).eval(), torch.rand(1, 3, height, width)
-    times = []
+    threads, times = torch.get_num_threads(), []
+    torch.set_num_threads(1)
     for _ in range(repeats + 1):
-        began = time.perf_counter()
+        began = time.perf_counter(), time.process_time()
         model(image)
-        times.append(1000 * (time.perf_counter() - began))
-    return statistics.median(times[1:])
+        times.append((time.perf_counter() - began[0], time.process_time() - began[1]))
+    torch.set_num_threads(threads)
+    wall, cpu = (round(1000 * statistics.median(kind), 1) for kind in zip(*times[1:], strict=True))
+    return wall, cpu
 
 
 def text(facts: dict) -> str:
@@ -78,14 +75,23 @@ def text(facts: dict) -> str:
     if frozen:
         line += f"; its prior {frozen / 1e6:.2f} M, {prior / 1e9:.2f} GMACs"
     if "forward_ms" in facts:
-        line += f"; {facts['forward_ms']} ms on {facts['threads']} threads"
+        line += f"; {facts['forward_ms']} ms on one thread, {facts['cpu_ms']} ms of processor time"
     return line
 
 
 def markdown(rows: list[dict]) -> str:
     """The table of docs/network.md: ours beside the paper's."""
     timed = "forward_ms" in rows[0]
-    heads = ["config", "trainable, M", "prior, M", "GMACs", "prior GMACs", *(["s"] if timed else []), "paper GMACs", "paper dB"]
+    heads = [
+        "config",
+        "trainable, M",
+        "prior, M",
+        "GMACs",
+        "prior GMACs",
+        *(["CPU s"] if timed else []),
+        "paper GMACs",
+        "paper dB",
+    ]
     lines = [f"| {' | '.join(heads)} |", "|---" + "|--:" * (len(heads) - 1) + "|"]
     for r in rows:
         giga, decibels = PAPER.get(r["name"], (None, None))
@@ -96,7 +102,7 @@ def markdown(rows: list[dict]) -> str:
             f"{frozen / 1e6:.2f}" if frozen else "–",
             f"{r['macs'] / 1e9:.2f}",
             f"{r['prior_macs'] / 1e9:.2f}" if frozen else "–",
-            *([f"{r['forward_ms'] / 1000:.2f}"] if timed else []),
+            *([f"{r['cpu_ms'] / 1000:.2f}"] if timed else []),
             str(giga or "–"),
             f"{decibels:.2f}" if decibels else "–",
         ]

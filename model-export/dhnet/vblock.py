@@ -116,7 +116,7 @@ class FeedForward(nn.Module):
 
 
 class VolterraLayer(nn.Module):
-    """MR-VNet's block (Roheda et al., CVPR 2024), for the ablation: eq. (3) with dense 3×3 kernels. [N, C, H, W] → the same.
+    """MR-VNet's block (Roheda et al., CVPR 2024), for the ablation: eq. (3), dense. [N, C, H, W] → the same.
 
     No norm, no attention, no residual. The factors are clipped to [-1, 1], as its unofficial code does for
     stability. The outputs of `filters` are W_1, W_2a^1, W_2b^1, …, of C channels each.

@@ -139,7 +139,11 @@ def test_a_run_with_a_prior_leaves_it_as_it_was(kind, tmp_path, photos):
     torch.manual_seed(3)
     network = kind(4, (1, 1, 1, 2))
     torch.save({"params": network.state_dict()}, tmp_path / "prior.pth")
-    values = {"model": {**SMALL, "prior": name}, "data": {"patch": 32}, "train": {"bf16": False, "batch": 2, "gate_init": 0.3}}
+    values = {
+        "model": {**SMALL, "prior": name},
+        "data": {"patch": 32},
+        "train": {"bf16": False, "batch": 2, "gate_init": 0.3},
+    }
     config = configs.from_dict({**values, "name": "b"})
     trainer = train(config, photos, tmp_path / "run", steps=2, prior=tmp_path / "prior.pth")
     for key, value in trainer.prior.network.state_dict().items():
@@ -157,7 +161,9 @@ def test_a_run_with_a_prior_leaves_it_as_it_was(kind, tmp_path, photos):
     with pytest.raises(UserError, match="not the prior that the network was trained with"):
         checkpoint.network(state, tmp_path / "other.pth")
     with pytest.raises(UserError, match="trained with another prior"):
-        train(config, photos, tmp_path / "x", steps=3, prior=tmp_path / "other.pth", resume=tmp_path / "run" / "last.pt")
+        train(
+            config, photos, tmp_path / "x", steps=3, prior=tmp_path / "other.pth", resume=tmp_path / "run" / "last.pt"
+        )
 
 
 def test_a_nafnet_trained_here_serves_as_a_prior(tmp_path, data):
@@ -165,7 +171,12 @@ def test_a_nafnet_trained_here_serves_as_a_prior(tmp_path, data):
     from dhnet.train import train
 
     model = {"network": "nafnet", "width": 4, "encoder": (1, 1, 1, 2)}
-    values = {"name": "n", "model": model, "data": {"patch": 32}, "train": {"bf16": False, "batch": 2, "gate_init": 0.3}}
+    values = {
+        "name": "n",
+        "model": model,
+        "data": {"patch": 32},
+        "train": {"bf16": False, "batch": 2, "gate_init": 0.3},
+    }
     trainer = train(configs.from_dict(values), data, tmp_path, steps=1)
     assert trainer.history[-1]["psnr"]
     for file, tolerance in (("last.pt", 0), ("checkpoint.safetensors", 1e-3)):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import TINY, picture
 from dhnet import config as configs
-from dhnet import datasets
+from dhnet import data, datasets
 from dhnet.__main__ import main
 from dhnet.config import DataConfig, UserError
 from dhnet.data import Feed, Published
@@ -94,9 +94,8 @@ def test_pairs_as_published(trees, dataset, split, names, blur, sharp, around):
     ],
 )
 def test_what_is_missing_is_named_in_one_line(trees, dataset, split, damage, said):
-    hidden = trees / f"{damage}.hidden" if damage else None
+    hidden = trees / "hidden"
     if damage:
-        hidden = trees / "hidden"
         (trees / damage).rename(hidden)
     try:
         with pytest.raises(UserError) as error:
@@ -108,19 +107,12 @@ def test_what_is_missing_is_named_in_one_line(trees, dataset, split, damage, sai
     assert "\n" not in str(error.value)
 
 
-def test_an_epoch_shows_every_pair_once_and_twins_stay_together(trees):
+def test_an_epoch_shows_every_pair_once_and_twins_stay_together(trees, monkeypatch):
     made = Published(trees, DataConfig(dataset="gopro", patch=32), seed=1)
-    shown = []
-    made.pairs = [pair for pair in made.pairs]
-    import dhnet.data
-
-    original = dhnet.data.read
-    try:
-        dhnet.data.read = lambda path: shown.append(path) or original(path)
-        for index in range(4):
-            made.batch(index, 2)
-    finally:
-        dhnet.data.read = original
+    shown, original = [], data.read
+    monkeypatch.setattr(data, "read", lambda path: shown.append(path) or original(path))
+    for index in range(4):
+        made.batch(index, 2)
     epochs = [shown[:8], shown[8:]]
     for epoch in epochs:
         assert sorted(epoch[::2]) == sorted(pair.blur for pair in made.pairs)
@@ -145,9 +137,10 @@ def test_batches_come_in_order_whatever_the_number_of_workers(trees):
     assert all(torch.equal(a.float() / 255, b) for a, b in zip(wanted, got, strict=True))
 
 
+TABLE = "\n".join(f"{k} = {str(list(v) if isinstance(v, tuple) else v).lower()}" for k, v in TINY.items())
 RUN = f"""
 [model]
-{chr(10).join(f"{key} = {str(list(value) if isinstance(value, tuple) else value).lower()}" for key, value in TINY.items())}
+{TABLE}
 [data]
 dataset = "gopro"
 patch = 32

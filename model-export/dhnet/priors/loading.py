@@ -47,7 +47,15 @@ def _read(path: Path) -> Mapping:
         if path.suffix == ".safetensors":
             return {key: value.float() for key, value in load_file(path).items()}
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, ValueError) as error:
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        KeyError,
+        AttributeError,
+        ValueError,
+    ) as error:
         raise UserError(f"{path}: not a checkpoint: {str(error).splitlines()[0] if str(error) else 'empty'}") from None
     if not isinstance(state, Mapping):
         raise UserError(f"{path}: not a checkpoint: holds a {type(state).__name__}")
