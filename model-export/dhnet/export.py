@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+import torch
 from torch import nn
 
 from . import checkpoint, graph
 from .checkpoint import file_sha256
 from .config import ModelConfig, UserError
-from .model import costs, parameters
+from .model import costs, own_state, parameters
 from .onnx_graph import FLOAT, HALF, External
 from .tlc import WINDOW
 
@@ -92,9 +93,11 @@ def export(
     """
     state, chosen = checkpoint.load(source), Options(tile, strength, **options)
     chosen.check(checkpoint.model_config(state))
-    residual = {key: state["ema"][key] * strength for key in ("ending.weight", "ending.bias")}
-    state = {**state, "ema": {**state["ema"], **residual}}
     model = checkpoint.network(state, prior)
+    with torch.no_grad():
+        for parameter in model.ending.parameters():
+            parameter.mul_(strength)
+    state = {**state, "ema": own_state(model)}
     out.mkdir(parents=True, exist_ok=True)
     external = External(f"{name}.prior.bin") if prior else None
     variants = [variant(out, name, kind, model, chosen, external) for kind in ("uint8", "float32")]

@@ -4,9 +4,9 @@ import json
 
 import pytest
 import torch
-from conftest import TINY, lively
+from conftest import ROOT, TINY, lively
 from dhnet import config as configs
-from dhnet import tlc
+from dhnet import profile, tlc
 from dhnet.__main__ import main
 from dhnet.config import ModelConfig, UserError
 from dhnet.ddre import DDRE
@@ -53,7 +53,9 @@ def with_prior(kind: str = "nafnet", **options) -> DHNet:
 
 def test_profile_lists_every_configuration_to_the_papers_numbers(capsys):
     assert main(["profile", "--json"]) == 0
-    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    listed = json.loads(capsys.readouterr().out)
+    assert profile.markdown(listed) in (ROOT / "docs" / "network.md").read_text()
+    rows = {row["name"]: row for row in listed}
     assert set(rows) >= set(COUNTS)
     assert set(rows) == {path.stem for path in configs.published()}
     for name, (trainable, frozen, giga, prior) in COUNTS.items():
