@@ -45,8 +45,8 @@ class Options:
         """UserError if these options do not fit the network."""
         if not 0 < self.strength <= 1:
             raise UserError("export: --strength must be above 0 and at most 1")
-        if self.tile < 1 or self.tile % config.pad_multiple:
-            raise UserError(f"export: --tile must be a multiple of {config.pad_multiple}")
+        if self.tile <= OVERLAP or self.tile % config.pad_multiple:
+            raise UserError(f"export: --tile must be a multiple of {config.pad_multiple} above {OVERLAP}")
         if self.batch is not None and self.batch < 1:
             raise UserError("export: --batch must be at least 1")
         if self.dtype == "float16" and self.weights != "float16":

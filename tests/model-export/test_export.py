@@ -140,7 +140,7 @@ def test_dhnet_b_at_full_width_exports_with_its_prior_beside_it(tmp_path, capsys
 def test_verify_takes_the_prior_and_sees_another_one(tmp_path, capsys):
     arguments, model = saved(tmp_path, {**SMALL, "prior": "nafnet"})
     out = str(tmp_path / "b")
-    assert main(["export", "b", *arguments, "--out", out, "--tile", "32", "--weights", "float32"]) == 0
+    assert main(["export", "b", *arguments, "--out", out, "--tile", "64", "--weights", "float32"]) == 0
     assert main(["verify", "--model", out, *arguments[2:]]) == 0
     assert main(["verify", "--model", out]) == 1
     error = capsys.readouterr().err
@@ -164,13 +164,13 @@ def test_verify_takes_the_prior_and_sees_another_one(tmp_path, capsys):
 def test_a_fixed_graph_takes_its_tile_and_batch_only_and_smaller_ones_are_filled(tmp_path):
     arguments, model = saved(tmp_path, TINY)
     out = tmp_path / "tiny"
-    assert main(["export", "tiny", *arguments, "--out", str(out), "--tile", "32", "--batch", "2", "--fixed"]) == 0
+    assert main(["export", "tiny", *arguments, "--out", str(out), "--tile", "40", "--batch", "2", "--fixed"]) == 0
     manifest = json.loads((out / "manifest.json").read_text())
-    assert (manifest["input_shape"], manifest["max_batch"]) == ([2, 32, 32, 3], 2)
+    assert (manifest["input_shape"], manifest["max_batch"]) == ([2, 40, 40, 3], 2)
     dims = onnx.load(out / "tiny.uint8.onnx").graph.input[0].type.tensor_type.shape.dim
-    assert [d.dim_value for d in dims] == [2, 32, 32, 3]
+    assert [d.dim_value for d in dims] == [2, 40, 40, 3]
     assert main(["verify", "--model", str(out)]) == 0
-    x = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), np.uint8)
+    x = np.random.default_rng(0).integers(0, 256, (1, 40, 40, 3), np.uint8)
     restored = runtime.Model(out).run(x)
     assert restored.shape == x.shape
     assert np.abs(restored - verify.expected(model, x)).max() <= 1
@@ -182,7 +182,7 @@ def test_a_fixed_graph_takes_its_tile_and_batch_only_and_smaller_ones_are_filled
     ("options", "said"),
     [
         ({"tile": 30}, "multiple of 8"),
-        ({"tile": 0}, "multiple of 8"),
+        ({"tile": 32}, "above 32"),
         ({"batch": 0}, "at least 1"),
         ({"strength": 0}, "above 0"),
         ({"dtype": "float16", "weights": "float32"}, "stores float16 weights"),
