@@ -35,7 +35,7 @@ PAPER = {
 def profile(path: Path, height: int = 256, width: int = 256, repeats: int = 0) -> dict:
     """{name, parameters, trainable, macs, prior_macs, …} of a config file; nothing is computed but the times.
 
-    parameters counts the frozen prior too, trainable and macs do not. With repeats > 0, forward_ms is the median time of
+    parameters counts the frozen prior too, trainable and macs do not. With repeats > 0, forward_ms is the median of
     so many PyTorch forward passes of a picture on one thread, prior included, after one to warm up; cpu_ms is the
     processor time of the same, which other work on the machine hardly changes.
     """
