@@ -15,23 +15,25 @@ from .config import UserError
 
 
 def _profile(args: argparse.Namespace) -> None:
-    from .profile import profile
+    from . import profile
 
-    facts = profile(configs.load(args.config), args.height, args.width, args.repeats)
+    paths = [*map(configs.named, args.names), *args.config] or configs.published()
+    rows = []
+    for path in paths:
+        rows.append(profile.profile(path, args.height, args.width, args.repeats))
+        if not (args.json or args.markdown):
+            print(profile.text(rows[-1]), flush=True)
     if args.json:
-        print(json.dumps(facts, indent=2))
-        return
-    print(f"{facts['name']}: {facts['parameters'] / 1e6:.2f} M parameters, {facts['macs'] / 1e9:.2f} GMACs ", end="")
-    print(f"at 3×{facts['height']}×{facts['width']}, sides in multiples of {facts['pad_multiple']}")
-    if "forward_ms" in facts:
-        print(f"PyTorch forward pass: {facts['forward_ms']} ms on {facts['threads']} threads")
+        print(json.dumps(rows, indent=2))
+    elif args.markdown:
+        print(profile.markdown(rows))
 
 
 def _train(args: argparse.Namespace) -> None:
     from . import parallel
     from .train import train
 
-    names = ("data", "out", "minutes", "steps", "resume", "warm", "device")
+    names = ("data", "out", "minutes", "steps", "resume", "warm", "device", "prior")
     arguments = {"config": configs.load(args.config), **{name: getattr(args, name) for name in names}}
     if args.processes == 1:
         train(**arguments)
@@ -120,15 +122,17 @@ def _strip(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     from .export import export
 
-    manifest = export(args.name, args.checkpoint, args.out, args.tile, args.strength)
-    for v in manifest["variants"]:
+    names = ("tile", "strength", "prior", "dtype", "weights", "batch", "fixed")
+    manifest = export(args.name, args.checkpoint, args.out, **{name: getattr(args, name) for name in names})
+    variants = manifest["variants"]
+    for v in [*variants, *variants[0].get("external", [])]:
         print(f"{args.out / v['file']}: {v['bytes']} bytes, sha256 {v['sha256']}")
 
 
 def _verify(args: argparse.Namespace) -> int:
     from . import runtime, verify
 
-    rows = verify.verify(runtime.model_folder(args.model), args.images)
+    rows = verify.verify(runtime.model_folder(args.model), args.images, args.prior)
     bad = [row for row in rows if not row["ok"]]
     if args.json:
         print(json.dumps({"ok": not bad, "checks": rows}, indent=2))
@@ -154,23 +158,28 @@ def _parser() -> argparse.ArgumentParser:
         p.set_defaults(run=run)
         return p
 
-    p = command("profile", _profile, "Parameters and MACs of a config.")
-    p.add_argument("--config", type=Path, required=True, help="TOML file of the run")
+    p = command("profile", _profile, "Parameters and MACs of configurations; without a name, of all of the paper's.")
+    p.add_argument("names", nargs="*", metavar="NAME", help="such as dhnet-b or table5-c")
+    p.add_argument("--config", type=Path, action="append", default=[], help="TOML file of a run (may be repeated)")
     p.add_argument("--height", type=int, default=256)
     p.add_argument("--width", type=int, default=256)
-    p.add_argument("--repeats", type=int, default=0, help="also time that many forward passes")
-    p.add_argument("--json", action="store_true", help="print JSON")
+    p.add_argument("--repeats", type=int, default=0, help="also time so many forward passes")
+    p.add_argument("--json", action="store_true", help="print a JSON list")
+    p.add_argument("--markdown", action="store_true", help="print the table of docs/network.md")
 
-    p = command("train", _train, "Train, bounded by --minutes of wall time or by --steps; the learning rate ends at 0.")
+    p = command("train", _train, "Train, bounded by --minutes of wall time, by --steps or by the config's steps.")
     p.add_argument("--config", type=Path, required=True, help="TOML file of the run")
-    p.add_argument("--data", type=Path, required=True, help="holds sharp*.tar or sharp/, pairs-train/, pairs-dev/")
+    p.add_argument(
+        "--data", type=Path, required=True, help="photos and pairs, or the published dataset that the config names"
+    )
     p.add_argument("--out", type=Path, required=True, help="folder for last.pt and checkpoint.safetensors")
     p.add_argument("--minutes", type=float, help="wall time of this call")
     p.add_argument("--steps", type=int, help="step number to stop at")
     p.add_argument("--resume", type=Path, help="checkpoint (.pt or .safetensors) to go on from")
     p.add_argument("--warm", action="store_true", help="take only the weights of --resume")
     p.add_argument("--processes", type=int, default=1, help="share every batch among so many processes (CPU)")
-    p.add_argument("--device", default="cpu", help="cpu (default) or cuda")
+    p.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    p.add_argument("--prior", type=Path, help="checkpoint of the frozen prior that the config names")
 
     p = command(
         "evaluate", _evaluate, "Measures an exported model: PSNR and SSIM per set, and what it does to pictures."
@@ -220,10 +229,16 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--tile", type=int, default=256, help="side of the service's tiles, in pixels (dhnet-edge: 192)")
     p.add_argument("--strength", type=float, default=1.0, help="factor of the residual, for sharp pictures' sake")
+    p.add_argument("--prior", type=Path, help="checkpoint of the frozen prior; its weights go to a file of their own")
+    p.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="what the graph computes in")
+    p.add_argument("--weights", choices=("float16", "float32"), default="float16", help="how weights are stored")
+    p.add_argument("--batch", type=int, help="fixed number of pictures (default: any)")
+    p.add_argument("--fixed", action="store_true", help="height and width are the tile's (default: any)")
 
     p = command("verify", _verify, "Compare an exported model with PyTorch; exit status 1 on a mismatch.")
     p.add_argument("--model", required=True, help="name under weights/, or a folder")
     p.add_argument("--images", type=Path, help="folder of pictures to compare on as well")
+    p.add_argument("--prior", type=Path, help="checkpoint of the frozen prior, where the network has one")
     p.add_argument("--json", action="store_true", help="print JSON")
 
     p = command("sheet", _sheet, "Contact sheet (PNG) of training pairs, input above target.")
@@ -241,7 +256,9 @@ def main(argv: list[str] | None = None) -> int:
         return args.run(args) or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:  # a full disk, a folder that cannot be written
+        print(f"error: {error.filename or 'file'}: {error.strerror}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -1,38 +1,82 @@
-"""A run is one TOML file: tables [model], [data], [train]. An unknown key is an error that names it."""
+"""A run is one TOML file: tables [model], [data], [train]. An unknown key is an error that names it.
+
+`extends = "other.toml"` starts from another file, by its path from this one; what is written here wins, key by key.
+"""
 
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
+
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 
 class UserError(Exception):
     """Something the caller can mend; printed as one line, without a traceback."""
 
 
+def _choice(where: str, value: str, *known: str) -> None:
+    if value not in known:
+        raise UserError(f"{where}: must be one of {', '.join(known)}, not {value}")
+
+
+def _at_least(where: str, least: float, *values: float) -> None:
+    for value in values:
+        if value < least:
+            raise UserError(f"{where}: must be at least {least}, not {value}")
+
+
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network's shape. Defaults are DHNet (width 32, no prior) of the paper."""
+    """The network's shape. Defaults are DHNet (width 32, no prior) of the paper.
 
+    Of a `network` other than dhnet only width, encoder, middle and decoder count.
+    """
+
+    network: str = "dhnet"  # "nafnet": the baseline; "ufpnet": the prior by itself, not trained here
     width: int = 32  # channels at the first level; doubled at every level below
     encoder: tuple[int, ...] = (1, 1, 1, 28)  # VBlocks per encoder level
     middle: int = 1
     decoder: tuple[int, ...] = (1, 1, 1, 1)  # VBlocks per decoder level, lowest resolution first
+    block: str = "vblock"  # "mrvnet": MR-VNet's Volterra layer in place of every VBlock
     rank: int = 4  # Q of eq. (3); 0 = SimpleGate
     experts: tuple[int, ...] = (1, 3, 5, 7, 9)  # kernel sizes of the depth-wise experts
     routers: int = 5
     router: str = "gap"  # "gap": one weight per image and expert; "pixel": one per pixel
+    combine: str = "sum"  # a router's experts are added, or joined ("concat") and mixed by a 1×1 convolution
     shared_pointwise: bool = False  # the experts of a router share one 1×1 convolution
     ddre: bool = True
     ffn: bool = False  # NAFBlock's second half
     unshuffle: int = 1  # the picture is folded into channels by this factor first
+    prior: str = "none"  # frozen network whose maps DDRE reads (eq. 10): "nafnet" or "ufpnet"
+    prior_width: int = 64
+    prior_encoder: tuple[int, ...] = (1, 1, 1, 28)
+    window: int = 0  # pixels over which attention and routers pool at test time (TLC); 0 = the whole picture
 
     def __post_init__(self) -> None:
-        if len(self.encoder) != len(self.decoder):
+        _choice("model.network", self.network, "dhnet", "nafnet", "ufpnet")
+        _choice("model.block", self.block, "vblock", "mrvnet")
+        _choice("model.router", self.router, "gap", "pixel")
+        _choice("model.combine", self.combine, "sum", "concat")
+        _choice("model.prior", self.prior, "none", "nafnet", "ufpnet")
+        _at_least("model.width", 1, self.width, self.prior_width)
+        _at_least("model.routers", 1, self.routers)
+        _at_least("model.unshuffle", 1, self.unshuffle)
+        _at_least("model.rank", 0, self.rank)
+        _at_least("model.window", 0, self.window)
+        _at_least("model.encoder, middle, decoder", 0, self.middle, *self.encoder, *self.decoder)
+        if not self.encoder or len(self.encoder) != len(self.decoder):
             raise UserError("model: encoder and decoder must have the same number of levels")
-        if self.router not in ("gap", "pixel"):
-            raise UserError(f"model.router: must be gap or pixel, not {self.router}")
-        if any(size % 2 == 0 for size in self.experts):
+        if not self.experts or any(size % 2 == 0 or size < 1 for size in self.experts):
             raise UserError("model.experts: kernel sizes must be odd")
+        if self.block == "mrvnet" and (not self.rank or self.ffn):
+            raise UserError("model.block: mrvnet needs a rank of at least 1 and has no ffn")
+        if self.combine == "concat" and self.shared_pointwise:
+            raise UserError("model.combine: concat joins experts that have their own pointwise convolutions")
+        if self.prior != "none" and (len(self.prior_encoder) != len(self.encoder) or self.unshuffle != 1):
+            raise UserError("model.prior: needs prior_encoder with as many levels as encoder, and unshuffle = 1")
+        if self.prior != "none" and not (self.ddre and self.network == "dhnet"):
+            raise UserError("model.prior: nothing reads it without ddre")
 
     @property
     def pad_multiple(self) -> int:
@@ -56,6 +100,13 @@ class DataConfig:
     jpeg: float = 0.3
     gamma_space: float = 0.3  # share averaged without linearisation, as some cameras' tools do
     photos: int = 0  # use only the first so many sharp photos (0 = all)
+    dataset: str = ""  # a published dataset (datasets.py) in place of all of the above but `patch`
+    workers: int = 1  # processes that make batches
+    dev: int = 20  # pairs of the dataset's test split that are measured while training
+
+    def __post_init__(self) -> None:
+        _at_least("data.patch, workers", 1, self.patch, self.workers)
+        _at_least("data.dev, photos", 0, self.dev, self.photos)
 
 
 @dataclass(frozen=True)
@@ -63,7 +114,9 @@ class TrainConfig:
     """How the network is trained."""
 
     seed: int = 1
+    steps: int = 0  # length of the run where the command line says none
     batch: int = 8
+    optimizer: str = "adamw"  # or "adam"
     lr: float = 1e-3
     lr_end: float = 1e-7
     hold: float = 0.0  # share of the run at full learning rate, before the cosine
@@ -78,10 +131,19 @@ class TrainConfig:
     gate_init: float = 0.0  # start of β and γ; the paper's kin start at 0, short runs gain from more
     ending_lr: float = 1.0  # learning rate of the last convolution, as a factor
     bf16: bool = True
+    channels_last: bool = True
+    compile: bool = True  # torch.compile, on a GPU only
+    recompute: bool = False  # DDRE's maps once more in the backward pass instead of keeping them: w = 64 on one GPU
     threads: int = 2
     save_minutes: float = 3.0
     eval_minutes: float = 10.0
     log_steps: int = 200
+
+    def __post_init__(self) -> None:
+        _choice("train.optimizer", self.optimizer, "adam", "adamw")
+        _at_least("train.batch, threads, log_steps", 1, self.batch, self.threads, self.log_steps)
+        if len(self.betas) != 2 or not 0 <= self.hold < 1 or not 0 <= self.ema < 1:
+            raise UserError("train: betas are two numbers, hold and ema lie in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -93,37 +155,88 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
+    def __post_init__(self) -> None:
+        if self.data.patch % self.model.pad_multiple:
+            raise UserError(f"data.patch: must be a multiple of {self.model.pad_multiple}, not {self.data.patch}")
 
-def _table(kind: type, values: dict, where: str):
+
+def _typed(value: Any, default: Any, where: str) -> Any:
+    """`value` as the type of `default`: whole numbers pass for fractions, lists for tuples."""
+    kind = type(default)
+    if kind is tuple and isinstance(value, list | tuple):
+        return tuple(_typed(item, default[0], where) for item in value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise UserError(f"{where}: must be {'a list' if kind is tuple else kind.__name__}, not {value!r}")
+    return value
+
+
+def _table(kind: type, values: Any, where: str):
+    if not isinstance(values, dict):
+        raise UserError(f"{where}: must be a table")
     known = {f.name: f for f in fields(kind)}
     for key in values:
         if key not in known:
             raise UserError(f"{where}: unknown key `{key}`; known: {', '.join(known)}")
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return kind(**{k: _typed(v, known[k].default, f"{where} {k}") for k, v in values.items()})
 
 
 def from_dict(values: dict, where: str = "config") -> Config:
     """Nested plain values → Config."""
     values = dict(values)
     tables = {"model": ModelConfig, "data": DataConfig, "train": TrainConfig}
-    parts = {k: _table(kind, values.pop(k, {}), f"{where} [{k}]") for k, kind in tables.items()}
-    for key in values:
-        if key != "name":
-            raise UserError(f"{where}: unknown key `{key}`; known: name, model, data, train")
-    return Config(**values, **parts)
+    try:
+        parts = {k: _table(kind, values.pop(k, {}), f"[{k}]") for k, kind in tables.items()}
+        for key in values:
+            if key != "name":
+                raise UserError(f"unknown key `{key}`; known: name, model, data, train")
+        return Config(**{k: _typed(v, "", k) for k, v in values.items()}, **parts)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _read(path: Path, below: tuple[Path, ...] = ()) -> dict:
+    """A TOML file's values over those of the file that it extends; `below` are the files that led here."""
+    path = path.resolve()
+    if path in below:
+        raise UserError(f"{path}: extends itself")
+    try:
+        values = tomllib.loads(path.read_text())
+    except OSError:
+        raise UserError(f"{path}: no such config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    extends = values.pop("extends", None)
+    if extends is None:
+        return values
+    base = _read(path.parent / str(extends), (*below, path))
+    base.pop("name", None)
+    return base | {k: base[k] | v if isinstance(v, dict) and k in base else v for k, v in values.items()}
 
 
 def load(path: str | Path) -> Config:
     """Read a TOML file; `name` defaults to the file's name."""
     path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such config") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+    values = _read(path)
     values.setdefault("name", path.stem)
     return from_dict(values, str(path))
+
+
+def named(name: str) -> Path:
+    """The file of a configuration by its name, such as `dhnet-b` or `table3-a`."""
+    found = next(
+        (path for path in (CONFIGS / f"{name}.toml", CONFIGS / "ablations" / f"{name}.toml") if path.is_file()), None
+    )
+    if found is None:
+        raise UserError(f"{name}: no such config; known: {', '.join(path.stem for path in published())}")
+    return found
+
+
+def published() -> list[Path]:
+    """The configurations of the paper and of the product, those of its ablations last."""
+    first = ("dhnet", "dhnet-b", "dhnet-edge", "nafnet-32", "nafnet-64", "ufpnet")
+    return [CONFIGS / f"{name}.toml" for name in first] + sorted((CONFIGS / "ablations").glob("*.toml"))
 
 
 def to_dict(config: Config) -> dict:

@@ -1,6 +1,7 @@
-"""Reading photos and pairs, and making training batches in one worker process."""
+"""Reading photos and pairs, and making training batches in worker processes."""
 
 import io
+import itertools
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,14 +129,48 @@ class Source:
         return tuple(torch.stack(p) for p in zip(*made, strict=True))
 
 
+class Published:
+    """Makes batch number i of a run on a published dataset: random crops with flips, every pair once an epoch."""
+
+    def __init__(self, folder: Path, config: DataConfig, seed: int) -> None:
+        from .datasets import published
+
+        self.config, self.seed = config, seed
+        self.pairs = published(config.dataset, folder, "train")
+
+    def pair(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """(input, target) of the epoch's pair `index`, uint8 [3, patch, patch]."""
+        epoch, at = divmod(index, len(self.pairs))
+        pair = self.pairs[np.random.default_rng((self.seed, epoch, 1)).permutation(len(self.pairs))[at]]
+        made, size = [read(pair.blur), read(pair.sharp)], self.config.patch
+        if made[0].shape != made[1].shape or min(made[0].shape[:2]) < size:
+            raise UserError(f"{pair.blur}: must have its twin's size and at least {size} pixels a side")
+        y, x = (rng.integers(n - size + 1) for n in made[0].shape[:2])
+        axes = [axis for axis in (1, 2) if rng.random() < 0.5]
+        cuts = [torch.from_numpy(p[y : y + size, x : x + size].copy()).permute(2, 0, 1) for p in made]
+        return tuple(p.flip(axes) for p in cuts)
+
+    def batch(self, index: int, size: int) -> tuple[Tensor, Tensor]:
+        """Batch `index`: two uint8 tensors [size, 3, patch, patch]."""
+        rng = np.random.default_rng((self.seed, index))
+        made = [self.pair(index * size + i, rng) for i in range(size)]
+        return tuple(torch.stack(p) for p in zip(*made, strict=True))
+
+
+def source(folder: Path, config: DataConfig, seed: int, share: tuple[int, int] = (0, 1)) -> Source | Published:
+    """What makes a run's batches: the photos and pairs of a folder, or a published dataset."""
+    if config.dataset:  # processes make different batches of it, so each may know all pairs
+        return Published(folder, config, seed)
+    return Source(folder, config, seed, share)
+
+
 def _work(queue, folder: Path, config: DataConfig, seed: int, size: int, first: int) -> None:
+    """Batches `first`, `first` + workers, …"""
     torch.set_num_threads(1)
     try:
-        source = Source(folder, config, seed)
-        index = first
-        while True:
-            queue.put(tuple(t.numpy() for t in source.batch(index, size)))
-            index += 1
+        made = source(folder, config, seed)
+        for index in itertools.count(first, config.workers):
+            queue.put(tuple(t.numpy() for t in made.batch(index, size)))
     except KeyboardInterrupt:
         pass
     except Exception as error:  # handed to the trainer, which reports it
@@ -146,7 +181,7 @@ class Inline:
     """A process's own share of the batches, made where they are used: batch·n + i for process i of n."""
 
     def __init__(self, folder: Path, config: DataConfig, seed: int, size: int, first: int, share: tuple[int, int]):
-        self.source = Source(folder, config, seed, share)
+        self.source = source(folder, config, seed, share)
         self.size, self.index, self.step = size, first * share[1] + share[0], share[1]
 
     def next(self) -> tuple[Tensor, Tensor]:
@@ -160,21 +195,27 @@ class Inline:
 
 
 class Feed:
-    """Batches `first`, `first`+1, … from one worker process."""
+    """Batches `first`, `first`+1, … in that order, from `config.workers` processes."""
 
     def __init__(self, folder: Path, config: DataConfig, seed: int, size: int, first: int) -> None:
         context = torch.multiprocessing.get_context("spawn")
-        self.queue = context.Queue(8)
-        self.process = context.Process(target=_work, args=(self.queue, folder, config, seed, size, first), daemon=True)
-        self.process.start()
+        self.queues = [context.Queue(max(2, 8 // config.workers)) for _ in range(config.workers)]
+        self.processes = [
+            context.Process(target=_work, args=(queue, folder, config, seed, size, first + i), daemon=True)
+            for i, queue in enumerate(self.queues)
+        ]
+        for process in self.processes:
+            process.start()
+        self.turn = itertools.cycle(self.queues)
 
     def next(self) -> tuple[Tensor, Tensor]:
         """The next batch as float pictures in [0, 1], [size, 3, patch, patch]."""
-        item = self.queue.get()
+        item = next(self.turn).get()
         if isinstance(item, Exception):
             raise item
         return tuple(torch.from_numpy(t).float() / 255 for t in item)
 
     def close(self) -> None:
-        self.process.terminate()
-        self.process.join()
+        for process in self.processes:
+            process.terminate()
+            process.join()

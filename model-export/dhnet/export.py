@@ -2,78 +2,142 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
+import torch
+from torch import nn
+
 from . import checkpoint, graph
-from .config import UserError
-from .model import DHNet, macs, parameters
+from .checkpoint import file_sha256
+from .config import ModelConfig, UserError
+from .model import costs, own_state, parameters
+from .onnx_graph import FLOAT, HALF, External
+from .tlc import WINDOW
 
 PAPER = "arXiv:2502.19677"
 OVERLAP = 32  # pixels over which neighbouring tiles hand over
-LARGEST = 6_000_000  # bytes of a weights file
+LARGEST = 6_000_000  # bytes of a weights file that the repository keeps
 
 
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+@dataclass(frozen=True)
+class Options:
+    """How a model is exported.
+
+    tile: side, in pixels, of the tiles that the service runs: larger ones see more at once, smaller ones need less
+    memory. It changes what comes out, so it is part of the version.
+    strength in (0, 1] scales the residual, in the files and in the slim checkpoint alike. A network trained for the
+    least error loses only the (1 − strength)² part of its gain, while what it wrongly does to sharp pictures shrinks
+    in proportion.
+    dtype: what the graph computes in; float16 is meant for GPUs. weights: how weights are stored.
+    batch: fixed number of pictures, None for any. fixed: height and width are the tile's, not free.
+    """
+
+    tile: int = 256
+    strength: float = 1.0
+    dtype: str = "float32"
+    weights: str = "float16"
+    batch: int | None = None
+    fixed: bool = False
+
+    def check(self, config: ModelConfig) -> None:
+        """UserError if these options do not fit the network."""
+        if not 0 < self.strength <= 1:
+            raise UserError("export: --strength must be above 0 and at most 1")
+        if self.tile <= OVERLAP or self.tile % config.pad_multiple:
+            raise UserError(f"export: --tile must be a multiple of {config.pad_multiple} above {OVERLAP}")
+        if self.batch is not None and self.batch < 1:
+            raise UserError("export: --batch must be at least 1")
+        if self.dtype == "float16" and self.weights != "float16":
+            raise UserError("export: a graph that computes in float16 stores float16 weights")
+        own = WINDOW if config.prior != "none" or config.network != "dhnet" else self.tile
+        if self.tile > min(config.window or own, own):
+            raise UserError(
+                "export: a graph pools over its whole tile, so --tile must not exceed the pooling window (TLC)"
+            )
+
+    @property
+    def size(self) -> tuple[int | None, int | None, int | None]:
+        """(batch, height, width) of the graph's input, None where any will do."""
+        return (self.batch, self.tile, self.tile) if self.fixed else (self.batch, None, None)
 
 
-def variant(folder: Path, name: str, kind: str, model: DHNet) -> dict:
+def variant(folder: Path, name: str, kind: str, model: nn.Module, options: Options, external: External | None) -> dict:
     """Write one ONNX file; its entry in the manifest."""
-    path = folder / f"{name}.{kind}.onnx"
-    path.write_bytes(graph.build(model, kind == "uint8", half=True).SerializeToString())
+    path, half = folder / f"{name}.{kind}.onnx", options.weights == "float16"
+    compute = HALF if options.dtype == "float16" else FLOAT
+    path.write_bytes(graph.build(model, kind == "uint8", half, compute, options.size, external).SerializeToString())
     return {
         "id": kind,
-        "file": path.name,
-        "sha256": file_sha256(path),
-        "bytes": path.stat().st_size,
-        "dtype": "float32",
-        "weights_dtype": "float16",
+        **described(path),
+        "dtype": options.dtype,
+        "weights_dtype": options.weights,
         "input": {"name": "image", "type": kind, "layout": "NHWC"},
         "output": {"name": "restored", "type": kind, "layout": "NHWC"},
     }
 
 
-def export(name: str, source: Path, out: Path, tile: int = 256, strength: float = 1.0) -> dict:
+def described(path: Path) -> dict:
+    """A file's entry in the manifest."""
+    return {"file": path.name, "sha256": file_sha256(path), "bytes": path.stat().st_size}
+
+
+def export(
+    name: str, source: Path, out: Path, tile: int = 256, strength: float = 1.0, prior: Path | None = None, **options
+) -> dict:
     """Export the EMA weights of `source` as model `name` into folder `out`; returns the manifest.
 
-    `tile` is the side, in pixels, of the tiles that the service runs: larger ones see more at once, smaller
-    ones need less memory. It changes what comes out, so it is part of the version.
-    `strength` in (0, 1] scales the residual, in the files and in the slim checkpoint alike. A network trained
-    for the least error loses only the (1 − strength)² part of its gain, while what it wrongly does to sharp
-    pictures shrinks in proportion.
+    prior: published checkpoint of the frozen prior, where the network has one; its weights go to a file of their own,
+    which all variants read. tile, strength and further options: see `Options`.
     """
-    if not 0 < strength <= 1:
-        raise UserError("export: --strength must be above 0 and at most 1")
-    state = checkpoint.load(source)
-    residual = {key: state["ema"][key] * strength for key in ("ending.weight", "ending.bias")}
-    state = {**state, "ema": {**state["ema"], **residual}}
-    model = checkpoint.network(state)
+    state, chosen = checkpoint.load(source), Options(tile, strength, **options)
+    chosen.check(checkpoint.model_config(state))
+    model = checkpoint.network(state, prior)
+    with torch.no_grad():
+        for parameter in model.ending.parameters():
+            parameter.mul_(strength)
+    state = {**state, "ema": own_state(model)}
     out.mkdir(parents=True, exist_ok=True)
-    variants = [variant(out, name, kind, model) for kind in ("uint8", "float32")]
-    if tile % model.config.pad_multiple:
-        raise UserError(f"export: --tile must be a multiple of {model.config.pad_multiple}")
-    identity = "".join(v["sha256"] for v in variants) + f"tile={tile}/{OVERLAP}"
-    manifest = {
-        "schema_version": 1,
-        "name": name,
-        "version": hashlib.sha256(identity.encode()).hexdigest(),
-        "paper": PAPER,
-        "parameters": parameters(model),
-        "macs_256": macs(model.config),
-        "opset": graph.OPSET,
-        "pad_multiple": model.config.pad_multiple,
-        "tile": {"size": tile, "overlap": OVERLAP},
-        "max_batch": None,
-        "variants": variants,
+    external = External(f"{name}.prior.bin") if prior else None
+    variants = [variant(out, name, kind, model, chosen, external) for kind in ("uint8", "float32")]
+    files = []
+    if external:
+        (out / external.file).write_bytes(external.data)
+        files = [described(out / external.file)]
+        for v in variants:
+            v["external"] = files
+            onnx.checker.check_model(str(out / v["file"]), full_check=True)
+    manifest = described_model(name, model, chosen, variants, files) | {
         "trained": trained(state, strength),
         "measured": [],
     }
+    if prior:
+        manifest["prior"] = {"network": model.config.prior, "sha256": file_sha256(prior)}
     write_json(out / "manifest.json", manifest)
     slim = out / "checkpoint.safetensors"
     if source.resolve() != slim.resolve():
         checkpoint.save_slim(slim, state)
     return manifest
+
+
+def described_model(name: str, model: nn.Module, options: Options, variants: list[dict], files: list[dict]) -> dict:
+    """The manifest but for training and quality. `macs_256` counts all that runs, the frozen prior too."""
+    identity = "".join(f["sha256"] for f in [*variants, *files]) + f"tile={options.tile}/{OVERLAP}"
+    return {
+        "schema_version": 1,
+        "name": name,
+        "version": hashlib.sha256(identity.encode()).hexdigest(),
+        "paper": PAPER,
+        "parameters": parameters(model),
+        "macs_256": sum(costs(model.config)[-2:]),
+        "opset": graph.OPSET,
+        "pad_multiple": model.config.pad_multiple,
+        "tile": {"size": options.tile, "overlap": OVERLAP},
+        "max_batch": options.batch,
+        **({"input_shape": [*options.size, 3]} if any(options.size) else {}),
+        "variants": variants,
+    }
 
 
 def trained(state: dict, strength: float) -> dict | None:

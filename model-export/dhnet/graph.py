@@ -7,87 +7,32 @@ knows, no shape arithmetic, and what can be folded is folded into the weights:
 * the DDRE's experts stay five depth-wise convolutions, weighted and summed before their pointwise:
   one convolution with a run-time kernel is no faster in WASM and works for a batch of one only;
 * β, γ, the divisions by 255 and the multiplication by 255 go into the neighbouring convolutions.
-Weights are stored as float16 behind a Cast, which the runtime folds when it loads the model.
+Weights are stored as float16 behind a Cast, which the runtime folds when it loads the model. A graph that computes in
+float16 keeps the layer norms (sums of squares) and the last addition (to the picture) in float32.
 """
+
+from functools import partial, reduce
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import Tensor, nn
 
+from . import graph_priors
 from .ddre import DDRE
+from .graph_blocks import expanded, gated, scaled
 from .model import DHNet
-from .vblock import FeedForward, LayerNorm2d, VBlock
+from .onnx_graph import FLOAT, HALF, External, Graph
+from .priors import NAFNet
+from .vblock import VBlock, VolterraLayer
 
 OPSET = 17
 IR_VERSION = 9
 
 
-class Graph:
-    """Nodes and initializers under construction. Methods take and return value names."""
-
-    def __init__(self, half: bool, fours: bool) -> None:
-        self.half = half
-        self.fours = fours
-        self.nodes: list[onnx.NodeProto] = []
-        self.initializers: list[onnx.TensorProto] = []
-        self.known: dict[bytes, str] = {}
-        self.count = 0
-
-    def name(self, stem: str) -> str:
-        self.count += 1
-        return f"{stem}_{self.count}"
-
-    def weight(self, value: Tensor | np.ndarray) -> str:
-        """A trained float tensor: stored as float16 (with a Cast) if `half`."""
-        array = value.detach().double().numpy() if isinstance(value, Tensor) else value
-        kind = np.float16 if self.half else np.float32
-        stored = self.name("w")
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array, kind), stored))
-        return self.op("Cast", stored, to=TensorProto.FLOAT) if self.half else stored
-
-    def constant(self, array: np.ndarray) -> str:
-        """A small exact constant; equal ones are stored once."""
-        key = array.dtype.str.encode() + repr(array.shape).encode() + array.tobytes()
-        if key not in self.known:
-            self.known[key] = self.name("c")
-            self.initializers.append(numpy_helper.from_array(array, self.known[key]))
-        return self.known[key]
-
-    def scalar(self, value: float) -> str:
-        return self.constant(np.array(value, np.float32))
-
-    def shape(self, *dims: int) -> str:
-        return self.constant(np.array(dims, np.int64))
-
-    def op(self, kind: str, *inputs: str, outputs: int = 1, **attributes) -> str | list[str]:
-        out = [self.name(kind.lower()) for _ in range(outputs)]
-        self.nodes.append(helper.make_node(kind, list(inputs), out, **attributes))
-        return out[0] if outputs == 1 else out
-
-    def conv(self, x: str, weight: Tensor, bias: Tensor | None, groups: int = 1, stride: int = 1, pad: int = 0) -> str:
-        k = weight.shape[-1]
-        inputs = [x, self.weight(weight)] + ([] if bias is None else [self.weight(bias)])
-        return self.op("Conv", *inputs, group=groups, kernel_shape=[k, k], strides=[stride] * 2, pads=[pad] * 4)
-
-
 def _pairs_apart(channels: int) -> list[int]:
     """Order in which pairs (2i, 2i+1) become (i, i+C)."""
     return [2 * i for i in range(channels)] + [2 * i + 1 for i in range(channels)]
-
-
-def normalised(g: Graph, x: str, channels: int) -> str:
-    """Layer norm over channels without its scale and shift."""
-    centred = g.op("Sub", x, g.op("ReduceMean", x, axes=[1], keepdims=1))
-    energy = g.op("Mul", g.op("ReduceSumSquare", centred, axes=[1], keepdims=1), g.scalar(1 / channels))
-    return g.op("Div", centred, g.op("Sqrt", g.op("Add", energy, g.scalar(1e-6))))
-
-
-def expanded(g: Graph, x: str, norm: LayerNorm2d, conv: nn.Conv2d, order: list[int] | slice) -> str:
-    """conv(LN(x)) for a 1×1 convolution, its outputs in `order`."""
-    weight = conv.weight.double() * norm.weight.double().reshape(1, -1, 1, 1)
-    bias = conv.bias.double() + conv.weight.double()[:, :, 0, 0] @ norm.bias.double()
-    return g.conv(normalised(g, x, len(norm.weight)), weight[order], bias[order])
 
 
 def volterra(g: Graph, block: VBlock, x: str) -> str:
@@ -98,7 +43,7 @@ def volterra(g: Graph, block: VBlock, x: str) -> str:
         order = _pairs_apart(c)
         f = expanded(g, x, block.norm, block.expand, order)
         f = g.conv(f, local.weight[order], local.bias[order], groups=2 * c, pad=1)
-        return g.op("Mul", *g.op("Split", f, g.shape(c, c), outputs=2, axis=1))
+        return g.op("Mul", *g.split(f, [c, c]))
     f = expanded(g, x, block.norm, block.expand, slice(None))
     f = g.conv(f, local.weight, local.bias, groups=2 * c, pad=1)
     return products(g, f, block.volterra.filters, c, rank)
@@ -119,48 +64,78 @@ def products(g: Graph, f: str, filters: nn.Conv2d, c: int, rank: int) -> str:
     )
     responses = g.conv(f, weight, bias, groups=c, pad=1)
     parts = [g.op("Slice", responses, g.shape(i), g.shape(step * c), g.shape(1), g.shape(step)) for i in range(count)]
+    return second_order(g, parts)
+
+
+def second_order(g: Graph, parts: list[str]) -> str:
+    """First order + Σ of the products of the two factors of every q."""
     total = parts[0]
-    for q in range(rank):
-        total = g.op("Add", total, g.op("Mul", parts[1 + 2 * q], parts[2 + 2 * q]))
+    for a, b in zip(parts[1::2], parts[2::2], strict=True):
+        total = g.op("Add", total, g.op("Mul", a, b))
     return total
+
+
+def volterra_layer(g: Graph, block: VolterraLayer, x: str) -> str:
+    """MR-VNet's block."""
+    count, c = 1 + 2 * block.rank, block.filters.weight.shape[1]
+    first, *factors = g.split(g.conv(x, block.filters.weight, block.filters.bias, pad=1), [c] * count)
+    return second_order(g, [first, *(g.op("Clip", factor, g.scalar(-1), g.scalar(1)) for factor in factors)])
 
 
 def vblock(g: Graph, block: VBlock, x: str) -> str:
     y = volterra(g, block, x)
     attention = g.conv(g.op("GlobalAveragePool", y), block.attention.weight, block.attention.bias)
-    x = g.op("Add", x, scaled(g, g.op("Mul", y, attention), block.project, block.beta))
-    return x if block.ffn is None else feed_forward(g, block.ffn, x)
+    x = g.op("Add", x, scaled(g, g.op("Mul", y, attention), block.project.weight, block.project.bias, block.beta))
+    return x if block.ffn is None else gated(g, x, block.ffn.norm, block.ffn.expand, block.ffn.project, block.ffn.gamma)
 
 
-def scaled(g: Graph, x: str, conv: nn.Conv2d, scale: Tensor) -> str:
-    """scale ⊙ conv(x) for a 1×1 convolution."""
-    s = scale.double().flatten()
-    return g.conv(x, conv.weight.double() * s.reshape(-1, 1, 1, 1), None if conv.bias is None else conv.bias * s)
-
-
-def feed_forward(g: Graph, block: FeedForward, x: str) -> str:
-    c = len(block.norm.weight)
-    y = expanded(g, x, block.norm, block.expand, slice(None))
-    y = g.op("Mul", *g.op("Split", y, g.shape(c, c), outputs=2, axis=1))
-    return g.op("Add", x, scaled(g, y, block.project, block.gamma))
-
-
-def ddre(g: Graph, block: DDRE, x: str) -> str:
+def ddre(g: Graph, block: DDRE, x: str, prior: str | None) -> str:
     """Eqs (10)–(12)."""
+    z = g.conv(g.op("Concat", x, prior, axis=1) if prior else x, block.fuse.weight, block.fuse.bias)
+    a = routed(g, block, z)
+    # WebGPU (see `products`) takes no more than four outputs to a group: there every router has its own convolutions.
+    if block.joined or (g.fours and block.routers > 4):
+        y, weight = router_maps(g, block, z, a), by_router(block)
+    else:
+        y, weight = maps(g, block, z, a), block.pointwise.weight
+    out = g.op("Add", x, scaled(g, y, weight, block.pointwise.bias, block.gamma))
+    if block.expert_bias is None:
+        return out
+    bias = (block.expert_bias.double() * block.gamma.double().flatten()).t()[:, :, None, None]
+    return g.op("Add", out, g.conv(a, bias, None))
+
+
+def routed(g: Graph, block: DDRE, z: str) -> str:
+    """Eq. (11): the weights a, [N, r·n, 1, 1] or per pixel, router by router."""
     n, r = len(block.sizes), block.routers
-    z = g.conv(x, block.fuse.weight, block.fuse.bias)
     logits = g.conv(z if block.pixel else g.op("GlobalAveragePool", z), block.router.weight, block.router.bias)
     if r == 1:
-        a = g.op("Softmax", logits, axis=1)
-    else:
-        parts = g.op("Split", logits, g.shape(*[n] * r), outputs=r, axis=1)
-        a = g.op("Concat", *[g.op("Softmax", p, axis=1) for p in parts], axis=1)
-    y = maps(g, block, z, a)
+        return g.op("Softmax", logits, axis=1)
+    return g.op("Concat", *[g.op("Softmax", part, axis=1) for part in g.split(logits, [n] * r)], axis=1)
+
+
+def router_maps(g: Graph, block: DDRE, z: str, a: str) -> str:
+    """`maps`, or with "concat" the experts' outputs times their weights, whose channels lie router by router."""
+    c, r, n = block.channels, block.routers, len(block.sizes)
+    weights, out = g.split(a, [1] * (r * n)), []
+    for j, conv in enumerate(block.depthwise):
+        for i in range(r):
+            y = g.conv(z, conv.weight[i::r], conv.bias[i::r], groups=c, pad=block.sizes[j] // 2)
+            if block.experts is not None:
+                part = slice((j * r + i) * c, (j * r + i + 1) * c)
+                y = g.conv(y, block.experts.weight[part], block.experts.bias[part])
+            out.append(g.op("Mul", y, weights[i * n + j]))
     if block.shared:
-        return g.op("Add", x, scaled(g, y, block.pointwise, block.gamma))
-    gamma = block.gamma.double().flatten()
-    bias = (block.expert_bias.double() * gamma).t()[:, :, None, None]
-    return g.op("Add", g.op("Add", x, scaled(g, y, block.pointwise, block.gamma)), g.conv(a, bias, None))
+        out = [reduce(partial(g.op, "Add"), out[i::r]) for i in range(r)]
+    return g.op("Concat", *out, axis=1)
+
+
+def by_router(block: DDRE) -> Tensor:
+    """The pointwise kernels for `router_maps`."""
+    weight, c, r = block.pointwise.weight, block.channels, block.routers
+    if block.joined:
+        return weight
+    return weight.reshape(c, -1, c, r).transpose(2, 3).reshape(weight.shape)
 
 
 def maps(g: Graph, block: DDRE, z: str, a: str) -> str:
@@ -181,8 +156,10 @@ def maps(g: Graph, block: DDRE, z: str, a: str) -> str:
     return total
 
 
-def layer(g: Graph, block: nn.Module, x: str) -> str:
-    return vblock(g, block, x) if isinstance(block, VBlock) else ddre(g, block, x)
+def layer(g: Graph, block: nn.Module, x: str, prior: str | None = None) -> str:
+    if isinstance(block, DDRE):
+        return ddre(g, block, x, prior)
+    return vblock(g, block, x) if isinstance(block, VBlock) else volterra_layer(g, block, x)
 
 
 def folded_intro(model: DHNet) -> Tensor:
@@ -192,43 +169,68 @@ def folded_intro(model: DHNet) -> Tensor:
     return weight.reshape(w, 3, f, f, 3, 3).permute(0, 1, 4, 2, 5, 3).reshape(w, 3, 3 * f, 3 * f)
 
 
-def network(g: Graph, model: DHNet, image: str, white: float) -> str:
-    """Picture [N, 3, H, W] in 0…`white` → restored picture in the same range, not clipped."""
-    f = model.config.unshuffle
+def residual(g: Graph, model: DHNet, image: str, white: float, external: External | None) -> str:
+    """Picture [N, 3, H, W] in 0…`white` → what is added to it, in the same range."""
+    f, levels = model.config.unshuffle, len(model.encoders)
+    above, below = [None] * levels, [None] * levels  # the prior's maps in the encoder and in the decoder
+    if model.prior:
+        with g.beside(external):
+            above, below = graph_priors.features(g, model.prior.network, image, white)
     x = g.conv(image, folded_intro(model) / white, model.intro.bias, stride=f, pad=f)
     skips = []
-    for encoder, down in zip(model.encoders, model.downs, strict=True):
+    for encoder, down, prior in zip(model.encoders, model.downs, above, strict=True):
         for block in encoder:
-            x = layer(g, block, x)
+            x = layer(g, block, x, prior)
         skips.append(x)
         x = g.conv(x, down.weight, down.bias, stride=2)
     for block in model.middle:
         x = layer(g, block, x)
-    for up, decoder, skip in zip(model.ups, model.decoders, reversed(skips), strict=True):
+    for up, decoder, skip, prior in zip(model.ups, model.decoders, reversed(skips), below, strict=True):
         x = g.op("DepthToSpace", g.conv(x, up.weight, None), blocksize=2, mode="CRD")
         x = g.op("Add", x, skip)
         for block in decoder:
-            x = layer(g, block, x)
+            x = layer(g, block, x, prior)
     x = g.conv(x, model.ending.weight * white, model.ending.bias * white, pad=1)
-    x = g.op("DepthToSpace", x, blocksize=f, mode="CRD") if f > 1 else x
-    return g.op("Add", image, x)
+    return g.op("DepthToSpace", x, blocksize=f, mode="CRD") if f > 1 else x
 
 
-def build(model: DHNet, bytes_in: bool, half: bool) -> onnx.ModelProto:
-    """The whole model with NHWC input `image` and output `restored`: uint8, or float32 in [0, 1]."""
-    g = Graph(half, fours=not bytes_in)  # WebGPU runs the float32 variant
+def network(g: Graph, model: nn.Module, image: str, white: float, external: External | None) -> str:
+    """Picture [N, 3, H, W] in 0…`white`, float32 → restored picture in the same range, float32, not clipped."""
+    given = g.cast(image) if g.kind == HALF else image
+    x = (graph_priors.residual if isinstance(model, NAFNet) else residual)(g, model, given, white, external)
+    return g.op("Add", image, g.op("Cast", x, to=FLOAT) if g.kind == HALF else x)
+
+
+def build(
+    model: nn.Module,
+    bytes_in: bool,
+    half: bool,
+    kind: int = FLOAT,
+    size: tuple[int | None, int | None, int | None] = (None, None, None),
+    external: External | None = None,
+) -> onnx.ModelProto:
+    """The whole model with NHWC input `image` and output `restored`: uint8, or float32 in [0, 1].
+
+    half: weights stored as float16. kind: FLOAT or HALF, what the graph computes in. size: (batch, height, width), None
+    where any will do. external: takes the frozen prior's weights; who writes its file checks the model.
+    """
+    g = Graph(half, fours=not bytes_in, kind=kind)  # WebGPU runs the float32 variant
     if bytes_in:
-        image = g.op("Cast", g.op("Transpose", "image", perm=[0, 3, 1, 2]), to=TensorProto.FLOAT)
-        y = g.op("Clip", network(g, model, image, 255.0), g.scalar(0), g.scalar(255))
-        y = g.op("Cast", g.op("Round", y), to=TensorProto.UINT8)
+        image = g.op("Cast", g.op("Transpose", "image", perm=[0, 3, 1, 2]), to=FLOAT)
     else:
         image = g.op("Transpose", "image", perm=[0, 3, 1, 2])
-        y = g.op("Clip", network(g, model, image, 1.0), g.scalar(0), g.scalar(1))
+    white = 255.0 if bytes_in else 1.0
+    y = network(g, model, image, white, external)
+    with g.single():
+        y = g.op("Clip", y, g.scalar(0), g.scalar(white))
+    if bytes_in:
+        y = g.op("Cast", g.op("Round", y), to=TensorProto.UINT8)
     g.nodes.append(helper.make_node("Transpose", [y], ["restored"], perm=[0, 2, 3, 1]))
-    kind = TensorProto.UINT8 if bytes_in else TensorProto.FLOAT
-    shape = ["N", "H", "W", 3]
-    ends = [helper.make_tensor_value_info(name, kind, shape) for name in ("image", "restored")]
+    shape = [*(fixed or name for fixed, name in zip(size, "NHW", strict=True)), 3]
+    dtype = TensorProto.UINT8 if bytes_in else FLOAT
+    ends = [helper.make_tensor_value_info(name, dtype, shape) for name in ("image", "restored")]
     graph = helper.make_graph(g.nodes, "dhnet", ends[:1], ends[1:], g.initializers)
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
-    onnx.checker.check_model(proto, full_check=True)
+    if external is None:
+        onnx.checker.check_model(proto, full_check=True)
     return proto

@@ -29,7 +29,7 @@ def share_gradients(model: nn.Module, loss: float, progress: float) -> tuple[flo
     """Average the gradients and the loss over the processes; all get process 0's `progress`."""
     if size() == 1:
         return loss, progress
-    grads = [p.grad for p in model.parameters()]
+    grads = [p.grad for p in model.parameters() if p.requires_grad]
     facts = torch.tensor([loss, progress * size() if rank() == 0 else 0.0])
     flat = torch.cat([*(g.reshape(-1) for g in grads), facts])
     dist.all_reduce(flat)

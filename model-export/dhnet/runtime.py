@@ -38,6 +38,8 @@ class Model:
             raise UserError(f"{folder}: no variant `{variant}`")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
+        # Idle threads would spin on cores that other work needs, on a busy machine for most of the time.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         path = folder / found[0]["file"]
         try:
             self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -45,8 +47,20 @@ class Model:
             raise UserError(f"{path}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from None
 
     def run(self, image: np.ndarray) -> np.ndarray:
-        """[N, H, W, 3] of the variant's type → the same shape and type; sides are multiples of `pad_multiple`."""
-        return self.session.run(["restored"], {"image": image})[0]
+        """[N, H, W, 3] of the variant's type → the same shape and type; sides are multiples of `pad_multiple`.
+
+        A graph of fixed size gets what is missing by reflection and, in the batch, by repetition.
+        """
+        wanted = self.session.get_inputs()[0].shape[:3]
+        missing = [
+            max(side - n, 0) if isinstance(side, int) else 0 for side, n in zip(wanted, image.shape, strict=False)
+        ]
+        if not any(missing):
+            return self.session.run(["restored"], {"image": image})[0]
+        filled = np.pad(image, [(0, 0), *((0, n) for n in missing[1:]), (0, 0)], mode="reflect")
+        filled = np.pad(filled, [(0, missing[0]), (0, 0), (0, 0), (0, 0)], mode="wrap")
+        n, h, w = image.shape[:3]
+        return self.session.run(["restored"], {"image": filled})[0][:n, :h, :w]
 
     def restore(self, image: np.ndarray) -> np.ndarray:
         """A whole uint8 picture [H, W, 3] of any size → restored, by tiles."""

@@ -7,15 +7,15 @@ import torch
 from PIL import Image
 
 from .config import Config
-from .data import Source
+from .data import source
 
 
 def sheet(config: Config, data: Path, out: Path, rows: int, columns: int = 8) -> None:
     """Write `rows` batches of the run's training pairs as one PNG."""
-    source = Source(data, config.data, config.train.seed)
+    made = source(data, config.data, config.train.seed)
     strips = []
     for index in range(rows):
-        for pictures in source.batch(index, columns):
+        for pictures in made.batch(index, columns):
             strips.append(torch.cat(list(pictures), 2))
     pixels = torch.cat(strips, 1).permute(1, 2, 0).numpy()
     out.parent.mkdir(parents=True, exist_ok=True)

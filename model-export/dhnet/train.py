@@ -10,28 +10,46 @@ from torch import Tensor, nn
 
 from . import checkpoint, losses, parallel
 from . import config as configs
-from .config import Config, TrainConfig, UserError
-from .data import Feed, Inline, pairs
+from .config import Config, DataConfig, TrainConfig, UserError
+from .data import Feed, Inline, Pair, pairs
+from .datasets import measured
+from .ddre import DDRE
 from .evaluate import dev_scores
-from .model import DHNet, parameters
+from .model import build, load_own_state, own_state, parameters
 
 
 class Trainer:
     """The state of one run. Wall time of earlier parts of the run counts towards its schedule."""
 
-    def __init__(self, config: Config, device: str) -> None:
+    def __init__(self, config: Config, device: str, prior: Path | None = None) -> None:
+        """`prior`: published checkpoint of the frozen prior, where the network has one."""
         c = config.train
+        if config.model.network == "ufpnet":
+            raise UserError("train: ufpnet is a frozen prior, its own training is not part of this project")
         torch.manual_seed(c.seed)
         self.config, self.device = config, device
-        self.model = DHNet(config.model).to(device, memory_format=torch.channels_last)
+        self.prior = checkpoint.load_prior(config.model, prior)
+        self.prior_sha256 = checkpoint.file_sha256(prior) if prior else None
+        self.model = self.network()
         for name, value in self.model.named_parameters():
-            if name.endswith(("beta", "gamma")):
+            if name.endswith(("beta", "gamma")) and value.requires_grad:
                 nn.init.constant_(value, c.gate_init)
-        self.optimizer = torch.optim.AdamW(groups(self.model, c), lr=c.lr, betas=c.betas, foreach=True)
-        self.ema = {k: v.clone().float() for k, v in self.model.state_dict().items()}
+        for module in self.model.modules():
+            if isinstance(module, DDRE):
+                module.recompute = c.recompute
+        compiled = c.compile and device.startswith("cuda")
+        self.forward = torch.compile(self.model) if compiled else self.model
+        kind = torch.optim.Adam if c.optimizer == "adam" else torch.optim.AdamW
+        self.optimizer = kind(groups(self.model, c), lr=c.lr, betas=c.betas, foreach=True)
+        self.ema = {k: v.clone().float() for k, v in own_state(self.model).items()}
         self.step = self.patches = 0
         self.seconds = 0.0
         self.history: list[dict] = []
+
+    def network(self) -> nn.Module:
+        """A network of this run on its device, with random weights but for the prior, which all of them share."""
+        kind = torch.channels_last if self.config.train.channels_last else torch.preserve_format
+        return build(self.config.model, self.prior).to(self.device, memory_format=kind)
 
     def resume(self, path: Path, warm: bool) -> None:
         """Continue from a checkpoint; with `warm`, or from a slim one, only its weights are taken."""
@@ -39,8 +57,10 @@ class Trainer:
         theirs = configs.from_dict(state["config"], str(path))
         if theirs.model != self.config.model:
             raise UserError(f"{path}: its [model] differs from the config's")
+        if state.get("prior") and state["prior"] != self.prior_sha256:
+            raise UserError(f"{path}: was trained with another prior (SHA-256 {state['prior']})")
         slim = "optimizer" not in state
-        self.model.load_state_dict(state["ema"] if warm or slim else state["model"])
+        load_own_state(self.model, state["ema"] if warm or slim else state["model"], str(path))
         self.ema = {k: v.to(self.device).float() for k, v in state["ema"].items()}
         self.patches, self.history = state["patches"], list(state["history"])
         self.seconds = state["seconds"]
@@ -57,21 +77,22 @@ class Trainer:
         """Everything a run needs to go on, as plain values and tensors."""
         return {
             "config": configs.to_dict(self.config),
-            "model": self.model.state_dict(),
+            "model": own_state(self.model),
             "ema": self.ema,
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "patches": self.patches,
             "seconds": round(self.seconds),
             "device": self.device,
+            "prior": self.prior_sha256,
             "history": self.history,
         }
 
     def update(self, blur: Tensor, sharp: Tensor, progress: float) -> tuple[float, float, float]:
         """One optimiser step; returns (loss, gradient norm, progress), the same in all processes of a run."""
         c = self.config.train
-        with torch.autocast(self.device, torch.bfloat16, enabled=c.bf16):
-            restored = self.model(blur)
+        with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=c.bf16):
+            restored = self.forward(blur)
         loss = losses.total(restored, sharp, blur, c.edge, c.frequency, c.relative)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -90,18 +111,18 @@ class Trainer:
     def average(self) -> None:
         """Exponential moving average; young averages follow faster."""
         decay = min(self.config.train.ema, (1 + self.step) / (10 + self.step))
-        values = [v.float() for v in self.model.state_dict().values()]
+        values = [v.float() for v in own_state(self.model).values()]
         torch._foreach_lerp_(list(self.ema.values()), values, 1 - decay)
 
 
-def groups(model: DHNet, c: TrainConfig) -> list[dict]:
+def groups(model: nn.Module, c: TrainConfig) -> list[dict]:
     """Parameter groups: weight decay for kernels only; `factor` scales the learning rate.
 
     The last convolution starts at 0 and sums hundreds of inputs: Adam's steps, equal for all weights,
     make it the noisiest layer, so it may be slowed down.
     """
     last = {id(p) for p in model.ending.parameters()}
-    rest = [p for p in model.parameters() if id(p) not in last]
+    rest = [p for p in model.parameters() if p.requires_grad and id(p) not in last]
     kernels = [p for p in rest if p.ndim == 4 and p.shape[0] > 1]
     others = [p for p in rest if not (p.ndim == 4 and p.shape[0] > 1)]
     return [
@@ -143,22 +164,28 @@ def train(
     warm: bool = False,
     device: str = "cpu",
     share: tuple[int, int] = (0, 1),
+    prior: Path | None = None,
 ) -> Trainer:
     """Train until `minutes` of wall time or step number `steps`, whichever is given; the LR is near zero at the end.
 
+    Without either, until the config's own number of steps. `prior`: see `Trainer`.
     `share` (i, n): this is process i of n, each with its part of every batch; process 0 reports and saves.
     """
+    c = config.train
+    if minutes is None and steps is None:
+        steps = c.steps or None
     if (minutes is None) == (steps is None):
         raise UserError("train: give either --minutes or --steps")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"--device {device}: PyTorch finds no GPU")
     bounds = Bounds(minutes, steps)
-    c = config.train
     if c.batch % share[1]:
         raise UserError(f"train.batch: {c.batch} cannot be shared by {share[1]} processes")
     torch.set_num_threads(max(1, c.threads // share[1]))
-    trainer = Trainer(config, device)
+    trainer = Trainer(config, device, prior)
     if resume:
         trainer.resume(resume, warm)
-    dev = pairs(data / "pairs-dev") if (data / "pairs-dev").is_dir() and share[0] == 0 else []
+    dev = measured_pairs(config.data, data) if share[0] == 0 else []
     trainer.say(f"{config.name}: {parameters(trainer.model)} parameters, step {trainer.step}, {device}")
     first = trainer.step if steps else trainer.patches // c.batch
     if share[1] == 1:
@@ -175,6 +202,13 @@ def train(
         checkpoint.save(out / "last.pt", trainer.state())
         checkpoint.save_slim(out / "checkpoint.safetensors", trainer.state())
     return trainer
+
+
+def measured_pairs(config: DataConfig, folder: Path) -> list[Pair]:
+    """The pairs that are measured while training: some of the dataset's test split, or pairs-dev/ where it exists."""
+    if config.dataset:
+        return measured(config.dataset, folder, config.dev)
+    return pairs(folder / "pairs-dev") if (folder / "pairs-dev").is_dir() else []
 
 
 def _loop(trainer: Trainer, feed: Feed | Inline, dev: list, out: Path, bounds: Bounds) -> None:
@@ -225,8 +259,8 @@ class Report:
 
 def score(trainer: Trainer, dev: list) -> None:
     """PSNR of the EMA weights on the development pairs, per set, appended to the history and printed."""
-    model = DHNet(trainer.config.model).to(trainer.device, memory_format=torch.channels_last)
-    model.load_state_dict(trainer.ema)
+    model = trainer.network()
+    load_own_state(model, trainer.ema, "average")
     scores = dev_scores(model.eval(), dev, trainer.device, trainer.config.train.bf16)
     trainer.history.append({"step": trainer.step, "seconds": round(trainer.seconds), "psnr": scores})
     text = ", ".join(f"{name} {a:.2f} → {b:.2f} ({b - a:+.2f})" for name, (a, b) in scores.items())

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import native
+from .tlc import LocalMean
 
 
 class LayerNorm2d(nn.Module):
@@ -50,21 +51,27 @@ class Volterra(nn.Module):
         if not self.rank:
             a, b = f.reshape(n, self.channels, 2, h, w).unbind(2)
             return a * b
-        parts = self.filters(f).reshape(n, self.channels, 1 + 2 * self.rank, h, w).unbind(2)
-        out = parts[0]
-        for q in range(self.rank):
-            out = out + parts[1 + 2 * q] * parts[2 + 2 * q]
-        return out
+        first, *factors = self.filters(f).reshape(n, self.channels, 1 + 2 * self.rank, h, w).unbind(2)
+        return second_order(first, factors)
+
+
+def second_order(first: Tensor, factors: list[Tensor]) -> Tensor:
+    """first + Σ_q factors[2q] ⊙ factors[2q + 1]."""
+    for a, b in zip(factors[::2], factors[1::2], strict=True):
+        first = first + a * b
+    return first
 
 
 class VBlock(nn.Module):
     """X + β ⊙ PW(F_v ⊙ PW'(GAP(F_v))), F_v = Volterra(DW3(PW(LN(X)))) (eqs 2, 3, 9). [N, C, H, W] → the same.
 
     β starts at 0 as in NAFNet, so that the block starts as the identity.
+    pool: GAP, or its local form at test time (TLC).
     """
 
-    def __init__(self, channels: int, rank: int, ffn: bool) -> None:
+    def __init__(self, channels: int, rank: int, ffn: bool, pool: LocalMean | None = None) -> None:
         super().__init__()
+        self.pool = pool or LocalMean()
         self.norm = LayerNorm2d(channels)
         self.expand = nn.Conv2d(channels, 2 * channels, 1)
         self.local = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
@@ -77,7 +84,7 @@ class VBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.filtered(self.norm(x))
-        y = y * self.attention(y.mean((2, 3), keepdim=True))
+        y = y * self.attention(self.pool(y))
         x = x + scaled(self.project, y, self.beta)
         return x if self.ffn is None else self.ffn(x)
 
@@ -106,3 +113,20 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         a, b = self.expand(self.norm(x)).split(x.shape[1], 1)
         return x + scaled(self.project, a * b, self.gamma)
+
+
+class VolterraLayer(nn.Module):
+    """MR-VNet's block (Roheda et al., CVPR 2024), for the ablation: eq. (3), dense. [N, C, H, W] → the same.
+
+    No norm, no attention, no residual. The factors are clipped to [-1, 1], as its unofficial code does for
+    stability. The outputs of `filters` are W_1, W_2a^1, W_2b^1, …, of C channels each.
+    """
+
+    def __init__(self, channels: int, rank: int) -> None:
+        super().__init__()
+        self.rank = rank
+        self.filters = nn.Conv2d(channels, channels * (1 + 2 * rank), 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, *factors = self.filters(x).chunk(1 + 2 * self.rank, 1)
+        return second_order(first, [factor.clamp(-1, 1) for factor in factors])

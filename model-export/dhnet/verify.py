@@ -4,58 +4,70 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from . import checkpoint, export, runtime
 from .config import UserError
 from .data import pictures, read
-from .model import DHNet
 
-# Largest deviation from PyTorch in levels of 255: float16 storage of the folded weights, plus the
-# half level that rounding to uint8 may add.
-TOLERANCE = {"uint8": 1.0, "float32": 0.5}
-MEAN_TOLERANCE = {"uint8": 0.30, "float32": 0.05}
+# Largest and mean deviation from PyTorch in levels of 255, by what the graph computes in: weights are stored as float16
+# with their scales folded in. A uint8 output adds the half level that rounding takes, a quarter of one on average.
+TOLERANCE = {"float32": (0.5, 0.05), "float16": (1.5, 0.1)}
+ROUNDING = (0.5, 0.25)
 
 
-def inputs(multiple: int, images: Path | None) -> list[tuple[str, np.ndarray]]:
-    """Named uint8 batches [N, H, W, 3]: noise, smooth, flat, a batch of two, and cuts of real pictures."""
+def inputs(multiple: int, images: Path | None, size: list[int | None]) -> list[tuple[str, np.ndarray]]:
+    """Named uint8 batches [N, H, W, 3]: noise, smooth, black, a batch of two, and cuts of real pictures.
+
+    size: (batch, height, width) that the graph takes, None where any will do.
+    """
     rng = np.random.default_rng(0)
-    side = 8 * multiple
-    ramp = np.linspace(0, 255, side)
-    smooth = np.stack([np.add.outer(ramp, ramp) / 2, np.subtract.outer(ramp, -ramp) / 2, np.outer(ramp, ramp) / 255], 2)
+    height, width = (fixed or 8 * multiple for fixed in size[1:])
+    across, down = np.linspace(0, 255, width), np.linspace(0, 255, height)
+    ramps = (np.add.outer(down, across) / 2, np.subtract.outer(down, -across) / 2, np.outer(down, across) / 255)
     found = [
-        ("noise", rng.integers(0, 256, (1, side, side, 3), np.uint8)),
-        ("smooth", smooth.astype(np.uint8)[None]),
-        ("black", np.zeros((1, multiple, multiple, 3), np.uint8)),
-        ("batch of two", rng.integers(0, 256, (2, 2 * multiple, 3 * multiple, 3), np.uint8)),
+        ("noise", rng.integers(0, 256, (1, height, width, 3), np.uint8)),
+        ("smooth", np.stack(ramps, 2).astype(np.uint8)[None]),
+        ("black", np.zeros((1, size[1] or multiple, size[2] or multiple, 3), np.uint8)),
+        ("batch of two", rng.integers(0, 256, (2, size[1] or 2 * multiple, size[2] or 3 * multiple, 3), np.uint8)),
     ]
     for path in (pictures(images) if images else [])[:8]:
         picture = read(path)
-        height, width = (min(n // multiple * multiple, 512) for n in picture.shape[:2])
-        found.append((path.name, np.ascontiguousarray(picture[:height, :width])[None]))
-    return found
+        sides = [fixed or min(n // multiple * multiple, 512) for n, fixed in zip(picture.shape, size[1:], strict=False)]
+        if min(sides) and all(side <= n for side, n in zip(sides, picture.shape, strict=False)):
+            found.append((path.name, np.ascontiguousarray(picture[: sides[0], : sides[1]])[None]))
+    return [
+        (name, batch if size[0] is None else np.resize(batch, (size[0], *batch.shape[1:]))) for name, batch in found
+    ]
 
 
 @torch.no_grad()
-def expected(model: DHNet, image: np.ndarray) -> np.ndarray:
+def expected(model: nn.Module, image: np.ndarray) -> np.ndarray:
     """PyTorch's answer, in levels 0…255, not rounded."""
     y = model(torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255)
     return (y.clamp(0, 1) * 255).permute(0, 2, 3, 1).numpy()
 
 
-def verify(folder: Path, images: Path | None) -> list[dict]:
-    """Compare every variant with PyTorch; one row per variant and input. Raises UserError on a mismatch."""
+def verify(folder: Path, images: Path | None, prior: Path | None = None) -> list[dict]:
+    """Compare every variant with PyTorch; one row per variant and input, `ok` where both deviations are tolerable.
+
+    prior: published checkpoint of the frozen prior, where the network has one. UserError where a file is not the
+    manifest's.
+    """
     manifest = runtime.read_manifest(folder)
-    for v in manifest["variants"]:
-        if export.file_sha256(folder / v["file"]) != v["sha256"]:
-            raise UserError(f"{folder / v['file']}: its SHA-256 differs from the manifest's")
-    network = checkpoint.network(checkpoint.load(folder / "checkpoint.safetensors"))
+    for file in [f for v in manifest["variants"] for f in (v, *v.get("external", []))]:
+        if export.file_sha256(folder / file["file"]) != file["sha256"]:
+            raise UserError(f"{folder / file['file']}: its SHA-256 differs from the manifest's")
+    network = checkpoint.network(checkpoint.load(folder / "checkpoint.safetensors"), prior)
+    batches = inputs(manifest["pad_multiple"], images, manifest.get("input_shape", [None] * 3)[:3])
+    answers = [expected(network, image) for _, image in batches]
     rows = []
     for v in manifest["variants"]:
         kind, session = v["id"], runtime.Model(folder, v["id"])
-        for name, image in inputs(manifest["pad_multiple"], images):
+        most, mean = (t + r * (kind == "uint8") for t, r in zip(TOLERANCE[v["dtype"]], ROUNDING, strict=True))
+        for (name, image), answer in zip(batches, answers, strict=True):
             given = image if kind == "uint8" else image.astype(np.float32) / 255
-            got = session.run(given).astype(np.float64) * (1 if kind == "uint8" else 255)
-            error = np.abs(got - expected(network, image))
+            error = np.abs(session.run(given).astype(np.float64) * (1 if kind == "uint8" else 255) - answer)
             row = {"variant": kind, "input": name, "max": float(error.max()), "mean": float(error.mean())}
-            rows.append({**row, "ok": row["max"] <= TOLERANCE[kind] and row["mean"] <= MEAN_TOLERANCE[kind]})
+            rows.append({**row, "ok": row["max"] <= most and row["mean"] <= mean})
     return rows

@@ -77,7 +77,7 @@ def test_every_command_has_help(command, capsys):
 
 
 def test_every_shipped_config_loads():
-    for path in (ROOT / "configs").glob("*.toml"):
+    for path in (ROOT / "configs").rglob("*.toml"):
         assert configs.load(path).name == path.stem
 
 
@@ -89,7 +89,7 @@ def test_profile_prints_json(tmp_path, capsys):
     path = tmp_path / "run.toml"
     path.write_text(RUN_TOML)
     assert main(["profile", "--config", str(path), "--json"]) == 0
-    facts = json.loads(capsys.readouterr().out)
+    [facts] = json.loads(capsys.readouterr().out)
     assert facts["pad_multiple"] == 8
     assert facts["parameters"] > 0
     assert facts["macs"] > 0

@@ -58,7 +58,7 @@ def test_layer_norm_normalises_the_channels_of_each_pixel():
 @pytest.mark.parametrize("router", ["gap", "pixel"])
 @pytest.mark.parametrize("routers", [1, 3])
 def test_router_weights_sum_to_one_over_the_experts(router, routers):
-    block = DDRE(8, (1, 3, 5), routers, router, shared=False)
+    block = DDRE(8, configs.ModelConfig(experts=(1, 3, 5), routers=routers, router=router))
     z = torch.randn(2, 8, 6, 7)
     a = block.weights(z)
     assert a.shape == (2, routers, 3, *((6, 7) if router == "pixel" else (1, 1)))
@@ -67,7 +67,7 @@ def test_router_weights_sum_to_one_over_the_experts(router, routers):
 
 def test_own_pointwise_equals_the_written_out_sum_of_routers_and_experts():
     torch.manual_seed(1)
-    block = DDRE(4, (1, 3), 2, "gap", shared=False)
+    block = DDRE(4, configs.ModelConfig(experts=(1, 3), routers=2))
     torch.nn.init.normal_(block.gamma)
     torch.nn.init.normal_(block.expert_bias)
     x = torch.randn(2, 4, 6, 5)
@@ -144,7 +144,7 @@ def test_native_volterra_equals_torch(monkeypatch, size):
 @needs_kernels
 def test_native_routed_convolution_equals_torch(monkeypatch):
     torch.manual_seed(0)
-    block = DDRE(16, (1, 3, 5, 7, 9), 1, "gap", shared=True)
+    block = DDRE(16, configs.ModelConfig(routers=1, shared_pointwise=True))
     torch.nn.init.normal_(block.gamma)
     x = torch.randn(2, 16, 7, 11)
     results = []

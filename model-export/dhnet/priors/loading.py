@@ -1,4 +1,4 @@
-"""Checkpoints as the authors of NAFNet and UFPNet publish them, read strictly."""
+"""Checkpoints as the authors of NAFNet and UFPNet publish them, or as `train` leaves a NAFNet, read strictly."""
 
 import pickle
 from collections.abc import Mapping
@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..config import UserError
 
 Network = TypeVar("Network", bound=nn.Module)
-HOLDERS = ("params", "state_dict")  # keys under which BasicSR and others keep the weights
+HOLDERS = ("params", "state_dict", "ema")  # keys under which BasicSR, others and `train` keep the weights
 
 
 def load_published(source: str | Path | Mapping, model: Network) -> Network:
@@ -42,8 +44,18 @@ def _read(path: Path) -> Mapping:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
     try:
+        if path.suffix == ".safetensors":
+            return {key: value.float() for key, value in load_file(path).items()}
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, AttributeError, ValueError) as error:
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        KeyError,
+        AttributeError,
+        ValueError,
+    ) as error:
         raise UserError(f"{path}: not a checkpoint: {str(error).splitlines()[0] if str(error) else 'empty'}") from None
     if not isinstance(state, Mapping):
         raise UserError(f"{path}: not a checkpoint: holds a {type(state).__name__}")

@@ -1,0 +1,321 @@
+"""Every named configuration to the paper's numbers, and what a wrong one says."""
+
+import json
+
+import pytest
+import torch
+from conftest import ROOT, TINY, lively
+from dhnet import config as configs
+from dhnet import profile, tlc
+from dhnet.__main__ import main
+from dhnet.config import ModelConfig, UserError
+from dhnet.ddre import DDRE
+from dhnet.model import DHNet, build, load_own_state, macs, own_state, restore
+from dhnet.priors import NAFNet, Prior, UFPNet
+from dhnet.train import Trainer
+from dhnet.vblock import VolterraLayer
+
+# Trainable and frozen parameters in M, GMACs of the trainable network and of the prior (what its maps need).
+COUNTS = {
+    "dhnet": (17.27, 0, 31.60, 0),
+    "dhnet-b": (64.72, 80.34, 109.91, 235.6),
+    "dhnet-edge": (1.36, 0, 1.735, 0),
+    "nafnet-32": (17.11, 0, 15.95, 0),
+    "nafnet-64": (67.89, 0, 63.05, 0),
+    "ufpnet": (80.34, 0, 235.6, 0),
+    "table3-a": (67.89, 0, 63.05, 0),
+    "table3-b": (44.19, 0, 38.94, 0),
+    "table3-d": (64.72, 80.34, 109.91, 235.6),
+    "table5-b": (64.02, 0, 107.8, 0),
+    "table5-c": (64.72, 67.89, 109.91, 63.05),
+    "table5-d": (64.72, 80.34, 109.91, 235.6),
+    "table7-sg": (61.85, 80.34, 105.0, 235.6),
+    "table7-q1": (62.81, 80.34, 106.6, 235.6),
+    "table7-q2": (63.45, 80.34, 107.7, 235.6),
+    "table7-q4": (64.72, 80.34, 109.91, 235.6),
+    "table7-q8": (67.27, 80.34, 114.2, 235.6),
+}
+SMALL = {"width": 8, "prior_width": 4, "encoder": (1, 1, 1, 2), "prior_encoder": (1, 1, 1, 2), "routers": 2}
+
+
+@pytest.fixture
+def photos(tmp_path, data):
+    """The training photos without pairs to measure."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "sharp").symlink_to(data / "sharp")
+    return tmp_path / "photos"
+
+
+def with_prior(kind: str = "nafnet", **options) -> DHNet:
+    torch.manual_seed(0)
+    return lively(DHNet(ModelConfig(**{**SMALL, "prior": kind, **options})))
+
+
+def test_profile_lists_every_configuration_to_the_papers_numbers(capsys):
+    assert main(["profile", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)
+    assert profile.markdown(listed) in (ROOT / "docs" / "network.md").read_text()
+    rows = {row["name"]: row for row in listed}
+    assert set(rows) >= set(COUNTS)
+    assert set(rows) == {path.stem for path in configs.published()}
+    for name, (trainable, frozen, giga, prior) in COUNTS.items():
+        row = rows[name]
+        assert row["trainable"] / 1e6 == pytest.approx(trainable, abs=0.005), name
+        assert (row["parameters"] - row["trainable"]) / 1e6 == pytest.approx(frozen, abs=0.005), name
+        assert row["macs"] / 1e9 == pytest.approx(giga, rel=0.003), name
+        assert row["prior_macs"] / 1e9 == pytest.approx(prior, rel=0.01), name
+    for fewer, more in (("eg", "d"), ("d", "fh")):
+        assert max(rows[f"table5-{r}"]["macs"] for r in fewer) < min(rows[f"table5-{r}"]["macs"] for r in more)
+    assert rows["table3-c"]["macs"] > rows["table3-d"]["macs"]
+
+
+def test_profile_by_name_and_as_a_table(capsys):
+    assert main(["profile", "dhnet-edge", "table5-b", "--markdown"]) == 0
+    head, _, edge, ablation = capsys.readouterr().out.strip().split("\n")
+    assert "paper GMACs" in head
+    assert edge.startswith("| `dhnet-edge` | 1.36 |")
+    assert "34.26" in ablation
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_concatenated_experts_cost_one_more_mixing_per_router(n):
+    # §7.5 H3: the experts' own pointwise stays, and each router adds a 1×1 convolution of n·C inputs.
+    options = {"width": 16, "encoder": (1, 1), "decoder": (1, 1), "routers": 2, "experts": (1, 3, 5, 7, 9)[:n]}
+    joined, added = (macs(ModelConfig(**options, combine=c), 64, 64) for c in ("concat", "sum"))
+    assert joined - added == 4 * 2 * n * 16 * 16 * 64 * 64  # C²P is the same at every level
+
+
+def test_concat_equals_the_written_out_experts():
+    torch.manual_seed(1)
+    block = DDRE(4, ModelConfig(experts=(1, 3), routers=2, combine="concat"))
+    torch.nn.init.normal_(block.gamma)
+    x = torch.randn(2, 4, 6, 5)
+    z = block.fuse(x)
+    a = block.weights(z)
+    joined = []
+    for j in range(2):
+        for i in range(2):
+            part = slice((j * 2 + i) * 4, (j * 2 + i) * 4 + 4)
+            expert = torch.einsum("oc,nchw->nohw", block.experts.weight[part, :, 0, 0], block.depthwise[j](z)[:, i::2])
+            joined.append(a[:, i, j][:, None] * (expert + block.experts.bias[part][None, :, None, None]))
+    assert torch.allclose(block(x), x + block.gamma * block.pointwise(torch.cat(joined, 1)), atol=1e-5)
+
+
+def test_mrvnets_layer_is_first_plus_second_order_with_clipped_factors():
+    torch.manual_seed(0)
+    layer, x = VolterraLayer(3, 2), 4 * torch.randn(1, 3, 5, 6)
+    w1, a1, b1, a2, b2 = layer.filters(x).split(3, 1)
+    assert (a1.abs() > 1).any()
+    assert torch.allclose(layer(x), w1 + a1.clamp(-1, 1) * b1.clamp(-1, 1) + a2.clamp(-1, 1) * b2.clamp(-1, 1))
+
+
+@pytest.mark.parametrize("options", [{"router": "pixel"}, {"combine": "concat"}, {"block": "mrvnet"}])
+def test_every_reading_trains(options):
+    model = lively(DHNet(ModelConfig(**{**TINY, "shared_pointwise": False, **options})))
+    x = torch.rand(2, 3, 16, 24)
+    y = model(x)
+    y.square().mean().backward()
+    assert y.shape == x.shape
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("kind", ["nafnet", "ufpnet"])
+def test_no_gradient_optimizer_or_checkpoint_holds_the_prior(kind):
+    config = configs.from_dict({"model": {**SMALL, "prior": kind}, "data": {"patch": 32}, "train": {"bf16": False}})
+    torch.manual_seed(3)
+    network = build(config.model).prior.network
+    model = DHNet(config.model, Prior(network))
+    model(torch.rand(1, 3, 16, 16)).square().mean().backward()
+    assert all(p.grad is None and not p.requires_grad for p in model.prior.parameters())
+    assert all(p.grad is not None for name, p in model.named_parameters() if not name.startswith("prior."))
+    assert not any(key.startswith("prior.") for key in own_state(model))
+    assert not any(module.training for module in model.train().prior.modules())
+
+
+@pytest.mark.parametrize("kind", [NAFNet, UFPNet])
+def test_a_run_with_a_prior_leaves_it_as_it_was(kind, tmp_path, photos):
+    from dhnet import checkpoint
+    from dhnet.train import train
+
+    name = kind.__name__.lower()
+    torch.manual_seed(3)
+    network = kind(4, (1, 1, 1, 2))
+    torch.save({"params": network.state_dict()}, tmp_path / "prior.pth")
+    values = {
+        "model": {**SMALL, "prior": name},
+        "data": {"patch": 32},
+        "train": {"bf16": False, "batch": 2, "gate_init": 0.3},
+    }
+    config = configs.from_dict({**values, "name": "b"})
+    trainer = train(config, photos, tmp_path / "run", steps=2, prior=tmp_path / "prior.pth")
+    for key, value in trainer.prior.network.state_dict().items():
+        assert torch.equal(value, network.state_dict()[key]), key
+    for file in ("last.pt", "checkpoint.safetensors"):
+        state = checkpoint.load(tmp_path / "run" / file)
+        assert not any("prior" in key for key in state["ema"])
+        model = checkpoint.network(state, tmp_path / "prior.pth")
+        assert torch.equal(model.prior.network.intro.weight, network.intro.weight)
+    optimised = {id(p) for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert not optimised & {id(p) for p in trainer.model.prior.parameters()}
+    with pytest.raises(UserError, match="--prior must name"):
+        checkpoint.network(state)
+    torch.save({"params": {**network.state_dict(), "intro.bias": torch.ones(4)}}, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="not the prior that the network was trained with"):
+        checkpoint.network(state, tmp_path / "other.pth")
+    with pytest.raises(UserError, match="trained with another prior"):
+        train(
+            config, photos, tmp_path / "x", steps=3, prior=tmp_path / "other.pth", resume=tmp_path / "run" / "last.pt"
+        )
+
+
+def test_a_nafnet_trained_here_serves_as_a_prior(tmp_path, data):
+    from dhnet import checkpoint
+    from dhnet.train import train
+
+    model = {"network": "nafnet", "width": 4, "encoder": (1, 1, 1, 2)}
+    values = {
+        "name": "n",
+        "model": model,
+        "data": {"patch": 32},
+        "train": {"bf16": False, "batch": 2, "gate_init": 0.3},
+    }
+    trainer = train(configs.from_dict(values), data, tmp_path, steps=1)
+    assert trainer.history[-1]["psnr"]
+    for file, tolerance in (("last.pt", 0), ("checkpoint.safetensors", 1e-3)):
+        prior = checkpoint.load_prior(ModelConfig(**SMALL, prior="nafnet"), tmp_path / file)
+        assert torch.allclose(prior.network.intro.weight, trainer.ema["intro.weight"], atol=tolerance)
+
+
+def test_the_prior_decides_what_ddre_reads():
+    model, x = with_prior(), torch.rand(1, 3, 32, 16)
+    with torch.no_grad():
+        y = model(x)
+        for parameter in model.prior.parameters():
+            parameter.mul_(1.5)
+        assert not torch.allclose(model(x), y, atol=1e-4)
+
+
+def test_each_stage_reads_the_map_of_the_same_place():
+    model, x, seen = with_prior(), torch.rand(1, 3, 32, 16), []
+    for block in [*model.encoders, *model.decoders]:
+        block[-1].register_forward_hook(lambda _, given, __: seen.append(given[1]))
+    with torch.no_grad():
+        model(x)
+        maps = model.prior(x)
+    assert all(torch.equal(a, b) for a, b in zip(seen, [*maps.encoder, *maps.decoder], strict=True))
+
+
+def test_recomputed_maps_give_the_same_gradients():
+    model = lively(DHNet(ModelConfig(**{**TINY, "routers": 2, "shared_pointwise": False}))).train()
+    x, grads = torch.rand(1, 3, 16, 16), []
+    for flag in (False, True):
+        for module in model.modules():
+            if isinstance(module, DDRE):
+                module.recompute = flag
+        model.zero_grad()
+        model(x).square().mean().backward()
+        grads.append([p.grad.clone() for p in model.parameters()])
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*grads, strict=True))
+
+
+@pytest.mark.parametrize("options", [{}, {"shared_pointwise": False, "routers": 3}])
+@pytest.mark.parametrize(("size", "same"), [(32, True), (48, False)])
+def test_local_pooling_is_global_within_its_window(options, size, same):
+    torch.manual_seed(0)
+    config = ModelConfig(**{**TINY, **options, "window": 32})
+    model = lively(DHNet(config))
+    torch.manual_seed(4)
+    x = torch.rand(1, 3, size, size) * torch.linspace(0, 1, size)
+    with torch.no_grad():
+        local = model(x)
+        tlc.set_window(model, None)
+        assert torch.allclose(local, model(x), atol=1e-6) is same
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 17), (2, 3), (15, 33), (16, 32)])
+def test_any_size_is_restored(size, tiny):
+    x = torch.rand(1, 3, *size)
+    y = restore(tiny, x, tiny.config.pad_multiple)
+    assert y.shape == x.shape
+    assert torch.isfinite(y).all()
+    assert restore(lambda padded: padded, x, 16).equal(x)
+
+
+def test_padding_reflects_without_repeating_the_edge():
+    row = torch.arange(3.0).repeat(1, 3, 1, 1)
+    seen = []
+    restore(lambda padded: seen.append(padded) or padded, row / 2, 8)
+    assert (2 * seen[0][0, 0, 0]).tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
+
+
+def test_extends_takes_what_is_not_written(tmp_path):
+    (tmp_path / "base.toml").write_text('name = "base"\n[model]\nwidth = 8\nrank = 2\n[train]\nbatch = 3')
+    (tmp_path / "run.toml").write_text('extends = "base.toml"\n[model]\nrank = 1')
+    config = configs.load(tmp_path / "run.toml")
+    assert (config.name, config.model.width, config.model.rank, config.train.batch) == ("run", 8, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('extends = "run.toml"', "extends itself"),
+        ('extends = "none.toml"', "no such config"),
+        ("model = 3", "must be a table"),
+        ('[model]\nwidth = "wide"', "width: must be int"),
+        ("[model]\nencoder = 3", "encoder: must be a list"),
+        ("[model]\nrank = true", "rank: must be int"),
+        ("[model]\nencoder = [1, 1]", "same number of levels"),
+        ("[model]\nexperts = [2]", "must be odd"),
+        ("[model]\nexperts = []", "must be odd"),
+        ("[model]\nwidth = 0", "at least 1"),
+        ('[model]\nrouter = "top"', "must be one of gap, pixel"),
+        ('[model]\nprior = "vgg"', "must be one of none, nafnet, ufpnet"),
+        ('[model]\nprior = "nafnet"\nddre = false', "nothing reads it"),
+        ('[model]\nprior = "nafnet"\nunshuffle = 2', "unshuffle = 1"),
+        ('[model]\nblock = "mrvnet"\nrank = 0', "rank of at least 1"),
+        ('[model]\ncombine = "concat"\nshared_pointwise = true', "own pointwise"),
+        ("[data]\npatch = 100", "multiple of 16"),
+        ('[train]\noptimizer = "sgd"', "must be one of adam, adamw"),
+        ("[train]\nema = 1.5", "lie in [0, 1)"),
+        ("[train\n", "not valid TOML"),
+        ("name = 3", "name: must be str"),
+    ],
+)
+def test_a_wrong_config_is_one_line_that_says_why(tmp_path, capsys, text, said):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    assert main(["profile", "--config", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert said in error
+
+
+def test_an_unknown_name_lists_the_known_ones(capsys):
+    assert main(["profile", "dhnet-xl"]) == 1
+    error = capsys.readouterr().err
+    assert "dhnet-b" in error
+    assert error.count("\n") == 1
+
+
+def test_the_papers_recipe_is_what_dhnets_config_trains_by():
+    config = configs.load(configs.named("dhnet"))
+    t = config.train
+    assert (config.data.dataset, config.data.patch, t.batch, t.optimizer) == ("gopro", 256, 32, "adam")
+    assert (t.lr, t.lr_end, t.betas, t.weight_decay, t.edge) == (1e-3, 1e-7, (0.9, 0.999), 0.0, 0.05)
+    # λ = 0.1 of an unnormalised transform of 256×256, in units of ten times the unitary one.
+    assert 10 * t.frequency == pytest.approx(0.1 * 256)
+    assert (t.compile, t.channels_last, t.bf16) == (True, True, True)
+    trainer = Trainer(configs.from_dict({"model": TINY, "data": {"patch": 32}, "train": {"optimizer": "adam"}}), "cpu")
+    assert type(trainer.optimizer) is torch.optim.Adam
+    assert trainer.forward is trainer.model  # compiled on a GPU only
+
+
+def test_weights_of_another_network_are_named():
+    model = build(ModelConfig(**TINY))
+    state = own_state(model)
+    with pytest.raises(UserError, match=r"x: weights do not fit its config: `extra` is left over"):
+        load_own_state(model, {**state, "extra": torch.zeros(1)}, "x")
+    state.pop("intro.bias")
+    with pytest.raises(UserError, match=r"`intro.bias` is missing"):
+        load_own_state(model, state, "x")

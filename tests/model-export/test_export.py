@@ -1,0 +1,229 @@
+"""Export of every network: what ONNX Runtime computes is what PyTorch computes, in every form of the graph."""
+
+import hashlib
+import json
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from conftest import TINY, lively
+from dhnet import checkpoint, export, graph, runtime, verify
+from dhnet import config as configs
+from dhnet.__main__ import main
+from dhnet.config import ModelConfig, UserError
+from dhnet.model import build, own_state
+from dhnet.onnx_graph import FLOAT, HALF, External
+from onnx import TensorProto
+
+SMALL = {"width": 8, "prior_width": 4, "encoder": (1, 1, 1, 1), "prior_encoder": (1, 1, 1, 1), "routers": 2}
+# What CUDA, WASM and WebGPU all have in ONNX Runtime 1.30; the list in docs/network.md.
+OPERATORS = {
+    *("Add", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "DepthToSpace", "Div", "Erf", "Exp"),
+    *("GlobalAveragePool", "Mul", "ReduceMean", "ReduceSumSquare", "Relu", "Round", "Sigmoid", "Slice"),
+    *("Softmax", "Split", "Sqrt", "Sub", "Tanh", "Transpose"),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def session(source: bytes | str) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def saved(folder, values: dict, seed: int = 0) -> tuple[list[str], torch.nn.Module]:
+    """A lively network's full checkpoint and its prior's, as the arguments that name them; and the network."""
+    torch.manual_seed(seed)
+    config = configs.from_dict({"name": "run", "model": values, "data": {"patch": 32}})
+    model = lively(build(config.model), seed)
+    state = {"config": configs.to_dict(config), "ema": own_state(model), "history": [], "device": "cpu", "prior": None}
+    arguments = ["--checkpoint", str(folder / "last.pt")]
+    if config.model.prior != "none":
+        torch.save({"params": model.prior.network.state_dict()}, folder / "prior.pth")
+        state["prior"] = checkpoint.file_sha256(folder / "prior.pth")
+        arguments += ["--prior", str(folder / "prior.pth")]
+    checkpoint.save(folder / "last.pt", {**state, "step": 0, "patches": 0, "seconds": 0})
+    return arguments, model
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {**SMALL, "prior": "nafnet"},
+        {**SMALL, "prior": "ufpnet"},
+        {**TINY, "shared_pointwise": False, "routers": 5},
+        {**TINY, "routers": 5},
+        {**TINY, "shared_pointwise": False, "routers": 2, "combine": "concat"},
+        {**TINY, "shared_pointwise": False, "block": "mrvnet"},
+        {**SMALL, "network": "nafnet"},
+    ],
+    ids=lambda v: "-".join(str(v[k]) for k in ("network", "block", "combine", "prior", "routers") if k in v),
+)
+@pytest.mark.parametrize(("kind", "tolerance"), [(FLOAT, 1e-4), (HALF, 2e-3)])
+def test_every_network_computes_what_torch_computes(values, kind, tolerance):
+    torch.manual_seed(0)
+    model = lively(build(ModelConfig(**values)))
+    proto = graph.build(model, bytes_in=False, half=False, kind=kind)
+    assert {node.op_type for node in proto.graph.node} <= OPERATORS
+    run = session(proto.SerializeToString())
+    for shape in ((1, 16, 32, 3), (2, 32, 16, 3)):
+        x = np.random.default_rng(0).random(shape, np.float32)
+        with torch.no_grad():
+            y = model(torch.from_numpy(x).permute(0, 3, 1, 2)).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+        assert np.abs(y - x).max() > 20 * tolerance  # the network does something
+        assert np.abs(run.run(None, {"image": x})[0] - y).max() < tolerance
+
+
+def test_webgpu_gets_no_group_of_more_than_four_outputs_that_is_no_multiple_of_four():
+    for values in ({"routers": 5, "shared_pointwise": False}, {"routers": 6}, {"rank": 4}):
+        model = build(ModelConfig(**{**TINY, **values}))
+        for bytes_in, wrong in ((False, False), (True, True)):
+            proto = graph.build(model, bytes_in=bytes_in, half=False)
+            shapes = {t.name: t.dims for t in proto.graph.initializer}
+            groups = [
+                shapes[node.input[1]][0] // next(a.i for a in node.attribute if a.name == "group")
+                for node in proto.graph.node
+                if node.op_type == "Conv" and any(a.name == "group" and a.i > 1 for a in node.attribute)
+            ]
+            assert any(size > 4 and size % 4 for size in groups) is wrong
+
+
+def test_a_float16_graph_holds_no_float32_weights_but_the_flows(tmp_path):
+    _, model = saved(tmp_path, {**SMALL, "prior": "ufpnet"})
+    proto = graph.build(model, bytes_in=True, half=True, kind=HALF)
+    wide = [t for t in proto.graph.initializer if t.data_type == TensorProto.FLOAT and np.prod(t.dims) > 1]
+    flow = sum(p.numel() for p in model.prior.network.flow.net.parameters())
+    assert 0 < sum(np.prod(t.dims) for t in wide) <= flow + 10
+    kinds = {t.name: t.data_type for t in proto.graph.initializer}
+    convolutions = [kinds[n.input[1]] for n in proto.graph.node if n.op_type == "Conv" and n.input[1] in kinds]
+    assert convolutions.count(TensorProto.FLOAT16) > 50
+
+
+def test_dhnet_b_at_full_width_exports_with_its_prior_beside_it(tmp_path, capsys):
+    values = {"width": 64, "encoder": (1, 1, 1, 1), "prior": "ufpnet", "prior_encoder": (1, 1, 1, 1)}
+    arguments, model = saved(tmp_path, values)
+    out = tmp_path / "dhnet-b"
+    export_arguments = ["export", "dhnet-b", *arguments, "--out", str(out), "--tile", "64", "--dtype", "float16"]
+    assert main(export_arguments) == 0
+    assert "dhnet-b.prior.bin" in capsys.readouterr().out
+    manifest = json.loads((out / "manifest.json").read_text())
+    frozen = sum(p.numel() for p in model.prior.parameters())
+    assert manifest["parameters"] == sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert manifest["macs_256"] > 250e9
+    assert manifest["prior"] == {"network": "ufpnet", "sha256": checkpoint.file_sha256(tmp_path / "prior.pth")}
+    for v in manifest["variants"]:
+        assert (v["dtype"], v["weights_dtype"]) == ("float16", "float16")
+        [beside] = v["external"]
+        assert hashlib.sha256((out / beside["file"]).read_bytes()).hexdigest() == beside["sha256"]
+        assert beside["bytes"] == (out / beside["file"]).stat().st_size
+        # Once for both variants: float16, but the flow's float32 and each variant's own first convolutions.
+        assert 2 * 0.99 * (frozen - 1_080_000) < beside["bytes"] < 2 * 1.03 * frozen
+    x = np.random.default_rng(1).integers(0, 256, (1, 64, 64, 3), np.uint8)
+    got = runtime.Model(out, "uint8").run(x).astype(float)
+    answer = verify.expected(model, x)
+    assert np.abs(answer - x).max() > 3
+    assert np.abs(got - answer).max() <= 2
+    (out / "dhnet-b.prior.bin").write_bytes(b"other")
+    with pytest.raises(UserError, match=r"prior.bin: its SHA-256 differs"):
+        verify.verify(out, None, tmp_path / "prior.pth")
+
+
+def test_verify_takes_the_prior_and_sees_another_one(tmp_path, capsys):
+    arguments, model = saved(tmp_path, {**SMALL, "prior": "nafnet"})
+    out = str(tmp_path / "b")
+    assert main(["export", "b", *arguments, "--out", out, "--tile", "64", "--weights", "float32"]) == 0
+    assert main(["verify", "--model", out, *arguments[2:]]) == 0
+    assert main(["verify", "--model", out]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--prior must name its checkpoint" in error
+    # A graph whose prior is another network than the one that training read is not passed.
+    for parameter in model.prior.network.parameters():
+        parameter.data.mul_(1.3)
+    external = External("b.prior.bin")
+    proto = graph.build(model, bytes_in=True, half=False, external=external)
+    (tmp_path / "b" / "b.uint8.onnx").write_bytes(proto.SerializeToString())
+    manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    (tmp_path / "b" / "b.prior.bin").write_bytes(external.data)
+    manifest["variants"] = [{**manifest["variants"][0], **export.described(tmp_path / "b" / "b.uint8.onnx")}]
+    manifest["variants"][0]["external"] = [export.described(tmp_path / "b" / "b.prior.bin")]
+    export.write_json(tmp_path / "b" / "manifest.json", manifest)
+    assert main(["verify", "--model", out, *arguments[2:]]) == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
+def test_a_fixed_graph_takes_its_tile_and_batch_only_and_smaller_ones_are_filled(tmp_path):
+    arguments, model = saved(tmp_path, TINY)
+    out = tmp_path / "tiny"
+    assert main(["export", "tiny", *arguments, "--out", str(out), "--tile", "40", "--batch", "2", "--fixed"]) == 0
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["input_shape"], manifest["max_batch"]) == ([2, 40, 40, 3], 2)
+    dims = onnx.load(out / "tiny.uint8.onnx").graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_value for d in dims] == [2, 40, 40, 3]
+    assert main(["verify", "--model", str(out)]) == 0
+    x = np.random.default_rng(0).integers(0, 256, (1, 40, 40, 3), np.uint8)
+    restored = runtime.Model(out).run(x)
+    assert restored.shape == x.shape
+    assert np.abs(restored - verify.expected(model, x)).max() <= 1
+    picture = np.random.default_rng(0).integers(0, 256, (9, 45, 3), np.uint8)
+    assert runtime.Model(out).restore(picture).shape == picture.shape
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"tile": 30}, "multiple of 8"),
+        ({"tile": 32}, "above 32"),
+        ({"batch": 0}, "at least 1"),
+        ({"strength": 0}, "above 0"),
+        ({"dtype": "float16", "weights": "float32"}, "stores float16 weights"),
+    ],
+)
+def test_options_that_do_not_fit_are_one_line(options, said):
+    with pytest.raises(UserError, match=said):
+        export.Options(**options).check(ModelConfig(**TINY))
+
+
+@pytest.mark.parametrize(
+    "values", [{"prior": "nafnet", **SMALL}, {**SMALL, "network": "nafnet"}, {**TINY, "window": 384}]
+)
+def test_a_tile_beyond_the_pooling_window_is_refused(values):
+    export.Options(tile=384).check(ModelConfig(**values))
+    with pytest.raises(UserError, match="pooling window"):
+        export.Options(tile=512).check(ModelConfig(**values))
+
+
+def corrupt(kind: str, path) -> None:
+    good = {
+        "config": configs.to_dict(configs.Config()),
+        "ema": {},
+        "step": 0,
+        "patches": 0,
+        "seconds": 0,
+        "device": "cpu",
+    }
+    full = {**good, "history": []}
+    if kind == "truncated":
+        torch.save(full, path)
+        path.write_bytes(path.read_bytes()[:-200])
+    else:
+        torch.save({"list": [1], "tensor": torch.ones(2), "no history": good, "no weights": full, "bad config": {
+            **full, "config": {"model": {"widht": 1}}}}[kind], path)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["truncated", "list", "tensor", "no history", "no weights", "bad config"])
+def test_a_corrupt_checkpoint_is_one_line(kind, tmp_path, capsys):
+    corrupt(kind, tmp_path / "bad.pt")
+    assert main(["export", "x", "--checkpoint", str(tmp_path / "bad.pt"), "--out", str(tmp_path / "x")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
