@@ -2,9 +2,9 @@
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { DEFAULT_MAX_SESSION_WORKERS } from './limits.ts';
+import { DEFAULT_BATCH_DELAY_MS, DEFAULT_MAX_SESSION_WORKERS } from './limits.ts';
 
-export const EXECUTION_PROVIDERS = ['auto', 'cuda', 'cpu'] as const;
+export const EXECUTION_PROVIDERS = ['auto', 'tensorrt', 'cuda', 'cpu'] as const;
 export type RequestedProvider = (typeof EXECUTION_PROVIDERS)[number];
 
 export interface Config {
@@ -22,8 +22,16 @@ export interface Config {
   readonly sessionWorkers: number;
   /** ONNX Runtime's threads inside one run. */
   readonly intraOpThreads: number;
+  /** Tiles in one run of the network, at most; undefined: what suits the execution provider. */
+  readonly batchSize: number | undefined;
+  /** How long a tile may wait for others to share its run. */
+  readonly batchDelayMs: number;
+  /** What the sessions of all models may take together; undefined: everything. */
+  readonly modelMemoryBytes: number | undefined;
   /** Origins that sources and uploads may use besides public https. */
   readonly allowOrigins: readonly string[];
+  /** Key of the webhooks' signatures; undefined: they are not signed. */
+  readonly webhookSecret: Uint8Array | undefined;
   /** After SIGTERM, how long running predictions may go on. */
   readonly drainSeconds: number;
 }
@@ -43,6 +51,13 @@ const origins = z.string().transform((list, context) =>
     }),
 );
 
+/** Standard Webhooks 1.0.0: 24 to 64 bytes in base64 after a prefix. */
+const webhookSecret = z
+  .string()
+  .regex(/^whsec_[A-Za-z0-9+/]+={0,2}$/, 'must be whsec_ and base64')
+  .transform((text) => new Uint8Array(Buffer.from(text.slice('whsec_'.length), 'base64')))
+  .refine(({ length }) => length >= 24 && length <= 64, 'must have 24 to 64 bytes');
+
 /** One key for each variable; the manifests under gpu-runner/ are held to it by tests. */
 export const schema = z.object({
   HOST: z.string().min(1).default('127.0.0.1'),
@@ -56,7 +71,11 @@ export const schema = z.object({
   SLOTS: wholeNumber(1, 64).default(2),
   SESSION_WORKERS: wholeNumber(1, 64).optional(),
   INTRA_OP_THREADS: wholeNumber(1, 256).optional(),
+  BATCH_SIZE: wholeNumber(1, 32).optional(),
+  BATCH_DELAY_MS: wholeNumber(0, 1000).default(DEFAULT_BATCH_DELAY_MS),
+  MODEL_MEMORY_MB: wholeNumber(1, 1_000_000).optional(),
   ALLOW_ORIGINS: origins.default([]),
+  WEBHOOK_SECRET: webhookSecret.optional(),
   DRAIN_SECONDS: wholeNumber(0, 3600).default(25),
   ENVIRONMENT: z.enum(['local', 'production']).default('local'),
 });
@@ -86,7 +105,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, co
     slots: values.SLOTS,
     sessionWorkers,
     intraOpThreads: values.INTRA_OP_THREADS ?? Math.max(1, Math.floor(cores / sessionWorkers)),
+    batchSize: values.BATCH_SIZE,
+    batchDelayMs: values.BATCH_DELAY_MS,
+    modelMemoryBytes: values.MODEL_MEMORY_MB === undefined ? undefined : values.MODEL_MEMORY_MB * 1_000_000,
     allowOrigins: values.ALLOW_ORIGINS,
+    webhookSecret: values.WEBHOOK_SECRET,
     drainSeconds: values.DRAIN_SECONDS,
   };
 }

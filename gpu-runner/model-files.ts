@@ -4,7 +4,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { manifestSchema, variantOf, type ModelManifest, type VariantId } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema, type ModelManifest, type ModelVariant } from '@deblur/shared/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/options.ts';
 
 export class ModelFiles {
@@ -45,8 +45,8 @@ export class ModelFiles {
       .sort((a, b) => measuredPsnr(b) - measuredPsnr(a) || b.parameters - a.parameters);
   }
 
-  path(manifest: ModelManifest, variant: VariantId): string {
-    return join(this.#dir, manifest.name, variantOf(manifest, variant).file);
+  async path(manifest: ModelManifest, { file }: ModelVariant): Promise<string> {
+    return join(this.#dir, manifest.name, file);
   }
 }
 

@@ -49,10 +49,10 @@ async function workOn(request: PictureRequest, signal: AbortSignal): Promise<Tra
   ]);
   const result = wantResult && resultIsMaster ? master : ownResult;
   const { width, height } = image;
-  const inferMs = network?.inferMs() ?? 0;
+  const { inferMs, queueMs } = network?.times() ?? { inferMs: 0, queueMs: 0 };
   const report = { tiles, width, height, decodeMs, restoreMs, inferMs, encodeMs: clock() };
   const buffers = [master, result].flatMap((bytes) => (bytes === undefined ? [] : [bytes.buffer as ArrayBuffer]));
-  return { value: { master, result, format, report }, transfer: [...new Set(buffers)] };
+  return { value: { master, result, format, report, queueMs }, transfer: [...new Set(buffers)] };
 }
 
 /** Everything that can be refused by the header is refused here, before a pixel is decoded. */
@@ -79,18 +79,21 @@ interface Network {
   readonly access: NetworkAccess;
   readonly session: TileSession;
   readonly onProgress: (done: number, total: number) => void;
-  readonly inferMs: () => number;
+  /** Sums over the tiles so far. */
+  readonly times: () => { readonly inferMs: number; readonly queueMs: number };
 }
 
 /** The sessions, which other threads hold, as the port that the pipeline wants. */
 function networkOf(access: NetworkAccess): Network {
   const client = new RpcClient<TileCall, TileReply>(access.port);
   let inferMs = 0;
+  let queueMs = 0;
   const session: TileSession = {
     async run<Samples extends Uint8Array | Float32Array>(tile: Tile<Samples>, signal?: AbortSignal) {
       const reply = await client.call({ kind: 'run', tile }, [tile.data.buffer as ArrayBuffer], signal);
       if (reply.kind !== 'ran') throw new DeblurError('runner_failed', 'A session answered out of turn.');
       inferMs += reply.inferMs;
+      queueMs += reply.queueMs;
       // The session was chosen by the type of the samples and checks that its output has the same.
       return reply.tile as Tile<Samples>;
     },
@@ -98,7 +101,7 @@ function networkOf(access: NetworkAccess): Network {
   const onProgress = (done: number, total: number): void => {
     client.call({ kind: 'progress', done, total }).catch(() => undefined);
   };
-  return { access, session, onProgress, inferMs: () => inferMs };
+  return { access, session, onProgress, times: () => ({ inferMs, queueMs }) };
 }
 
 async function encodeFile(
