@@ -1,5 +1,6 @@
 /** Environment → Config, once, at start. An error names the variable. */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { DEFAULT_BATCH_DELAY_MS, DEFAULT_MAX_SESSION_WORKERS } from './limits.ts';
@@ -15,6 +16,12 @@ export interface Config {
   readonly token: string | undefined;
   /** Folder with one folder per model: manifest.json and its ONNX files. */
   readonly modelDir: string;
+  /** Where the files of models go that are fetched. */
+  readonly modelCacheDir: string;
+  /** Manifests that are fetched at start, with the files that they name. */
+  readonly modelManifests: readonly string[];
+  /** Origins that models may be fetched from besides public https: a store inside the cluster, say. */
+  readonly modelOrigins: readonly string[];
   readonly executionProvider: RequestedProvider;
   /** Predictions at once. */
   readonly slots: number;
@@ -39,16 +46,23 @@ export interface Config {
 const wholeNumber = (min: number, max: number): z.ZodType<number, string> =>
   z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.int().min(min).max(max));
 
-const origins = z.string().transform((list, context) =>
-  list
-    .split(',')
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '')
-    .map((entry) => {
-      if (URL.canParse(entry) && new URL(entry).origin === entry) return entry;
-      context.addIssue({ code: 'custom', message: `"${entry}" is not an origin such as http://127.0.0.1:8787` });
-      return z.NEVER;
-    }),
+/** Comma-separated entries, each of which `isOne` says is one. */
+const listOf = (what: string, isOne: (entry: string) => boolean) =>
+  z.string().transform((list, context) =>
+    list
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== '')
+      .map((entry) => {
+        if (URL.canParse(entry) && isOne(entry)) return entry;
+        context.addIssue({ code: 'custom', message: `"${entry}" is not ${what}` });
+        return z.NEVER;
+      }),
+  );
+
+const origins = listOf('an origin such as http://127.0.0.1:8787', (entry) => new URL(entry).origin === entry);
+const urls = listOf('a URL such as https://models.example.com/dhnet/manifest.json', (entry) =>
+  ['http:', 'https:'].includes(new URL(entry).protocol),
 );
 
 /** Standard Webhooks 1.0.0: 24 to 64 bytes in base64 after a prefix. */
@@ -67,6 +81,9 @@ export const schema = z.object({
     .string()
     .min(1)
     .default(fileURLToPath(new URL('../model-export/weights', import.meta.url))),
+  MODEL_CACHE_DIR: z.string().min(1).default(join(tmpdir(), 'deblur-models')),
+  MODEL_MANIFESTS: urls.default([]),
+  MODEL_ORIGINS: origins.default([]),
   EXECUTION_PROVIDER: z.enum(EXECUTION_PROVIDERS).default('auto'),
   SLOTS: wholeNumber(1, 64).default(2),
   SESSION_WORKERS: wholeNumber(1, 64).optional(),
@@ -101,6 +118,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, co
     port: values.PORT,
     token: values.RUNNER_TOKEN,
     modelDir: values.MODEL_DIR,
+    modelCacheDir: values.MODEL_CACHE_DIR,
+    modelManifests: values.MODEL_MANIFESTS,
+    modelOrigins: values.MODEL_ORIGINS,
     executionProvider: values.EXECUTION_PROVIDER,
     slots: values.SLOTS,
     sessionWorkers,

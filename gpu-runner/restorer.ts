@@ -4,6 +4,7 @@ import { DeblurError } from '@deblur/shared/errors.ts';
 import type { ModelManifest } from '@deblur/shared/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/options.ts';
 import type { Config } from './config.ts';
+import { HttpClient } from './http-client.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { ModelFiles } from './model-files.ts';
@@ -46,7 +47,7 @@ export class Restorer {
 
   /** @throws {Error} whose message says what is wrong with the models or the execution provider */
   static async open(config: Config, { log, metrics }: RestorerPorts): Promise<Restorer> {
-    const files = await ModelFiles.load(config.modelDir);
+    const files = await loadModels(config, log);
     const { executionProvider: requested, sessionWorkers: workers } = config;
     const { intraOpThreads, batchSize, batchDelayMs, modelMemoryBytes: memoryBytes } = config;
     const options = { requested, workers, intraOpThreads, batchSize, batchDelayMs, memoryBytes, log, metrics };
@@ -154,6 +155,17 @@ export class Restorer {
       const ran = await pool.run(call.tile, port, signal);
       return { value: { kind: 'ran', ...ran }, transfer: [ran.tile.data.buffer as ArrayBuffer] };
     });
+  }
+}
+
+async function loadModels(config: Config, log: Log): Promise<ModelFiles> {
+  const { modelDir: dir, modelCacheDir: cacheDir, modelManifests: manifestUrls, modelOrigins } = config;
+  // The operator's own word: a store inside the cluster is fine here, while a caller's source is never fetched from there.
+  const http = new HttpClient({ allowOrigins: modelOrigins });
+  try {
+    return await ModelFiles.load({ dir, cacheDir, manifestUrls, http, log });
+  } finally {
+    await http.close();
   }
 }
 

@@ -191,7 +191,7 @@ export class Sessions {
     const size = this.batchSize(model);
     const batches = Array.from({ length: Math.log2(size) + 1 }, (_, i) => 2 ** i);
     const load = {
-      path: await this.#files.path(model, variant),
+      path: this.#files.path(variant),
       variant,
       provider: this.provider.used,
       intraOpThreads,
