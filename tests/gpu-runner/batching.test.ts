@@ -57,7 +57,7 @@ it.each([
   const together = await Promise.all(seeds.map((seed) => shared.run(tile(seed, floats), { seed })));
   expect(batches).toEqual([4]);
   const farthest = (a: Tile['data'], b: Tile['data']): number =>
-    a.reduce((most: number, value: number, i: number) => Math.max(most, Math.abs(value - b[i]!)), 0);
+    Array.from(a, (value, i) => Math.abs(value - b[i]!)).reduce((most, each) => Math.max(most, each));
   together.forEach(({ tile: { data } }, i) => expect(farthest(data, alone[i]!)).toBeLessThanOrEqual(tolerance));
   expect(farthest(alone[0]!, alone[1]!)).toBeGreaterThan(10 * tolerance);
 });
