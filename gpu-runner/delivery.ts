@@ -22,14 +22,14 @@ export interface RetryPolicy {
  */
 export async function deliver(
   url: string,
-  request: () => Omit<HttpRequest, 'signal'>,
+  request: () => Promise<Omit<HttpRequest, 'signal'>>,
   http: HttpClient,
   { attempts, backoffMs, maxBackoffMs, timeoutMs }: RetryPolicy,
   signal: AbortSignal,
 ): Promise<void> {
   for (let made = 1; ; made++) {
     const timed = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-    const status = await call(url, { ...request(), signal: timed }, http, signal);
+    const status = await call(url, { ...(await request()), signal: timed }, http, signal);
     if (status !== undefined && status >= 200 && status < 300) return;
     if (made >= attempts || !isRetryable(status)) throw new UndeliveredError(status);
     await sleep(Math.min(backoffMs * 2 ** (made - 1), maxBackoffMs), undefined, { signal });

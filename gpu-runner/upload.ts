@@ -37,7 +37,7 @@ export async function upload(
     'content-digest': `sha-256=:${Buffer.from(digest).toString('base64')}:`,
   };
   try {
-    await deliver(url, () => ({ method: 'PUT', headers: described, body: bytes }), http, RETRY, signal);
+    await deliver(url, async () => ({ method: 'PUT', headers: described, body: bytes }), http, RETRY, signal);
   } catch (error) {
     if (!(error instanceof UndeliveredError)) throw error;
     throw new DeblurError('runner_failed', `The result was not taken by its receiver: ${error.message}.`);

@@ -3,8 +3,9 @@
  * progress) at most every 500 ms; in order; signed by Standard Webhooks 1.0.0 where there is a secret. The terminal event
  * is tried again until it is taken or given up, the others once: what they say, the next one says, too.
  */
-import { createHmac, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { signWebhook } from '@deblur/shared/standard-webhooks.ts';
 import { deliver } from './delivery.ts';
 import type { HttpClient } from './http-client.ts';
 import {
@@ -26,8 +27,8 @@ export interface WebhookTarget {
 
 export interface WebhooksOptions {
   readonly http: HttpClient;
-  /** Key of the signatures; undefined: unsigned. */
-  readonly secret: Uint8Array | undefined;
+  /** `whsec_…`; undefined: unsigned. */
+  readonly secret: string | undefined;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -100,9 +101,9 @@ export class Webhooks {
   async #send(event: PredictionEvent, url: string, body: string, { id, trace }: Prediction): Promise<void> {
     const { http, secret, log, metrics } = this.#options;
     const messageId = `msg_${randomUUID()}`;
-    const request = () => ({
+    const request = async () => ({
       method: 'POST' as const,
-      headers: { ...trace.headers, 'content-type': 'application/json', ...signed(messageId, body, secret) },
+      headers: { ...trace.headers, 'content-type': 'application/json', ...(await signed(messageId, body, secret)) },
       body,
     });
     try {
@@ -116,13 +117,11 @@ export class Webhooks {
   }
 }
 
-/** Standard Webhooks 1.0.0: the id stays over retries, the timestamp is of the attempt, the key signs `id.timestamp.body`. */
-function signed(id: string, body: string, secret: Uint8Array | undefined): Record<string, string> {
-  const timestamp = String(Math.floor(Date.now() / 1000));
-  const identity = { 'webhook-id': id, 'webhook-timestamp': timestamp };
-  if (secret === undefined) return identity;
-  const signature = createHmac('sha256', secret).update(`${id}.${timestamp}.${body}`).digest('base64');
-  return { ...identity, 'webhook-signature': `v1,${signature}` };
+/** The id stays over retries, the timestamp is of the attempt. */
+async function signed(id: string, body: string, secret: string | undefined): Promise<Readonly<Record<string, string>>> {
+  const timestamp = Math.floor(Date.now() / 1000);
+  if (secret !== undefined) return signWebhook({ id, timestamp, body }, [secret]);
+  return { 'webhook-id': id, 'webhook-timestamp': String(timestamp) };
 }
 
 /** Runs `work` at most once per interval and one at a time; a call in between is answered at the interval's end. */
