@@ -15,12 +15,13 @@ afterEach(async () => {
   pool = undefined;
 });
 
-async function open(id: VariantId, size: number, batches: number[] = []): Promise<SessionPool> {
+/** Batches that fill up do not wait: the delay is that of those that do not. */
+async function open(id: VariantId, size: number, batches: number[] = [], delayMs = 60_000): Promise<SessionPool> {
   const variant = variantOf(await readManifest(), id);
   pool = await SessionPool.open({
     name: 'test',
     workers: 1,
-    batching: { size, delayMs: 50 },
+    batching: { size, delayMs },
     load: {
       path: path.join(MODEL_DIR, 'dhnet-edge', variant.file),
       variant,
@@ -64,7 +65,7 @@ it.each([
 
 it('does not wait for company for ever', async () => {
   const batches: number[] = [];
-  const shared = await open('uint8', 8, batches);
+  const shared = await open('uint8', 8, batches, 50);
   const three = await Promise.all([1, 2, 3].map((seed) => shared.run(tile(seed, false), {})));
   expect(three.every(({ queueMs, inferMs }) => queueMs > 0 && inferMs > 0)).toBe(true);
   expect(batches).toEqual([2, 1]);
@@ -72,7 +73,7 @@ it('does not wait for company for ever', async () => {
 
 it('puts tiles of two shapes into two runs', async () => {
   const batches: number[] = [];
-  const shared = await open('uint8', 4, batches);
+  const shared = await open('uint8', 4, batches, 50);
   const ran = await Promise.all([SIDE, 32, SIDE, 32].map((side, i) => shared.run(tile(i, false, side), { i })));
   expect(ran.map(({ tile: { width } }) => width)).toEqual([SIDE, 32, SIDE, 32]);
   expect(batches).toEqual([2, 2]);
@@ -97,7 +98,7 @@ it('serves a small picture between the tiles of a large one, from shared runs', 
   const small = dataUri(await gradientPng(192, 192));
   const input = { image: small, format: 'png' };
   const server = await startServer({ BATCH_SIZE: '4', SLOTS: '3' });
-  const large = { input: { image: dataUri(await gradientPng(1200, 900)) } };
+  const large = { input: { image: dataUri(await gradientPng(800, 600)) } };
   const busy = async (id: string): Promise<{ done: number; total: number } | null> =>
     (await server.call('GET', `/predictions/${id}`)).body.progress;
   for (const id of ['one', 'two']) {
