@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '../../gpu-runner/app.ts';
 import { readConfig } from '../../gpu-runner/config.ts';
 import { HttpClient } from '../../gpu-runner/http-client.ts';
+import { BATCHES_IN_FLIGHT_PER_WORKER } from '../../gpu-runner/limits.ts';
 import { Runner } from '../../gpu-runner/runner.ts';
 import { dataUri, gradientPng, outputFile } from './support/images.ts';
 import { startReceiver } from './support/receiver.ts';
@@ -178,6 +179,23 @@ describe('metrics', () => {
     expect(text).not.toMatch(/some-(id|path)/);
     expect((await fetch(`${server.url}/metrics`)).status).toBe(401);
   });
+});
+
+it('runs no tile after a cancellation but those that sessions already have', async () => {
+  const own = await startServer({ SESSION_WORKERS: '1' });
+  const input = { image: dataUri(await gradientPng(1500, 1100)) };
+  await own.call('PUT', '/predictions/cancelled', { input }, ASYNC);
+  await until(async () => ((await own.call('GET', '/predictions/cancelled')).body.progress?.done ?? 0) > 0);
+  const { done, total } = (await own.call('POST', '/predictions/cancelled/cancel')).body.progress!;
+  await until(async () => (await own.health()).slots.busy === 0);
+  expect((await own.call('GET', '/predictions/cancelled')).body.status).toBe('canceled');
+  const text = await (await fetch(`${own.url}/metrics`)).text();
+  const ran = Number(/^deblur_runner_tiles_total\{.*\} (\d+)$/m.exec(text)?.[1]);
+  // One in the network, one at its door, and what the progress had not told yet.
+  expect(ran - done).toBeLessThanOrEqual(2 * BATCHES_IN_FLIGHT_PER_WORKER);
+  expect(total).toBeGreaterThan(50);
+  expect(ran).toBeLessThan(total / 2);
+  await own.stop();
 });
 
 it('does a prediction again whose process was killed in the middle, once', async () => {
