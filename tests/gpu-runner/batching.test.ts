@@ -98,7 +98,7 @@ it('serves a small picture between the tiles of a large one, from shared runs', 
   const small = dataUri(await gradientPng(192, 192));
   const input = { image: small, format: 'png' };
   const server = await startServer({ BATCH_SIZE: '2', SESSION_WORKERS: '1' });
-  const large = { input: { image: dataUri(await gradientPng(800, 600)) } };
+  const large = { input: { image: dataUri(await gradientPng(1500, 1100)) } };
   const busy = async (id: string): Promise<{ done: number; total: number } | null> =>
     (await server.call('GET', `/predictions/${id}`)).body.progress;
   await server.call('PUT', '/predictions/one', large, { headers: { prefer: 'respond-async' } });
