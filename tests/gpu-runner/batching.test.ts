@@ -66,7 +66,8 @@ it.each([
 it('does not wait for company for ever', async () => {
   const batches: number[] = [];
   const shared = await open('uint8', 8, batches, 50);
-  const three = await Promise.all([1, 2, 3].map((seed) => shared.run(tile(seed, false), {})));
+  const tiles = [1, 2, 3].map((seed) => tile(seed, false));
+  const three = await Promise.all(tiles.map((each) => shared.run(each, {})));
   expect(three.every(({ queueMs, inferMs }) => queueMs > 0 && inferMs > 0)).toBe(true);
   expect(batches).toEqual([2, 1]);
 });
@@ -74,7 +75,8 @@ it('does not wait for company for ever', async () => {
 it('puts tiles of two shapes into two runs', async () => {
   const batches: number[] = [];
   const shared = await open('uint8', 4, batches, 50);
-  const ran = await Promise.all([SIDE, 32, SIDE, 32].map((side, i) => shared.run(tile(i, false, side), { i })));
+  const tiles = [SIDE, 32, SIDE, 32].map((side, i) => tile(i, false, side));
+  const ran = await Promise.all(tiles.map((each, i) => shared.run(each, { i })));
   expect(ran.map(({ tile: { width } }) => width)).toEqual([SIDE, 32, SIDE, 32]);
   expect(batches).toEqual([2, 2]);
 });
