@@ -1,10 +1,14 @@
 /** The HTTP surface: Cog's contract, so that the same container runs here, on Kubernetes and behind Replicate. */
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import { requestId } from 'hono/request-id';
 import type { Log } from './log.ts';
 import { requireToken } from './routes/auth.ts';
-import { healthRoutes } from './routes/health.ts';
+import { discovery } from './routes/discovery.ts';
+import { cogHealth, probes } from './routes/health.ts';
+import { metricsRoutes } from './routes/metrics.ts';
 import { predictionRoutes } from './routes/predictions.ts';
+import { requestLog, type Env } from './routes/request-log.ts';
 import type { Runner } from './runner.ts';
 
 export interface AppOptions {
@@ -13,16 +17,20 @@ export interface AppOptions {
   readonly log: Log;
 }
 
-export function createApp({ runner, token, log }: AppOptions): Hono {
-  const app = new Hono();
-  app.route('/health-check', healthRoutes(runner));
+export function createApp({ runner, token, log }: AppOptions): Hono<Env> {
+  const app = new Hono<Env>();
+  app.use(requestId(), requestLog(log, runner.metrics));
+  app.route('/', discovery());
+  app.route('/health-check', cogHealth(runner));
+  app.route('/v2/health', probes(runner));
   app.use(requireToken(token));
+  app.route('/metrics', metricsRoutes(runner));
   app.route('/predictions', predictionRoutes(runner));
   app.notFound((c) => c.json({ detail: 'Not found.' }, 404));
   app.onError((error, c) => {
     if (error instanceof HTTPException) return error.getResponse();
     // A client that went away while it sent its body gets no answer, and is nobody's error.
-    if (!c.req.raw.signal.aborted) log.error('request_failed', error);
+    if (!c.req.raw.signal.aborted) log.error('request_failed', error, { request_id: c.get('requestId') });
     return c.json({ detail: 'Something went wrong on our side.' }, 500);
   });
   return app;

@@ -1,10 +1,11 @@
 /** Environment → Config, once, at start. An error names the variable. */
-import { availableParallelism } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { DEFAULT_MAX_SESSION_WORKERS } from './limits.ts';
+import { DEFAULT_BATCH_DELAY_MS, DEFAULT_MAX_SESSION_WORKERS } from './limits.ts';
 
-export const EXECUTION_PROVIDERS = ['auto', 'cuda', 'cpu'] as const;
+export const EXECUTION_PROVIDERS = ['auto', 'tensorrt', 'cuda', 'cpu'] as const;
 export type RequestedProvider = (typeof EXECUTION_PROVIDERS)[number];
 
 export interface Config {
@@ -15,6 +16,12 @@ export interface Config {
   readonly token: string | undefined;
   /** Folder with one folder per model: manifest.json and its ONNX files. */
   readonly modelDir: string;
+  /** Where the files of models go that are fetched. */
+  readonly modelCacheDir: string;
+  /** Manifests that are fetched at start, with the files that they name. */
+  readonly modelManifests: readonly string[];
+  /** Origins that models may be fetched from besides public https: a store inside the cluster, say. */
+  readonly modelOrigins: readonly string[];
   readonly executionProvider: RequestedProvider;
   /** Predictions at once. */
   readonly slots: number;
@@ -22,8 +29,16 @@ export interface Config {
   readonly sessionWorkers: number;
   /** ONNX Runtime's threads inside one run. */
   readonly intraOpThreads: number;
+  /** Tiles in one run of the network, at most; undefined: what suits the execution provider. */
+  readonly batchSize: number | undefined;
+  /** How long a tile may wait for others to share its run. */
+  readonly batchDelayMs: number;
+  /** What the sessions of all models may take together; undefined: everything. */
+  readonly modelMemoryBytes: number | undefined;
   /** Origins that sources and uploads may use besides public https. */
   readonly allowOrigins: readonly string[];
+  /** Key of the webhooks' signatures; undefined: they are not signed. */
+  readonly webhookSecret: string | undefined;
   /** After SIGTERM, how long running predictions may go on. */
   readonly drainSeconds: number;
 }
@@ -31,17 +46,33 @@ export interface Config {
 const wholeNumber = (min: number, max: number): z.ZodType<number, string> =>
   z.string().regex(/^\d+$/, 'must be a whole number').transform(Number).pipe(z.int().min(min).max(max));
 
-const origins = z.string().transform((list, context) =>
-  list
-    .split(',')
-    .map((entry) => entry.trim())
-    .filter((entry) => entry !== '')
-    .map((entry) => {
-      if (URL.canParse(entry) && new URL(entry).origin === entry) return entry;
-      context.addIssue({ code: 'custom', message: `"${entry}" is not an origin such as http://127.0.0.1:8787` });
-      return z.NEVER;
-    }),
+/** Comma-separated entries, each of which `isOne` says is one. */
+const listOf = (what: string, isOne: (entry: string) => boolean) =>
+  z.string().transform((list, context) =>
+    list
+      .split(',')
+      .map((entry) => entry.trim())
+      .filter((entry) => entry !== '')
+      .map((entry) => {
+        if (URL.canParse(entry) && isOne(entry)) return entry;
+        context.addIssue({ code: 'custom', message: `"${entry}" is not ${what}` });
+        return z.NEVER;
+      }),
+  );
+
+const origins = listOf('an origin such as http://127.0.0.1:8787', (entry) => new URL(entry).origin === entry);
+const urls = listOf('a URL such as https://models.example.com/dhnet/manifest.json', (entry) =>
+  ['http:', 'https:'].includes(new URL(entry).protocol),
 );
+
+/** Standard Webhooks 1.0.0: 24 to 64 bytes in base64 after a prefix. */
+const webhookSecret = z
+  .string()
+  .regex(/^whsec_[A-Za-z0-9+/]+={0,2}$/, 'must be whsec_ and base64')
+  .refine((text) => {
+    const { length } = Buffer.from(text.slice('whsec_'.length), 'base64');
+    return length >= 24 && length <= 64;
+  }, 'must have 24 to 64 bytes');
 
 /** One key for each variable; the manifests under gpu-runner/ are held to it by tests. */
 export const schema = z.object({
@@ -52,11 +83,18 @@ export const schema = z.object({
     .string()
     .min(1)
     .default(fileURLToPath(new URL('../model-export/weights', import.meta.url))),
+  MODEL_CACHE_DIR: z.string().min(1).default(join(tmpdir(), 'deblur-models')),
+  MODEL_MANIFESTS: urls.default([]),
+  MODEL_ORIGINS: origins.default([]),
   EXECUTION_PROVIDER: z.enum(EXECUTION_PROVIDERS).default('auto'),
   SLOTS: wholeNumber(1, 64).default(2),
   SESSION_WORKERS: wholeNumber(1, 64).optional(),
   INTRA_OP_THREADS: wholeNumber(1, 256).optional(),
+  BATCH_SIZE: wholeNumber(1, 32).optional(),
+  BATCH_DELAY_MS: wholeNumber(0, 1000).default(DEFAULT_BATCH_DELAY_MS),
+  MODEL_MEMORY_MB: wholeNumber(1, 1_000_000).optional(),
   ALLOW_ORIGINS: origins.default([]),
+  WEBHOOK_SECRET: webhookSecret.optional(),
   DRAIN_SECONDS: wholeNumber(0, 3600).default(25),
   ENVIRONMENT: z.enum(['local', 'production']).default('local'),
 });
@@ -82,11 +120,18 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, co
     port: values.PORT,
     token: values.RUNNER_TOKEN,
     modelDir: values.MODEL_DIR,
+    modelCacheDir: values.MODEL_CACHE_DIR,
+    modelManifests: values.MODEL_MANIFESTS,
+    modelOrigins: values.MODEL_ORIGINS,
     executionProvider: values.EXECUTION_PROVIDER,
     slots: values.SLOTS,
     sessionWorkers,
     intraOpThreads: values.INTRA_OP_THREADS ?? Math.max(1, Math.floor(cores / sessionWorkers)),
+    batchSize: values.BATCH_SIZE,
+    batchDelayMs: values.BATCH_DELAY_MS,
+    modelMemoryBytes: values.MODEL_MEMORY_MB === undefined ? undefined : values.MODEL_MEMORY_MB * 1_000_000,
     allowOrigins: values.ALLOW_ORIGINS,
+    webhookSecret: values.WEBHOOK_SECRET,
     drainSeconds: values.DRAIN_SECONDS,
   };
 }

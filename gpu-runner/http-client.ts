@@ -7,7 +7,7 @@ import { lookup as dnsLookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 import { Agent, request, type Dispatcher } from 'undici';
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { checkUrl, isGlobalAddress } from '@deblur/shared/url-guard.ts';
+import { checkUrl, isGlobalAddress, type CheckedUrl } from '@deblur/shared/url-guard.ts';
 import { CONNECT_TIMEOUT_MS, TRANSFER_TIMEOUT_MS } from './limits.ts';
 
 export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;
@@ -19,9 +19,9 @@ export interface HttpClientOptions {
 }
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'PUT';
+  readonly method: 'GET' | 'PUT' | 'POST';
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: Uint8Array;
+  readonly body?: Uint8Array | string;
   readonly signal: AbortSignal;
 }
 
@@ -40,13 +40,18 @@ export class HttpClient {
     this.#trusted = new Agent({ ...timeouts, connect: { timeout: CONNECT_TIMEOUT_MS } });
   }
 
+  /** @throws {DeblurError} `malformed_request`, `forbidden`: see checkUrl */
+  check(url: string): CheckedUrl {
+    return checkUrl(url, { allowOrigins: this.#allowOrigins });
+  }
+
   /**
    * One request; redirects are answers like any other, and the caller judges where they lead by calling again.
    * @throws {DeblurError} `malformed_request`, `forbidden`: see checkUrl, and for names that resolve to no public address
    * @throws {Error} network failures as they are; the signal's reason
    */
   request(url: string, { method, headers = {}, body, signal }: HttpRequest): Promise<Dispatcher.ResponseData> {
-    const checked = checkUrl(url, { allowOrigins: this.#allowOrigins });
+    const checked = this.check(url);
     const dispatcher = checked.trusted ? this.#trusted : this.#guarded;
     return request(checked.url, { method, headers, body: body ?? null, signal, dispatcher });
   }

@@ -32,7 +32,7 @@ function main(config: Config): void {
   let stopping = false;
   const stop = (reason: string): void => {
     // Asked twice: whoever asks does not want to wait.
-    if (stopping) return runner.cancelAll();
+    if (stopping) return runner.failAll();
     stopping = true;
     log.info('stopping', { reason });
     // Answers first, then the connections that they went through; one that is kept alive must not hold the exit.

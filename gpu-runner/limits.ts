@@ -16,16 +16,45 @@ export const MAX_REDIRECTS = 3;
 export const UPLOAD_ATTEMPTS = 4;
 export const UPLOAD_BACKOFF_MS = 250;
 
+/** One webhook attempt. A receiver answers and works afterwards, or it keeps the next event of its prediction waiting. */
+export const WEBHOOK_TIMEOUT_MS = 10_000;
+
+/** The terminal event: 0.25 s, 0.5 s, … 30 s apart, three minutes in all. A receiver that is deployed anew is met again. */
+export const WEBHOOK_ATTEMPTS = 12;
+export const WEBHOOK_BACKOFF_MS = 250;
+export const WEBHOOK_MAX_BACKOFF_MS = 30_000;
+
+/** Cog's interval between two webhooks with logs. */
+export const WEBHOOK_LOGS_INTERVAL_MS = 500;
+
+/** After the last prediction ended, how long webhooks that are not taken yet may hold the exit. */
+export const WEBHOOK_FLUSH_MS = 8_000;
+
 /** One libvips decode or encode. 50 MP of AVIF take about 10 s on one core; ten times that is a hostile file. */
 export const CODEC_TIMEOUT_SECONDS = 120;
 
-/** Finished predictions that a retried PUT or a late GET still finds. Their outputs may be data URIs, hence the bytes. */
+/**
+ * Above this a picture's encoders run one after the other and JPEG's Huffman tables are the standard ones: fitting them to
+ * the picture costs a few per cent fewer bytes, and 11 bytes of memory for each pixel.
+ */
+export const LARGE_PIXELS = 16_000_000;
+
+/** Finished predictions that a retried PUT or a late GET still finds. Their outputs may be files, hence the bytes. */
 export const REMEMBERED_PREDICTIONS = 256;
-export const REMEMBERED_OUTPUT_MAX_CHARS = 64_000_000;
+export const REMEMBERED_OUTPUT_MAX_BYTES = 64_000_000;
 export const REMEMBERED_FOR_MS = 600_000;
 
-/** Tiles in flight per session worker: one in the network, one waiting at its door while a result travels. */
-export const TILES_IN_FLIGHT_PER_WORKER = 2;
+/** Batches in flight per session worker: one in the network, one waiting at its door while a result travels. */
+export const BATCHES_IN_FLIGHT_PER_WORKER = 2;
+
+/** How long a tile waits for others to share its run, by default: little beside the run itself. */
+export const DEFAULT_BATCH_DELAY_MS = 2;
+
+/**
+ * Tiles in one run by default. A CPU does one tile after the other anyway (bench runner-batch); a GPU that gets one
+ * 192×192 tile at a time is mostly idle.
+ */
+export const DEFAULT_BATCH_SIZE = { cpu: 1, cuda: 8, tensorrt: 8 } as const;
 
 /** More session workers than this only add memory (weights and arena each); further cores go to threads inside a run. */
 export const DEFAULT_MAX_SESSION_WORKERS = 4;
@@ -39,3 +68,17 @@ export const REQUEST_TIMEOUT_MS = 60_000;
 
 /** After the last prediction ended, how long its answer may take to leave before the process does. */
 export const LAST_ANSWERS_MS = 1_000;
+
+/** Asking the driver about the GPU takes tens of milliseconds; longer is a driver that hangs. */
+export const GPU_QUERY_TIMEOUT_MS = 2_000;
+
+/** A tile takes milliseconds on a GPU; 50 MP take minutes on a CPU. */
+export const SPAN_BUCKETS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+export const BATCH_SIZE_BUCKETS = [1, 2, 4, 8, 16, 32];
+
+/** A model's file: calls in a row that bring nothing new, 0.5 s, 1 s, … apart. Progress starts the count again. */
+export const DOWNLOAD_ATTEMPTS = 6;
+export const DOWNLOAD_BACKOFF_MS = 500;
+
+/** A manifest is a page of JSON. */
+export const MANIFEST_MAX_BYTES = 1_000_000;

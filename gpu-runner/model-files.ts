@@ -1,53 +1,126 @@
-/** The models on disk: their manifests, and the proof that each ONNX file is the one its manifest describes. */
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+/**
+ * The models: their manifests, on disk or fetched, and the proof that each of their files is the one that its manifest
+ * describes. Files that are not on disk are fetched into a cache, in a folder of their version.
+ */
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { manifestSchema, variantOf, type ModelManifest, type VariantId } from '@deblur/shared/model-manifest.ts';
+import {
+  manifestSchema,
+  type ModelFile,
+  type ModelManifest,
+  type ModelVariant,
+} from '@deblur/shared/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/options.ts';
+import type { HttpClient } from './http-client.ts';
+import { MANIFEST_MAX_BYTES, TRANSFER_TIMEOUT_MS } from './limits.ts';
+import type { Log } from './log.ts';
+import { downloadFile, sha256OfFile } from './model-download.ts';
+import { getFollowing } from './redirects.ts';
+
+export interface ModelFilesOptions {
+  /** `<dir>/<model>/manifest.json` and its files. */
+  readonly dir: string;
+  /** Where fetched files go: `<cacheDir>/<model>/<version>/`. */
+  readonly cacheDir: string;
+  /** URLs of further manifests; one of a model that is on disk, too, counts in its place. */
+  readonly manifestUrls: readonly string[];
+  readonly http: HttpClient;
+  readonly log: Log;
+}
+
+interface Model {
+  readonly manifest: ModelManifest;
+  /** Undefined: it was fetched. */
+  readonly dir: string | undefined;
+  /** Undefined: it was on disk. */
+  readonly url: string | undefined;
+}
 
 export class ModelFiles {
-  readonly #dir: string;
-  readonly #manifests: ReadonlyMap<ModelName, ModelManifest>;
+  readonly #manifests: readonly ModelManifest[];
+  /** By model, then by variant: where its graph lies. */
+  readonly #paths: ReadonlyMap<ModelVariant, string>;
 
-  private constructor(dir: string, manifests: ReadonlyMap<ModelName, ModelManifest>) {
-    this.#dir = dir;
+  private constructor(manifests: readonly ModelManifest[], paths: ReadonlyMap<ModelVariant, string>) {
     this.#manifests = manifests;
+    this.#paths = paths;
   }
 
   /**
-   * Reads every `<dir>/<model>/manifest.json` and checks all ONNX files that they name.
+   * Reads every manifest; checks all files of the models with trained weights, and fetches those that are missing.
    * @throws {Error} that names the model and what is wrong: bad manifest, missing file, another sha256, nothing trained
    */
-  static async load(dir: string): Promise<ModelFiles> {
-    const manifests = new Map<ModelName, ModelManifest>();
-    for (const folder of await modelFolders(dir)) {
-      const manifest = await readManifest(dir, folder);
-      if (manifest === undefined) continue;
-      for (const { file, sha256 } of manifest.variants) {
-        const actual = await sha256OfFile(join(dir, folder, file)).catch((cause: unknown) => {
-          throw new Error(`model ${folder}: ${file} cannot be read`, { cause });
-        });
-        if (actual !== sha256) throw new Error(`model ${folder}: sha256 of ${file} is not the manifest's`);
+  static async load(options: ModelFilesOptions): Promise<ModelFiles> {
+    const models = new Map<ModelName, Model>();
+    for (const folder of await modelFolders(options.dir)) {
+      const manifest = await readManifest(options.dir, folder);
+      if (manifest !== undefined) {
+        models.set(manifest.name, { manifest, dir: join(options.dir, folder), url: undefined });
       }
-      manifests.set(manifest.name, manifest);
     }
-    const files = new ModelFiles(dir, manifests);
-    if (files.offered().length === 0) throw new Error('no model with trained weights in MODEL_DIR');
-    return files;
+    for (const url of options.manifestUrls) {
+      const manifest = await fetchManifest(url, options.http);
+      models.set(manifest.name, { manifest, dir: undefined, url });
+    }
+    const trained = [...models.values()].filter(({ manifest }) => manifest.trained !== null);
+    if (trained.length === 0) throw new Error('no model with trained weights in MODEL_DIR');
+    const paths = new Map<ModelVariant, string>();
+    for (const model of trained) {
+      for (const variant of model.manifest.variants) paths.set(variant, await obtain(model, variant, options));
+    }
+    return new ModelFiles(
+      trained.map(({ manifest }) => manifest),
+      paths,
+    );
   }
 
   /** Models with trained weights, the best first: by measured PSNR, where it is equal or missing by size. */
   offered(): readonly ModelManifest[] {
-    return [...this.#manifests.values()]
-      .filter((manifest) => manifest.trained !== null)
-      .sort((a, b) => measuredPsnr(b) - measuredPsnr(a) || b.parameters - a.parameters);
+    return [...this.#manifests].sort((a, b) => measuredPsnr(b) - measuredPsnr(a) || b.parameters - a.parameters);
   }
 
-  path(manifest: ModelManifest, variant: VariantId): string {
-    return join(this.#dir, manifest.name, variantOf(manifest, variant).file);
+  /** @param variant of a manifest that is offered */
+  path(variant: ModelVariant): string {
+    const path = this.#paths.get(variant);
+    if (path === undefined) throw new Error(`${variant.file} is of no model that is offered`);
+    return path;
   }
+}
+
+/** @returns where the variant's graph lies, with everything that it refers to beside it */
+async function obtain(
+  model: Model,
+  variant: ModelVariant,
+  { cacheDir, http, log }: ModelFilesOptions,
+): Promise<string> {
+  const { manifest, dir } = model;
+  const files: readonly ModelFile[] = [variant, ...(variant.external_data ?? [])];
+  const isHere = dir !== undefined && files.every(({ file }) => existsSync(join(dir, file)));
+  const folder = isHere ? dir : join(cacheDir, manifest.name, manifest.version);
+  for (const file of files) {
+    const path = join(folder, file.file);
+    const failed = (reason: string, cause?: unknown): Error =>
+      new Error(`model ${manifest.name}: ${reason}`, cause === undefined ? {} : { cause });
+    if (!existsSync(path)) {
+      const url = urlOf(file, model);
+      if (url === undefined) throw failed(`${file.file} cannot be read, and its manifest has no url`);
+      log.info('model_download', { model: manifest.name, file: file.file, bytes: file.bytes, host: new URL(url).host });
+      await downloadFile({ ...file, url, path }, http).catch((cause: unknown) => {
+        throw failed(`${file.file} could not be fetched: ${cause instanceof Error ? cause.message : ''}`, cause);
+      });
+      continue;
+    }
+    const actual = await sha256OfFile(path).catch((cause: unknown) => {
+      throw failed(`${file.file} cannot be read`, cause);
+    });
+    if (actual !== file.sha256) throw failed(`sha256 of ${file.file} is not the manifest's`);
+  }
+  return join(folder, variant.file);
+}
+
+function urlOf({ file, url }: ModelFile, { url: manifestUrl }: Model): string | undefined {
+  return url ?? (manifestUrl === undefined ? undefined : new URL(file, manifestUrl).href);
 }
 
 /** Mean over the sets; unmeasured counts as nothing. */
@@ -80,8 +153,20 @@ async function readManifest(dir: string, folder: string): Promise<ModelManifest 
   return manifest;
 }
 
-async function sha256OfFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex');
+async function fetchManifest(url: string, http: HttpClient): Promise<ModelManifest> {
+  try {
+    const headers = { accept: 'application/json', 'accept-encoding': 'identity' };
+    const { statusCode, body } = await getFollowing(url, http, headers, AbortSignal.timeout(TRANSFER_TIMEOUT_MS));
+    const chunks: Uint8Array[] = [];
+    let length = 0;
+    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+      length += chunk.length;
+      if (length > MANIFEST_MAX_BYTES) throw new Error(`it has more than ${MANIFEST_MAX_BYTES} bytes`);
+      chunks.push(chunk);
+    }
+    if (statusCode !== 200) throw new Error(`status ${statusCode}`);
+    return manifestSchema.parse(JSON.parse(Buffer.concat(chunks).toString()));
+  } catch (cause) {
+    throw new Error(`MODEL_MANIFESTS: ${new URL(url).host} gave no valid manifest`, { cause });
+  }
 }

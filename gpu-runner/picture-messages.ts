@@ -32,6 +32,8 @@ export interface PictureReply {
   readonly result: Uint8Array | undefined;
   readonly format: OutputFormat;
   readonly report: RestoreReport;
+  /** Sum over the tiles of the time that they waited for a session. */
+  readonly queueMs: number;
 }
 
 export type TileCall =
@@ -39,4 +41,5 @@ export type TileCall =
   | { readonly kind: 'progress'; readonly done: number; readonly total: number };
 
 export type TileReply =
-  { readonly kind: 'ran'; readonly tile: Tile; readonly inferMs: number } | { readonly kind: 'noted' };
+  | { readonly kind: 'ran'; readonly tile: Tile; readonly inferMs: number; readonly queueMs: number }
+  | { readonly kind: 'noted' };

@@ -12,6 +12,7 @@ import type { Tile, TileSession } from '@deblur/shared/ports.ts';
 import { applyOrientation, type RawImage } from '@deblur/shared/raw-image.ts';
 import { restoreImage, type Restored } from '@deblur/shared/restore.ts';
 import type { NetworkAccess, PictureReply, PictureRequest, TileCall, TileReply } from './picture-messages.ts';
+import { LARGE_PIXELS } from './limits.ts';
 import { RpcClient, serveRpc, type Transferred } from './rpc.ts';
 import { avifFromPng, readAvifMetadata, sharpCodec } from './sharp-codec.ts';
 
@@ -30,29 +31,53 @@ async function workOn(request: PictureRequest, signal: AbortSignal): Promise<Tra
   const header = acceptHeader(source);
   const metadata =
     header.format === 'avif' ? await readAvifMetadata(source) : await readMetadata(source, header.format);
-  const stored = await sharpCodec.decode(source, header);
-  const decodeMs = clock();
-  signal.throwIfAborted();
-
   const network = request.network === undefined ? undefined : networkOf(request.network);
-  const { image, tiles } = await restored(stored, header, network, signal);
-  const restoreMs = clock();
+  const { image, tiles, decodeMs, restoreMs } = await pixelsOf(source, header, network, clock, signal);
   signal.throwIfAborted();
 
   const format = encoding.format ?? OUTPUT_FORMATS.find((name) => name === header.format) ?? 'png';
   const file = (options: EncodeOptions): Promise<Uint8Array> => encodeFile(image, options, metadata, header.cmyk);
   const masterOptions: EncodeOptions = { format: 'png', quality: 100, metadata: 'keep' };
   const resultIsMaster = wantMaster && format === 'png' && encoding.metadata === 'keep';
-  const [master, ownResult] = await Promise.all([
-    wantMaster ? file(masterOptions) : undefined,
-    wantResult && !resultIsMaster ? file({ ...encoding, format }) : undefined,
-  ]);
-  const result = wantResult && resultIsMaster ? master : ownResult;
+  const ownResult = (): Promise<Uint8Array> => file({ ...encoding, format });
+  const encodings = [wantMaster ? () => file(masterOptions) : none, wantResult && !resultIsMaster ? ownResult : none];
+  const [master, result = wantResult ? master : undefined] = await (image.width * image.height > LARGE_PIXELS
+    ? oneByOne(encodings)
+    : Promise.all(encodings.map((encode) => encode())));
   const { width, height } = image;
-  const inferMs = network?.inferMs() ?? 0;
+  const { inferMs, queueMs } = network?.times() ?? { inferMs: 0, queueMs: 0 };
   const report = { tiles, width, height, decodeMs, restoreMs, inferMs, encodeMs: clock() };
   const buffers = [master, result].flatMap((bytes) => (bytes === undefined ? [] : [bytes.buffer as ArrayBuffer]));
-  return { value: { master, result, format, report }, transfer: [...new Set(buffers)] };
+  return { value: { master, result, format, report, queueMs }, transfer: [...new Set(buffers)] };
+}
+
+const none = async (): Promise<undefined> => undefined;
+
+/** Encoders of some formats hold several times the picture: of a large one, only one of them at a time. */
+async function oneByOne<T>(works: readonly (() => Promise<T>)[]): Promise<T[]> {
+  const results: T[] = [];
+  for (const work of works) results.push(await work());
+  return results;
+}
+
+interface Pixels extends Restored {
+  readonly decodeMs: number;
+  readonly restoreMs: number;
+}
+
+/** What was decoded ends with this function: while files are written, only the restored picture is held. */
+async function pixelsOf(
+  source: Uint8Array,
+  header: ImageHeader,
+  network: Network | undefined,
+  clock: () => number,
+  signal: AbortSignal,
+): Promise<Pixels> {
+  const stored = await sharpCodec.decode(source, header);
+  const decodeMs = clock();
+  signal.throwIfAborted();
+  const made = await restored(stored, header, network, signal);
+  return { ...made, decodeMs, restoreMs: clock() };
 }
 
 /** Everything that can be refused by the header is refused here, before a pixel is decoded. */
@@ -79,18 +104,21 @@ interface Network {
   readonly access: NetworkAccess;
   readonly session: TileSession;
   readonly onProgress: (done: number, total: number) => void;
-  readonly inferMs: () => number;
+  /** Sums over the tiles so far. */
+  readonly times: () => { readonly inferMs: number; readonly queueMs: number };
 }
 
 /** The sessions, which other threads hold, as the port that the pipeline wants. */
 function networkOf(access: NetworkAccess): Network {
   const client = new RpcClient<TileCall, TileReply>(access.port);
   let inferMs = 0;
+  let queueMs = 0;
   const session: TileSession = {
     async run<Samples extends Uint8Array | Float32Array>(tile: Tile<Samples>, signal?: AbortSignal) {
       const reply = await client.call({ kind: 'run', tile }, [tile.data.buffer as ArrayBuffer], signal);
       if (reply.kind !== 'ran') throw new DeblurError('runner_failed', 'A session answered out of turn.');
       inferMs += reply.inferMs;
+      queueMs += reply.queueMs;
       // The session was chosen by the type of the samples and checks that its output has the same.
       return reply.tile as Tile<Samples>;
     },
@@ -98,7 +126,7 @@ function networkOf(access: NetworkAccess): Network {
   const onProgress = (done: number, total: number): void => {
     client.call({ kind: 'progress', done, total }).catch(() => undefined);
   };
-  return { access, session, onProgress, inferMs: () => inferMs };
+  return { access, session, onProgress, times: () => ({ inferMs, queueMs }) };
 }
 
 async function encodeFile(

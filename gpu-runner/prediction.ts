@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import type { WireError } from '@deblur/shared/errors.ts';
 import type { ModelManifest } from '@deblur/shared/model-manifest.ts';
-import type { ModelName } from '@deblur/shared/options.ts';
+import { MEDIA_TYPES, type ModelName, type OutputFormat } from '@deblur/shared/options.ts';
 import {
   formatGpuError,
   type gpuInputSchema,
@@ -10,14 +10,30 @@ import {
   type RestoreReport,
 } from '@deblur/shared/runner-api.ts';
 import type { z } from 'zod';
+import type { Trace } from './trace.ts';
 
 export type PredictionInput = z.output<typeof gpuInputSchema>;
 
-/** A data URI, or what was uploaded where. */
-export type PredictionOutput = string | z.output<typeof gpuOutputSchema>;
+/** A file for a caller that gave no upload URL. The wire shows it as a data URI. */
+export interface OutputFile {
+  readonly format: OutputFormat;
+  readonly bytes: Uint8Array;
+}
+
+/** What was uploaded where. */
+export type UploadedOutput = z.output<typeof gpuOutputSchema>;
 
 /** Cog's and Replicate's words. */
 export type PredictionStatus = 'starting' | 'processing' | 'succeeded' | 'failed' | 'canceled';
+
+/** Cog's webhook events; `logs` is our progress. */
+export const PREDICTION_EVENTS = ['start', 'output', 'logs', 'completed'] as const;
+export type PredictionEvent = (typeof PREDICTION_EVENTS)[number];
+
+export interface Progress {
+  readonly done: number;
+  readonly total: number;
+}
 
 /** Replicate's prediction object, as Cog answers with it; `progress` is ours. */
 export interface PredictionView {
@@ -26,41 +42,45 @@ export interface PredictionView {
   readonly model: ModelName | null;
   readonly version: string | null;
   readonly input: PredictionInput;
-  readonly output: PredictionOutput | null;
+  readonly output: string | UploadedOutput | null;
   readonly error: string | null;
+  /** One line in tqdm's manner, which Replicate's clients read progress from. */
   readonly logs: string;
   /** `predict_time` in seconds, and the report's milliseconds and counts. */
   readonly metrics: Partial<RestoreReport> & { readonly predict_time?: number };
-  readonly progress: { readonly done: number; readonly total: number } | null;
+  readonly progress: Progress | null;
   readonly created_at: string;
   readonly started_at: string | null;
   readonly completed_at: string | null;
 }
 
-/** The reason of an abort by the caller, as opposed to one by a deadline. */
+/** The reason of an abort by the caller, as opposed to one by a deadline or by the runner's own end. */
 export class Canceled extends Error {
   override readonly name = 'Canceled';
 }
 
 export class Prediction {
   readonly id: string;
+  readonly trace: Trace;
   /** Without the payload of a data URI: megabytes that the caller has already, and that nobody needs twice. */
   readonly input: PredictionInput;
   readonly #fingerprint: string;
   readonly #controller = new AbortController();
   readonly #createdAt = new Date();
   readonly #finished = Promise.withResolvers<undefined>();
+  readonly #listeners: ((event: PredictionEvent) => void)[] = [];
   #startedAt: Date | undefined;
   #completedAt: Date | undefined;
   #status: PredictionStatus = 'starting';
-  #output: PredictionOutput | null = null;
-  #error: string | null = null;
+  #output: OutputFile | UploadedOutput | null = null;
+  #error: WireError | undefined;
   #model: ModelManifest | undefined;
   #report: RestoreReport | undefined;
-  #progress: { done: number; total: number } | null = null;
+  #progress: Progress | null = null;
 
-  constructor(id: string, input: PredictionInput) {
+  constructor(id: string, input: PredictionInput, trace: Trace) {
     this.id = id;
+    this.trace = trace;
     this.input = { ...input, image: withoutPayload(input.image) };
     this.#fingerprint = fingerprintOf(input);
   }
@@ -68,6 +88,11 @@ export class Prediction {
   /** Whether the same was asked: then a repetition of the request gets the same answer. */
   asks(input: PredictionInput): boolean {
     return this.#fingerprint === fingerprintOf(input);
+  }
+
+  /** @param listener called with each event as it happens, the view being what it then is */
+  subscribe(listener: (event: PredictionEvent) => void): void {
+    this.#listeners.push(listener);
   }
 
   /** Aborted by `cancel` and by `expire`. */
@@ -80,12 +105,25 @@ export class Prediction {
     return this.#finished.promise;
   }
 
+  get status(): PredictionStatus {
+    return this.#status;
+  }
+
   get completedAt(): Date | undefined {
     return this.#completedAt;
   }
 
-  get outputChars(): number {
-    return typeof this.#output === 'string' ? this.#output.length : 0;
+  get error(): WireError | undefined {
+    return this.#error;
+  }
+
+  get model(): ModelManifest | undefined {
+    return this.#model;
+  }
+
+  /** What was made, when it was not uploaded. */
+  get file(): OutputFile | undefined {
+    return isFile(this.#output) ? this.#output : undefined;
   }
 
   /** Takes effect between tiles; nothing happens when it is over already. */
@@ -99,8 +137,10 @@ export class Prediction {
   }
 
   start(): void {
+    if (this.#status !== 'starting') return;
     this.#startedAt = new Date();
     this.#status = 'processing';
+    this.#emit('start');
   }
 
   chose(model: ModelManifest): void {
@@ -109,21 +149,25 @@ export class Prediction {
 
   progressed(done: number, total: number): void {
     this.#progress = { done, total };
+    if (this.#status === 'processing') this.#emit('logs');
   }
 
-  succeed(output: PredictionOutput, report: RestoreReport): void {
+  succeed(output: OutputFile | UploadedOutput, report: RestoreReport): void {
+    if (this.#completedAt !== undefined) return;
     this.#output = output;
     this.#report = report;
+    this.#emit('output');
     this.#finish('succeeded');
   }
 
   fail(error: WireError): void {
-    this.#error = formatGpuError(error);
+    if (this.#completedAt !== undefined) return;
+    this.#error = error;
     this.#finish('failed');
   }
 
   canceled(): void {
-    this.#finish('canceled');
+    if (this.#completedAt === undefined) this.#finish('canceled');
   }
 
   view(): PredictionView {
@@ -133,9 +177,9 @@ export class Prediction {
       model: this.#model?.name ?? null,
       version: this.#model?.version ?? null,
       input: this.input,
-      output: this.#output,
-      error: this.#error,
-      logs: '',
+      output: isFile(this.#output) ? dataUri(this.#output) : this.#output,
+      error: this.#error === undefined ? null : formatGpuError(this.#error),
+      logs: this.#progress === null ? '' : progressLine(this.#progress),
       metrics: { ...this.#predictTime(), ...this.#report },
       progress: this.#progress,
       created_at: this.#createdAt.toISOString(),
@@ -152,7 +196,12 @@ export class Prediction {
   #finish(status: PredictionStatus): void {
     this.#status = status;
     this.#completedAt = new Date();
+    this.#emit('completed');
     this.#finished.resolve(undefined);
+  }
+
+  #emit(event: PredictionEvent): void {
+    for (const listener of this.#listeners) listener(event);
   }
 }
 
@@ -162,4 +211,21 @@ function fingerprintOf(input: PredictionInput): string {
 
 function withoutPayload(image: string): string {
   return /^data:/i.test(image) ? `${image.slice(0, Math.min(image.indexOf(',') + 1, 64))}…` : image;
+}
+
+function isFile(output: OutputFile | UploadedOutput | null): output is OutputFile {
+  return output !== null && 'bytes' in output;
+}
+
+function dataUri({ bytes, format }: OutputFile): string {
+  const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
+  return `data:${MEDIA_TYPES[format]};base64,${payload}`;
+}
+
+const BAR_WIDTH = 20;
+
+function progressLine({ done, total }: Progress): string {
+  const filled = Math.floor((BAR_WIDTH * done) / total);
+  const percent = String(Math.floor((100 * done) / total)).padStart(3);
+  return `${percent}%|${'#'.repeat(filled).padEnd(BAR_WIDTH)}| ${done}/${total} tiles\n`;
 }

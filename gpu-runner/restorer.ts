@@ -4,11 +4,13 @@ import { DeblurError } from '@deblur/shared/errors.ts';
 import type { ModelManifest } from '@deblur/shared/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/options.ts';
 import type { Config } from './config.ts';
+import { HttpClient } from './http-client.ts';
 import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
 import { ModelFiles } from './model-files.ts';
 import type { PictureReply, PictureRequest, TileCall, TileReply, WantedEncoding } from './picture-messages.ts';
 import { serveRpc } from './rpc.ts';
-import { Sessions, type ProviderChoice } from './sessions.ts';
+import { Sessions, type Lease, type ProviderChoice } from './sessions.ts';
 import { WorkerThread, type ThreadState } from './worker-thread.ts';
 
 export interface PictureJob {
@@ -25,6 +27,11 @@ export interface NetworkChoice {
   readonly onProgress: (done: number, total: number) => void;
 }
 
+export interface RestorerPorts {
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
 type PictureThread = WorkerThread<PictureRequest, PictureReply>;
 
 export class Restorer {
@@ -39,13 +46,16 @@ export class Restorer {
   }
 
   /** @throws {Error} whose message says what is wrong with the models or the execution provider */
-  static async open(config: Config, log: Log): Promise<Restorer> {
-    const files = await ModelFiles.load(config.modelDir);
-    const { executionProvider: requested, sessionWorkers: workers, intraOpThreads } = config;
-    const sessions = await Sessions.open(files, { requested, workers, intraOpThreads, log });
+  static async open(config: Config, { log, metrics }: RestorerPorts): Promise<Restorer> {
+    const files = await loadModels(config, log);
+    const { executionProvider: requested, sessionWorkers: workers } = config;
+    const { intraOpThreads, batchSize, batchDelayMs, modelMemoryBytes: memoryBytes } = config;
+    const options = { requested, workers, intraOpThreads, batchSize, batchDelayMs, memoryBytes, log, metrics };
+    const sessions = await Sessions.open(files, options);
     const script = new URL('./picture-worker.ts', import.meta.url);
+    const onRestart = (): void => metrics.threadRestarted();
     const starting = Array.from({ length: config.slots }, (_, i) =>
-      WorkerThread.start<PictureRequest, PictureReply>({ name: `picture ${i}`, script, log }),
+      WorkerThread.start<PictureRequest, PictureReply>({ name: `picture ${i}`, script, log, onRestart }),
     );
     try {
       return new Restorer(files.offered(), sessions, await Promise.all(starting));
@@ -62,6 +72,19 @@ export class Restorer {
   /** Of each model variant. */
   get sessionCount(): number {
     return this.#sessions.workers;
+  }
+
+  get sessionBytes(): ReadonlyMap<string, number> {
+    return this.#sessions.bytes;
+  }
+
+  get tilesWaiting(): number {
+    return this.#sessions.tilesWaiting;
+  }
+
+  /** Tiles in one run of the model that `auto` takes. */
+  get batchSize(): number {
+    return this.#sessions.batchSize(this.models[0]!);
   }
 
   get threadStates(): readonly ThreadState[] {
@@ -93,12 +116,14 @@ export class Restorer {
       throw new DeblurError('invalid_option', `tile: ${model.name} does not take tiles of ${tiling.size} pixels`);
     }
     const { port1, port2 } = new MessageChannel();
-    this.#serveTiles(port1, model, onProgress);
-    const network = { port: port2, tiling, tilesInFlight: this.#sessions.tilesInFlight };
+    const lease = onDemand((samples: 'uint8' | 'float32') => this.#sessions.acquire(model, samples));
+    this.#serveTiles(port1, lease.get, onProgress);
+    const network = { port: port2, tiling, tilesInFlight: this.#sessions.tilesInFlight(model) };
     try {
       return await this.#call({ ...job, network }, signal);
     } finally {
       port1.close();
+      lease.release();
     }
   }
 
@@ -120,15 +145,39 @@ export class Restorer {
   }
 
   /** Takes a picture's tiles to the sessions: bytes to `uint8`, floats to `float32`. */
-  #serveTiles(port: MessagePort, model: ModelManifest, onProgress: NetworkChoice['onProgress']): void {
+  #serveTiles(port: MessagePort, lease: LeaseOf, onProgress: NetworkChoice['onProgress']): void {
     serveRpc<TileCall, TileReply>(port, async (call, signal) => {
       if (call.kind === 'progress') {
         onProgress(call.done, call.total);
         return { value: { kind: 'noted' } };
       }
-      const pool = await this.#sessions.pool(model, call.tile.data instanceof Uint8Array ? 'uint8' : 'float32');
-      const ran = await pool.run(call.tile, signal);
+      const { pool } = await lease(call.tile.data instanceof Uint8Array ? 'uint8' : 'float32');
+      const ran = await pool.run(call.tile, port, signal);
       return { value: { kind: 'ran', ...ran }, transfer: [ran.tile.data.buffer as ArrayBuffer] };
     });
   }
+}
+
+async function loadModels(config: Config, log: Log): Promise<ModelFiles> {
+  const { modelDir: dir, modelCacheDir: cacheDir, modelManifests: manifestUrls, modelOrigins } = config;
+  // The operator's own word: a store inside the cluster is fine here, while a caller's source is never fetched from there.
+  const http = new HttpClient({ allowOrigins: modelOrigins });
+  try {
+    return await ModelFiles.load({ dir, cacheDir, manifestUrls, http, log });
+  } finally {
+    await http.close();
+  }
+}
+
+type LeaseOf = (samples: 'uint8' | 'float32') => Promise<Lease>;
+
+/** The lease of one picture, taken when its first tile shows which sessions it needs: all of its tiles are of one type. */
+function onDemand(acquire: LeaseOf): { readonly get: LeaseOf; release(): void } {
+  let lease: Promise<Lease> | undefined;
+  return {
+    get: (samples) => (lease ??= acquire(samples)),
+    release() {
+      lease?.then((held) => held.release()).catch(() => undefined);
+    },
+  };
 }

@@ -1,19 +1,20 @@
-/** The runner: its health, its slots, and the life of a prediction from fetch to upload. */
+/** The runner: its health, its slots, which predictions it takes and how it ends. */
 import { randomUUID } from 'node:crypto';
 import { DeblurError, toWireError } from '@deblur/shared/errors.ts';
-import { DEFAULT_QUALITY, GPU_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
-import { MEDIA_TYPES, type OutputFormat } from '@deblur/shared/options.ts';
 import type { Config } from './config.ts';
+import { readGpuUsage } from './gpu-usage.ts';
 import type { HttpClient } from './http-client.ts';
+import { WEBHOOK_FLUSH_MS } from './limits.ts';
 import type { Log } from './log.ts';
-import type { PictureReply } from './picture-messages.ts';
+import { Metrics } from './metrics.ts';
+import { predict } from './predict.ts';
 import { PredictionMemory } from './prediction-memory.ts';
-import { Canceled, Prediction, type PredictionInput, type PredictionOutput } from './prediction.ts';
+import { Prediction, type PredictionInput } from './prediction.ts';
 import { Restorer } from './restorer.ts';
 import type { ProviderChoice } from './sessions.ts';
 import { Slots } from './slots.ts';
-import { readSource } from './source.ts';
-import { upload } from './upload.ts';
+import type { Trace } from './trace.ts';
+import { Webhooks, type WebhookTarget } from './webhooks.ts';
 
 /** Cog's words. `UNHEALTHY`: a thread is being replaced; `DEFUNCT`: one could not be, only a new process helps. */
 export type Health = 'STARTING' | 'READY' | 'BUSY' | 'SETUP_FAILED' | 'DEFUNCT' | 'UNHEALTHY';
@@ -37,11 +38,23 @@ export type Admission =
   | { readonly admitted: true; readonly prediction: Prediction }
   | { readonly admitted: false; readonly refusal: Refusal };
 
+export interface PredictionRequest {
+  readonly id?: string | undefined;
+  readonly input: PredictionInput;
+  /** The file itself, which is given away; without it, what `input.image` says. */
+  readonly source?: Uint8Array;
+  readonly webhook?: WebhookTarget | undefined;
+  readonly trace: Trace;
+}
+
 export class Runner {
+  readonly metrics = new Metrics();
   readonly #config: Config;
   readonly #http: HttpClient;
   readonly #log: Log;
   readonly #slots: Slots;
+  readonly #uploads: Slots;
+  readonly #webhooks: Webhooks;
   readonly #memory = new PredictionMemory();
   readonly #startedAt = new Date();
   #setUpAt: Date | undefined;
@@ -54,18 +67,20 @@ export class Runner {
     this.#http = http;
     this.#log = log;
     this.#slots = new Slots(config.slots);
+    this.#uploads = new Slots(config.slots);
+    this.#webhooks = new Webhooks({ http, log, metrics: this.metrics, secret: config.webhookSecret });
   }
 
   /** Loads models and sessions. Never throws: a failure is a state of health, and its reason is told there. */
   async setup(): Promise<void> {
     try {
-      const restorer = await Restorer.open(this.#config, this.#log);
+      const restorer = await Restorer.open(this.#config, { log: this.#log, metrics: this.metrics });
       if (this.#stopping) return void (await restorer.close());
       this.#restorer = restorer;
       const models = restorer.models.map(({ name, version }) => ({ name, version }));
       const { intraOpThreads: intra_op_threads, slots } = this.#config;
-      const { provider: execution_provider, sessionCount: sessions } = restorer;
-      this.#log.info('ready', { execution_provider, models, sessions, intra_op_threads, slots });
+      const { provider: execution_provider, sessionCount: sessions, batchSize: batch_size } = restorer;
+      this.#log.info('ready', { execution_provider, models, sessions, intra_op_threads, batch_size, slots });
     } catch (error) {
       const reason =
         error instanceof DeblurError ? error.detail : error instanceof Error ? error.message : String(error);
@@ -97,37 +112,83 @@ export class Runner {
     return this.#memory.get(id, Date.now());
   }
 
+  /** @throws {DeblurError} `malformed_request`, `forbidden`: an address that this runner would not call */
+  assertCallable(url: string): void {
+    this.#http.check(url);
+  }
+
+  /**
+   * Room for one file in memory that comes with its request. As many as slots, since that is how many can be worked on.
+   * @returns its release; undefined when there is none
+   */
+  takeUpload(): (() => void) | undefined {
+    return this.#uploads.take();
+  }
+
   /** Starts a prediction when a slot is free; one of the same id that is over is forgotten. `finished` tells its end. */
-  create(input: PredictionInput, id: string = randomUUID()): Admission {
+  create({ id = randomUUID(), input, source, webhook, trace }: PredictionRequest): Admission {
     const restorer = this.#restorer;
-    if (this.#stopping) return { admitted: false, refusal: 'stopping' };
-    if (this.#failure !== undefined) return { admitted: false, refusal: 'setup_failed' };
-    if (restorer === undefined) return { admitted: false, refusal: 'starting' };
-    const release = this.#slots.take();
-    if (release === undefined) return { admitted: false, refusal: 'busy' };
-    const prediction = new Prediction(id, input);
+    const release = this.refusal === undefined ? this.#slots.take() : undefined;
+    if (restorer === undefined || release === undefined) return this.#refuse(this.refusal ?? 'busy');
+    const prediction = new Prediction(id, input, trace);
     this.#memory.add(prediction);
-    void this.#run(prediction, input.image, restorer).finally(() => {
+    if (webhook !== undefined) this.#webhooks.follow(prediction, webhook);
+    const ports = { http: this.#http, log: this.#log, metrics: this.metrics, restorer };
+    void predict(prediction, source ?? input.image, ports).finally(() => {
       release();
       this.#memory.trim(Date.now());
     });
     return { admitted: true, prediction };
   }
 
-  /** Takes no more predictions, gives the running ones `seconds`, cancels what is left, and closes everything. */
+  /** Why no prediction would be taken, however many slots are free. */
+  get refusal(): Exclude<Refusal, 'busy'> | undefined {
+    if (this.#stopping) return 'stopping';
+    if (this.#failure !== undefined) return 'setup_failed';
+    return this.#restorer === undefined ? 'starting' : undefined;
+  }
+
+  /** Prometheus' text format. */
+  async scrape(): Promise<string> {
+    const { total: slots, busy: busySlots } = this.#slots;
+    const onGpu = this.#restorer !== undefined && this.#restorer.provider.used !== 'cpu';
+    return this.metrics.text({
+      slots,
+      busySlots,
+      tilesWaiting: this.#restorer?.tilesWaiting ?? 0,
+      webhooksPending: this.#webhooks.pending,
+      sessionBytes: this.#restorer?.sessionBytes ?? new Map(),
+      gpu: onGpu ? await readGpuUsage() : [],
+    });
+  }
+
+  /**
+   * Takes no more predictions, gives the running ones `seconds`, fails what is left, so that its callers try it elsewhere,
+   * and closes everything.
+   */
   async stop(seconds: number): Promise<void> {
     this.#stopping = true;
-    const { running } = this.#memory;
-    const timer = setTimeout(() => running.forEach((prediction) => prediction.cancel()), seconds * 1000);
-    await Promise.all(running.map(({ finished }) => finished));
+    const timer = setTimeout(() => this.failAll(), seconds * 1000);
+    await Promise.all(this.#memory.running.map(({ finished }) => finished));
     clearTimeout(timer);
+    await this.#webhooks.close(WEBHOOK_FLUSH_MS);
     await this.#restorer?.close();
     await this.#http.close();
   }
 
   /** Ends the wait of `stop`. */
-  cancelAll(): void {
-    for (const prediction of this.#memory.running) prediction.cancel();
+  failAll(): void {
+    const reason = new DeblurError('runner_unavailable', 'The runner stopped before the prediction was done.');
+    for (const prediction of this.#memory.running) {
+      prediction.expire(reason);
+      // It does not wait for what cannot be interrupted, such as one step of a codec.
+      prediction.fail(toWireError(reason));
+    }
+  }
+
+  #refuse(refusal: Refusal): Admission {
+    this.metrics.refused(refusal);
+    return { admitted: false, refusal };
   }
 
   #health(): Health {
@@ -138,77 +199,4 @@ export class Runner {
     if (states.includes('restarting')) return 'UNHEALTHY';
     return this.#slots.busy < this.#slots.total ? 'READY' : 'BUSY';
   }
-
-  /** Never rejects: every end is a state of the prediction. */
-  async #run(prediction: Prediction, image: string, restorer: Restorer): Promise<void> {
-    const deadline = new DeblurError('deadline_exceeded', `Not done within ${GPU_RESTORE_TIMEOUT_MS / 1000} seconds.`);
-    const timer = setTimeout(() => prediction.expire(deadline), GPU_RESTORE_TIMEOUT_MS);
-    prediction.start();
-    try {
-      const source = await readSource(image, this.#http, prediction.signal);
-      const made = await this.#make(prediction, source, restorer);
-      const output = await this.#deliver(prediction, made);
-      prediction.succeed(output, made.report);
-    } catch (error) {
-      if (error instanceof Canceled) prediction.canceled();
-      else this.#fail(prediction, error);
-    } finally {
-      clearTimeout(timer);
-    }
-    const { id, status, metrics } = prediction.view();
-    this.#log.info('prediction', { id, status, ...metrics });
-  }
-
-  #fail(prediction: Prediction, error: unknown): void {
-    const wire = toWireError(error);
-    // What the caller did wrong is the caller's news; what we did wrong is ours.
-    if (wire.code === 'internal' || wire.code === 'runner_failed') {
-      this.#log.error('prediction_failed', error, { id: prediction.id });
-    }
-    prediction.fail(wire);
-  }
-
-  async #make(prediction: Prediction, source: Uint8Array, restorer: Restorer): Promise<PictureReply> {
-    const { input, signal } = prediction;
-    const { format, quality = DEFAULT_QUALITY, metadata = 'keep' } = input;
-    const wantMaster = input.operation === 'restore' && input.master_upload_url !== undefined;
-    const wantResult = input.result_upload_url !== undefined || !wantMaster;
-    const job = { source, encoding: { format, quality, metadata }, wantMaster, wantResult };
-    if (input.operation === 'encode') {
-      if (input.master_upload_url === undefined) return restorer.encode(job, signal);
-      throw new DeblurError('invalid_option', 'master_upload_url: an encoding makes no master');
-    }
-    const model = restorer.model(input.model, input.model_version);
-    prediction.chose(model);
-    const onProgress = (done: number, total: number): void => prediction.progressed(done, total);
-    return restorer.restore(job, { model, tile: input.tile, onProgress }, signal);
-  }
-
-  /** To the upload URLs when there are any, else into the prediction itself. */
-  async #deliver(prediction: Prediction, made: PictureReply): Promise<PredictionOutput> {
-    const { master_upload_url: masterUrl, result_upload_url: resultUrl } = prediction.input;
-    const { master, result, format, report } = made;
-    if (masterUrl === undefined && resultUrl === undefined) return dataUri(result, format);
-    const { model, version } = prediction.view();
-    await Promise.all([
-      this.#upload(prediction, masterUrl, master, 'png'),
-      this.#upload(prediction, resultUrl, result, format),
-    ]);
-    return { report, ...(model === null || version === null ? {} : { model, model_version: version }) };
-  }
-
-  async #upload(
-    { signal }: Prediction,
-    url: string | undefined,
-    bytes: Uint8Array | undefined,
-    format: OutputFormat,
-  ): Promise<void> {
-    if (url === undefined || bytes === undefined) return;
-    await upload({ url, bytes, mediaType: MEDIA_TYPES[format] }, this.#http, signal);
-  }
-}
-
-function dataUri(bytes: Uint8Array | undefined, format: OutputFormat): string {
-  if (bytes === undefined) throw new DeblurError('internal', 'No result was made.');
-  return `data:${MEDIA_TYPES[format]};base64,${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64')}`;
 }

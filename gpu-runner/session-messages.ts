@@ -3,7 +3,7 @@ import type { ModelVariant } from '@deblur/shared/model-manifest.ts';
 import type { Tile } from '@deblur/shared/ports.ts';
 
 /** Execution providers of ONNX Runtime that this runner uses. */
-export type ExecutionProvider = 'cuda' | 'cpu';
+export type ExecutionProvider = 'tensorrt' | 'cuda' | 'cpu';
 
 export interface LoadRequest {
   readonly kind: 'load';
@@ -11,13 +11,14 @@ export interface LoadRequest {
   readonly variant: ModelVariant;
   readonly provider: ExecutionProvider;
   readonly intraOpThreads: number;
-  /** Side in pixels of the tile that is run once at load, so that the first request does not pay for it. */
-  readonly warmUpSize: number;
+  /** Side in pixels of the tiles, and sizes of the batches, that are run once at load, so that no request pays for them. */
+  readonly warmUp: { readonly side: number; readonly batches: readonly number[] };
 }
 
 export interface RunRequest {
   readonly kind: 'run';
-  readonly tile: Tile;
+  /** One batch: tiles of one shape and sample type. */
+  readonly tiles: readonly Tile[];
 }
 
 export type SessionRequest = LoadRequest | RunRequest;
@@ -25,4 +26,4 @@ export type SessionRequest = LoadRequest | RunRequest;
 export type SessionReply =
   | { readonly kind: 'loaded' }
   /** `inferMs`: time inside the session's run. */
-  | { readonly kind: 'ran'; readonly tile: Tile; readonly inferMs: number };
+  | { readonly kind: 'ran'; readonly tiles: readonly Tile[]; readonly inferMs: number };

@@ -1,102 +1,168 @@
 /** One model variant, ready to run: a few threads with a session each, and a queue of tiles before them. */
 import type { Tile } from '@deblur/shared/ports.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { TILES_IN_FLIGHT_PER_WORKER } from './limits.ts';
+import { BATCHES_IN_FLIGHT_PER_WORKER } from './limits.ts';
 import type { Log } from './log.ts';
 import type { LoadRequest, SessionReply, SessionRequest } from './session-messages.ts';
+import { TileQueue, type QueuedTile } from './tile-queue.ts';
 import { WorkerThread, type ThreadState } from './worker-thread.ts';
 
 export interface RanTile {
   readonly tile: Tile;
+  /** Its share of the time inside the session's run. */
   readonly inferMs: number;
+  /** From its arrival to its end, without its run. */
+  readonly queueMs: number;
+}
+
+export interface Batching {
+  /** Tiles in one run, at most. */
+  readonly size: number;
+  /** How long a tile may wait for others to fill a batch. */
+  readonly delayMs: number;
+}
+
+export interface PoolObserver {
+  ran(tiles: number): void;
+  threadRestarted(): void;
 }
 
 export interface PoolOptions {
   readonly name: string;
   readonly workers: number;
+  readonly batching: Batching;
   readonly load: Omit<LoadRequest, 'kind'>;
+  readonly observer: PoolObserver;
   readonly log: Log;
 }
 
-interface QueuedTile {
-  readonly tile: Tile;
-  readonly signal: AbortSignal | undefined;
+type SessionThread = WorkerThread<SessionRequest, SessionReply>;
+
+interface WaitingTile extends QueuedTile {
+  readonly since: number;
   resolve(ran: RanTile): void;
   reject(error: unknown): void;
 }
 
 export class SessionPool {
-  readonly #threads: readonly WorkerThread<SessionRequest, SessionReply>[];
+  readonly #threads: readonly SessionThread[];
+  readonly #batching: Batching;
+  readonly #observer: PoolObserver;
   /** Bounded by its callers: each prediction has a few tiles in flight. */
-  readonly #queue: QueuedTile[] = [];
+  readonly #queue = new TileQueue<WaitingTile>();
+  #timer: NodeJS.Timeout | undefined;
 
-  private constructor(threads: readonly WorkerThread<SessionRequest, SessionReply>[]) {
+  private constructor(threads: readonly SessionThread[], { batching, observer }: PoolOptions) {
     this.#threads = threads;
+    this.#batching = batching;
+    this.#observer = observer;
   }
 
   /**
    * Starts the threads one after the other: the first failure tells enough, and peaks of memory do not add up.
    * @throws {DeblurError} `runner_unavailable` with ONNX Runtime's reason
    */
-  static async open({ name, workers, load, log }: PoolOptions): Promise<SessionPool> {
-    const threads: WorkerThread<SessionRequest, SessionReply>[] = [];
+  static async open(options: PoolOptions): Promise<SessionPool> {
+    const { name, workers, load, log, observer } = options;
+    const threads: SessionThread[] = [];
     const script = new URL('./session-worker.ts', import.meta.url);
+    const onRestart = (): void => observer.threadRestarted();
     try {
       for (let i = 0; i < workers; i++) {
         const prepare = { kind: 'load', ...load } as const;
-        threads.push(await WorkerThread.start({ name: `session ${name} ${i}`, script, prepare, log }));
+        threads.push(await WorkerThread.start({ name: `session ${name} ${i}`, script, prepare, log, onRestart }));
       }
     } catch (error) {
       await Promise.all(threads.map((thread) => thread.close()));
       throw error;
     }
-    return new SessionPool(threads);
+    return new SessionPool(threads, options);
   }
 
   get states(): readonly ThreadState[] {
     return this.#threads.map((thread) => thread.state);
   }
 
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
   /**
-   * Runs one tile on the least busy thread. The tile's buffer moves to that thread.
-   * @throws {DeblurError} `runner_failed`; the signal's reason while the tile still waits
+   * Runs one tile on the least busy thread, in a batch with others that wait. The tile's buffer moves to that thread.
+   * @param client whose tile it is: clients take turns
+   * @throws {DeblurError} `runner_failed`; the signal's reason, at once, while the tile still waits
    */
-  run(tile: Tile, signal?: AbortSignal): Promise<RanTile> {
+  run(tile: Tile, client: object, signal?: AbortSignal): Promise<RanTile> {
     return new Promise((resolve, reject) => {
-      this.#queue.push({ tile, signal, resolve, reject });
+      if (signal?.aborted === true) return reject(signal.reason as Error);
+      const leave = (): void => {
+        if (this.#queue.remove(waiting)) reject(signal?.reason as Error);
+      };
+      const settled =
+        <T>(settle: (value: T) => void) =>
+        (value: T): void => {
+          signal?.removeEventListener('abort', leave);
+          settle(value);
+        };
+      const waiting = { tile, client, since: performance.now(), resolve: settled(resolve), reject: settled(reject) };
+      signal?.addEventListener('abort', leave, { once: true });
+      this.#queue.push(waiting);
       this.#dispatch();
     });
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#refuseAll();
     await Promise.all(this.#threads.map((thread) => thread.close()));
   }
 
   #dispatch(): void {
-    while (this.#queue.length > 0) {
+    clearTimeout(this.#timer);
+    while (this.#queue.size > 0) {
       const running = this.#threads.filter(({ state }) => state === 'running');
       const thread = running.sort((a, b) => a.pending - b.pending)[0];
       if (thread === undefined) return this.#refuseAll();
-      if (thread.pending >= TILES_IN_FLIGHT_PER_WORKER) return;
-      void this.#runOn(thread, this.#queue.shift()!);
+      if (thread.pending >= BATCHES_IN_FLIGHT_PER_WORKER) return;
+      const waitMs = this.#patience();
+      if (waitMs > 0) return void (this.#timer = setTimeout(() => this.#dispatch(), waitMs));
+      void this.#runOn(thread, this.#queue.takeBatch(this.#batching.size));
     }
   }
 
-  async #runOn(thread: WorkerThread<SessionRequest, SessionReply>, queued: QueuedTile): Promise<void> {
-    const { tile, signal, resolve, reject } = queued;
+  /** @returns how long it is worth waiting for more tiles before the next run */
+  #patience(): number {
+    const { size, delayMs } = this.#batching;
+    if (this.#queue.size >= size) return 0;
+    const oldest = Math.min(...this.#queue.all().map(({ since }) => since));
+    return oldest + delayMs - performance.now();
+  }
+
+  async #runOn(thread: SessionThread, batch: readonly WaitingTile[]): Promise<void> {
     try {
-      signal?.throwIfAborted();
-      const reply = await thread.call({ kind: 'run', tile }, [tile.data.buffer as ArrayBuffer]);
+      const tiles = batch.map(({ tile }) => tile);
+      const buffers = tiles.map(({ data }) => data.buffer as ArrayBuffer);
+      const reply = await thread.call({ kind: 'run', tiles }, buffers);
       if (reply.kind !== 'ran') throw new DeblurError('runner_failed', 'A session answered out of turn.');
-      resolve(reply);
+      this.#observer.ran(batch.length);
+      this.#share(batch, reply.tiles, reply.inferMs);
     } catch (error) {
-      reject(error);
+      for (const { reject } of batch) reject(error);
     }
     this.#dispatch();
   }
 
+  #share(batch: readonly WaitingTile[], tiles: readonly Tile[], inferMs: number): void {
+    const now = performance.now();
+    for (const [i, { since, resolve, reject }] of batch.entries()) {
+      const tile = tiles[i];
+      if (tile === undefined) reject(new DeblurError('runner_failed', 'A session lost a tile.'));
+      else resolve({ tile, inferMs: inferMs / batch.length, queueMs: Math.max(0, now - since - inferMs) });
+    }
+  }
+
   #refuseAll(): void {
-    for (const { reject } of this.#queue.splice(0)) {
+    for (const { reject } of this.#queue.drain()) {
       reject(new DeblurError('runner_failed', 'No session of the model is running.'));
     }
   }

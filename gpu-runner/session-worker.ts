@@ -30,21 +30,26 @@ serveRpc<SessionRequest, SessionReply>(parentPort, (request) => {
 });
 
 async function answer(request: SessionRequest): Promise<Transferred<SessionReply>> {
-  if (request.kind === 'run') return run(request.tile);
+  if (request.kind === 'run') return run(request.tiles);
   loaded = await load(request);
-  const side = request.warmUpSize;
-  const samples =
-    request.variant.input.type === 'uint8' ? new Uint8Array(side * side * 3) : new Float32Array(side * side * 3);
-  await run({ width: side, height: side, data: samples });
+  const { side, batches } = request.warmUp;
+  const samples = side * side * 3;
+  const floats = request.variant.input.type === 'float32';
+  const blank = (): Tile => ({
+    width: side,
+    height: side,
+    data: floats ? new Float32Array(samples) : new Uint8Array(samples),
+  });
+  for (const size of batches) await run(Array.from({ length: size }, blank));
   return { value: { kind: 'loaded' } };
 }
 
 async function load({ path, variant, provider, intraOpThreads }: LoadRequest): Promise<Loaded> {
-  if (provider === 'cuda') requireCudaProvider();
+  if (provider !== 'cpu') requireProvider(provider);
   env.logLevel = 'error';
   try {
     const session = await InferenceSession.create(path, {
-      executionProviders: provider === 'cuda' ? [{ name: 'cuda', deviceId: 0 }] : ['cpu'],
+      executionProviders: WITH_FALLBACKS[provider].map((name) => (name === 'cpu' ? name : { name, deviceId: 0 })),
       intraOpNumThreads: intraOpThreads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
@@ -57,37 +62,64 @@ async function load({ path, variant, provider, intraOpThreads }: LoadRequest): P
   }
 }
 
+/** TensorRT takes what it knows of a graph and leaves the rest to CUDA: that is how it is meant to be used. */
+const WITH_FALLBACKS = { tensorrt: ['tensorrt', 'cuda'], cuda: ['cuda'], cpu: ['cpu'] } as const;
+
+const PROVIDER_NAMES = { tensorrt: 'TensorRT', cuda: 'CUDA' } as const;
+
 /** Asked first, because ONNX Runtime's own message does not say that the file is simply not installed. */
-function requireCudaProvider(): void {
+function requireProvider(provider: 'tensorrt' | 'cuda'): void {
   const root = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
-  const library = join(root, 'bin/napi-v6', process.platform, process.arch, 'libonnxruntime_providers_cuda.so');
-  if (existsSync(library)) return;
+  const folder = join(root, 'bin/napi-v6', process.platform, process.arch);
+  if (existsSync(join(folder, `libonnxruntime_providers_${provider}.so`))) return;
   throw new DeblurError(
     'runner_unavailable',
-    'onnxruntime-node is installed without its CUDA provider (ONNXRUNTIME_NODE_INSTALL=cuda12 installs it)',
+    `onnxruntime-node is installed without its ${PROVIDER_NAMES[provider]} provider (ONNXRUNTIME_NODE_INSTALL=cuda12 installs it)`,
   );
 }
 
-async function run(tile: Tile): Promise<Transferred<SessionReply>> {
-  if (loaded === undefined) throw new DeblurError('runner_unavailable', 'No session is loaded.');
+/** @param tiles one batch, all of one shape */
+async function run(tiles: readonly Tile[]): Promise<Transferred<SessionReply>> {
+  const [first] = tiles;
+  if (loaded === undefined || first === undefined) {
+    throw new DeblurError('runner_unavailable', 'No session is loaded, or no tile was given.');
+  }
   const { session, variant } = loaded;
   const { input, output } = variant;
-  if ((tile.data instanceof Uint8Array ? 'uint8' : 'float32') !== input.type) {
+  if ((first.data instanceof Uint8Array ? 'uint8' : 'float32') !== input.type) {
     throw new DeblurError('runner_failed', `The ${variant.id} variant was given a tile of another type.`);
   }
+  const batch = joined(tiles);
   const start = performance.now();
   const outputs = await session
-    .run({ [input.name]: new Tensor(tile.data, [1, tile.height, tile.width, 3]) })
+    .run({ [input.name]: new Tensor(batch, [tiles.length, first.height, first.width, 3]) })
     .catch((cause: unknown) => {
       throw new DeblurError('runner_failed', 'The network failed on a tile.', { cause: reasonOf(cause) });
     });
   const inferMs = performance.now() - start;
   const data = outputs[output.name]?.data;
-  if (!(data instanceof Uint8Array || data instanceof Float32Array)) {
+  if (!(data instanceof Uint8Array || data instanceof Float32Array) || data.length !== batch.length) {
     throw new DeblurError('runner_failed', 'The network returned no picture.');
   }
-  const restored = { width: tile.width, height: tile.height, data };
-  return { value: { kind: 'ran', tile: restored, inferMs }, transfer: [data.buffer as ArrayBuffer] };
+  const restored = parted(data, tiles);
+  const transfer = restored.map((tile) => tile.data.buffer as ArrayBuffer);
+  return { value: { kind: 'ran', tiles: restored, inferMs }, transfer };
+}
+
+function joined(tiles: readonly Tile[]): Tile['data'] {
+  const first = tiles[0]!.data;
+  if (tiles.length === 1) return first;
+  const length = first.length * tiles.length;
+  const batch = first instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
+  tiles.forEach(({ data }, i) => batch.set(data, i * first.length));
+  return batch;
+}
+
+/** Each tile in a buffer of its own, because each goes to its own picture. */
+function parted(batch: Tile['data'], tiles: readonly Tile[]): Tile[] {
+  if (tiles.length === 1) return tiles.map((tile) => ({ ...tile, data: batch }));
+  const length = batch.length / tiles.length;
+  return tiles.map((tile, i) => ({ ...tile, data: batch.slice(i * length, (i + 1) * length) }));
 }
 
 /** First line of a native message, without folders. */

@@ -1,9 +1,15 @@
-/** Every session of the runner: on which execution provider, for which models, opened once and kept for life. */
+/**
+ * The sessions that are open: on which execution provider, for which models. Those of several models stay open side by
+ * side within a budget of memory; beyond it the one that was used longest ago is closed. A session lives in a thread, and
+ * its memory comes back when the thread ends (bench runner-sessions); releasing it inside a process that lives on leaks.
+ */
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { variantOf, type ModelManifest, type VariantId } from '@deblur/shared/model-manifest.ts';
+import type { ModelManifest, ModelVariant } from '@deblur/shared/model-manifest.ts';
 import type { RequestedProvider } from './config.ts';
-import { TILES_IN_FLIGHT_PER_WORKER } from './limits.ts';
+import { readGpuUsage } from './gpu-usage.ts';
+import { BATCHES_IN_FLIGHT_PER_WORKER, DEFAULT_BATCH_SIZE } from './limits.ts';
 import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
 import type { ModelFiles } from './model-files.ts';
 import type { ExecutionProvider } from './session-messages.ts';
 import { SessionPool } from './session-pool.ts';
@@ -13,7 +19,13 @@ export interface SessionsOptions {
   readonly requested: RequestedProvider;
   readonly workers: number;
   readonly intraOpThreads: number;
+  /** Tiles in one run; undefined: what suits the provider. */
+  readonly batchSize: number | undefined;
+  readonly batchDelayMs: number;
+  /** What the open sessions may take, of the GPU's memory where one runs them; undefined: everything. */
+  readonly memoryBytes: number | undefined;
   readonly log: Log;
+  readonly metrics: Metrics;
 }
 
 /** What runs, and why it is that. */
@@ -23,13 +35,28 @@ export interface ProviderChoice {
   readonly reason: string;
 }
 
+/** One variant's sessions, held open by one picture until it is released. */
+export interface Lease {
+  readonly pool: SessionPool;
+  release(): void;
+}
+
+interface OpenPool {
+  readonly pool: SessionPool;
+  /** By which the memory in use grew. */
+  readonly bytes: number;
+  leases: number;
+}
+
 export class Sessions {
   readonly provider: ProviderChoice;
   readonly #options: SessionsOptions;
   readonly #files: ModelFiles;
-  /** Promises, so that two first requests open one pool; a failed one is evicted, so that the next may try again. */
-  readonly #pools = new Map<string, Promise<SessionPool>>();
-  readonly #opened: SessionPool[] = [];
+  /** By `model.variant`, in order of last use. */
+  readonly #open = new Map<string, OpenPool>();
+  /** Pools open and close one after the other: two at once would each count the other's memory. */
+  #last: Promise<unknown> = Promise.resolve();
+  #released = Promise.withResolvers<undefined>();
 
   private constructor(files: ModelFiles, options: SessionsOptions, provider: ProviderChoice) {
     this.#files = files;
@@ -38,8 +65,9 @@ export class Sessions {
   }
 
   /**
-   * Opens the `uint8` sessions of all offered models; `float32` ones, for 16-bit pictures, open at their first use.
-   * `auto` tries CUDA with the first model and says why it runs on the CPU instead; `cuda` never falls back.
+   * Opens the `uint8` sessions of the best model, and of the others as far as memory goes; `float32` ones, for 16-bit
+   * pictures, open at their first use. `auto` tries CUDA with the best model and says why it runs on the CPU instead;
+   * `cuda` and `tensorrt` never fall back.
    * @throws {DeblurError} `runner_unavailable` with the reason
    */
   static async open(files: ModelFiles, options: SessionsOptions): Promise<Sessions> {
@@ -48,7 +76,7 @@ export class Sessions {
         ? await Sessions.#openOnBest(files, options)
         : new Sessions(files, options, choose(options.requested, 'EXECUTION_PROVIDER says so'));
     try {
-      for (const model of files.offered()) await sessions.pool(model, 'uint8');
+      await sessions.#warmUp();
     } catch (error) {
       await sessions.close();
       throw error;
@@ -60,7 +88,7 @@ export class Sessions {
     const auto = (used: ExecutionProvider, reason: string): ProviderChoice => ({ requested: 'auto', used, reason });
     const onCuda = new Sessions(files, options, auto('cuda', 'the CUDA provider loaded'));
     try {
-      await onCuda.pool(files.offered()[0]!, 'uint8');
+      await onCuda.#touch(files.offered()[0]!);
       return onCuda;
     } catch (error) {
       const detail = error instanceof DeblurError ? error.detail : 'the CUDA provider failed';
@@ -68,47 +96,149 @@ export class Sessions {
     }
   }
 
-  /** @throws {DeblurError} `runner_unavailable` when the sessions cannot be created */
-  pool(model: ModelManifest, variant: VariantId): Promise<SessionPool> {
-    const name = `${model.name}.${variant}`;
-    const known = this.#pools.get(name);
-    if (known !== undefined) return known;
-    const opening = this.#openPool(name, model, variant);
-    this.#pools.set(name, opening);
-    opening.catch(() => this.#pools.delete(name));
-    return opening;
+  /**
+   * @param samples what the tiles have
+   * @throws {DeblurError} `runner_unavailable` when the sessions cannot be created
+   */
+  acquire(model: ModelManifest, samples: 'uint8' | 'float32'): Promise<Lease> {
+    const variant = this.#variant(model, samples);
+    const acquired = this.#last.then(() => this.#lease(model, variant));
+    this.#last = acquired.catch(() => undefined);
+    return acquired;
   }
 
-  /** How many tiles of one picture keep every session busy. */
-  get tilesInFlight(): number {
-    return TILES_IN_FLIGHT_PER_WORKER * this.workers;
+  /** Tiles of one picture that keep every session busy. */
+  tilesInFlight(model: ModelManifest): number {
+    return BATCHES_IN_FLIGHT_PER_WORKER * this.workers * this.batchSize(model);
+  }
+
+  /** Tiles in one run: a power of two, and no more than the graph takes. */
+  batchSize({ max_batch: most }: ModelManifest): number {
+    const wanted = this.#options.batchSize ?? DEFAULT_BATCH_SIZE[this.provider.used];
+    return 2 ** Math.floor(Math.log2(Math.min(wanted, most ?? wanted)));
   }
 
   get states(): readonly ThreadState[] {
-    return this.#opened.flatMap((pool) => pool.states);
+    return [...this.#open.values()].flatMap(({ pool }) => pool.states);
+  }
+
+  get tilesWaiting(): number {
+    return [...this.#open.values()].reduce((sum, { pool }) => sum + pool.waiting, 0);
+  }
+
+  /** By `model.variant`. */
+  get bytes(): ReadonlyMap<string, number> {
+    return new Map([...this.#open].map(([name, { bytes }]) => [name, bytes]));
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#opened.map((pool) => pool.close()));
+    await Promise.all([...this.#open.values()].map(({ pool }) => pool.close()));
+    this.#open.clear();
   }
 
   /** Threads with a session of each variant. A GPU is one queue: a second session would only take its memory. */
   get workers(): number {
-    return this.provider.used === 'cuda' ? 1 : this.#options.workers;
+    return this.provider.used === 'cpu' ? this.#options.workers : 1;
   }
 
-  async #openPool(name: string, model: ModelManifest, variant: VariantId): Promise<SessionPool> {
-    const { intraOpThreads, log } = this.#options;
+  async #warmUp(): Promise<void> {
+    const [best, ...others] = this.#files.offered();
+    if (best === undefined) return;
+    await this.#touch(best);
+    const { memoryBytes = Infinity } = this.#options;
+    // The others may take as much as the best one did, for all that is known of them.
+    for (const model of others) if (2 * this.#usedBytes() <= memoryBytes) await this.#touch(model);
+    await this.#touch(best);
+  }
+
+  async #touch(model: ModelManifest): Promise<void> {
+    (await this.acquire(model, 'uint8')).release();
+  }
+
+  /** On a GPU the graph that computes in float16, where the model has one. */
+  #variant(model: ModelManifest, samples: 'uint8' | 'float32'): ModelVariant {
+    const fitting = model.variants.filter(({ input }) => input.type === samples);
+    const half = this.provider.used === 'cpu' ? undefined : fitting.find(({ dtype }) => dtype === 'float16');
+    const variant = half ?? fitting.find(({ dtype }) => dtype === 'float32');
+    if (variant !== undefined) return variant;
+    throw new DeblurError('runner_unavailable', `${model.name} has no variant that takes ${samples}.`);
+  }
+
+  async #lease(model: ModelManifest, variant: ModelVariant): Promise<Lease> {
+    const name = `${model.name}.${variant.id}`;
+    const open = this.#open.get(name) ?? (await this.#openPool(name, model, variant));
+    this.#open.delete(name);
+    this.#open.set(name, open);
+    open.leases++;
+    let held = true;
+    const release = (): void => {
+      if (!held) return;
+      held = false;
+      open.leases--;
+      this.#released.resolve(undefined);
+    };
+    try {
+      await this.#evictBeyondBudget();
+    } catch (error) {
+      release();
+      throw error;
+    }
+    return { pool: open.pool, release };
+  }
+
+  async #openPool(name: string, model: ModelManifest, variant: ModelVariant): Promise<OpenPool> {
+    const { intraOpThreads, batchDelayMs: delayMs, log, metrics } = this.#options;
+    const size = this.batchSize(model);
+    const batches = Array.from({ length: Math.log2(size) + 1 }, (_, i) => 2 ** i);
     const load = {
-      path: this.#files.path(model, variant),
-      variant: variantOf(model, variant),
+      path: this.#files.path(variant),
+      variant,
       provider: this.provider.used,
       intraOpThreads,
-      warmUpSize: model.tile.size,
+      warmUp: { side: model.tile.size, batches },
     };
-    const pool = await SessionPool.open({ name, workers: this.workers, load, log });
-    this.#opened.push(pool);
-    return pool;
+    const observer = {
+      ran: (tiles: number) => metrics.ran(model.name, tiles),
+      threadRestarted: () => metrics.threadRestarted(),
+    };
+    const before = await this.#memoryInUse();
+    const pool = await SessionPool.open({
+      name,
+      workers: this.workers,
+      batching: { size, delayMs },
+      load,
+      observer,
+      log,
+    });
+    const bytes = Math.max(variant.bytes * this.workers, (await this.#memoryInUse()) - before);
+    log.info('sessions_opened', { sessions: name, workers: this.workers, batches, megabytes: Math.round(bytes / 1e6) });
+    return { pool, bytes, leases: 0 };
+  }
+
+  /** What was just leased stays, whatever its size: without it nothing could be done. */
+  async #evictBeyondBudget(): Promise<void> {
+    const { memoryBytes = Infinity, log } = this.#options;
+    while (this.#open.size > 1 && this.#usedBytes() > memoryBytes) {
+      const idle = [...this.#open].find(([, { leases }]) => leases === 0);
+      if (idle === undefined) {
+        this.#released = Promise.withResolvers();
+        await this.#released.promise;
+        continue;
+      }
+      const [name, { pool }] = idle;
+      this.#open.delete(name);
+      await pool.close();
+      log.info('sessions_closed', { sessions: name, reason: 'MODEL_MEMORY_MB' });
+    }
+  }
+
+  #usedBytes(): number {
+    return [...this.#open.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  async #memoryInUse(): Promise<number> {
+    if (this.provider.used === 'cpu') return process.memoryUsage.rss();
+    return (await readGpuUsage()).reduce((sum, { usedBytes }) => sum + usedBytes, 0);
   }
 }
 

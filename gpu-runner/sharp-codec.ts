@@ -3,10 +3,9 @@ import sharp, { type Sharp, type SharpOptions } from 'sharp';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import type { Metadata } from '@deblur/shared/metadata/index.ts';
-import type { EncodeOptions } from '@deblur/shared/options.ts';
 import type { ImageCodec } from '@deblur/shared/ports.ts';
 import { flattenOnWhite, type Channels, type RawImage } from '@deblur/shared/raw-image.ts';
-import { CODEC_TIMEOUT_SECONDS } from './limits.ts';
+import { CODEC_TIMEOUT_SECONDS, LARGE_PIXELS } from './limits.ts';
 
 // libvips keeps the results of operations by default: pictures of strangers, and memory that never comes back.
 sharp.cache(false);
@@ -52,7 +51,8 @@ export const sharpCodec: ImageCodec = {
     if (options.format === 'png') return encodePng(image, wide);
     const picture = options.format === 'jpeg' ? flattenOnWhite(image) : image;
     const eightBit = raw(picture).toColourspace(picture.channels <= 2 ? 'b-w' : 'srgb');
-    return write(withFormat(eightBit, options));
+    if (options.format === 'jpeg') return write(asJpeg(eightBit, options.quality, image.width * image.height));
+    return write(withFormat(eightBit, { ...options, format: options.format }));
   },
 };
 
@@ -94,18 +94,24 @@ function encodePng(image: RawImage, wide: boolean): Promise<Uint8Array> {
   return write(raw(image).toColourspace(space).png({ compressionLevel: 2, adaptiveFiltering: true }));
 }
 
-function withFormat(picture: Sharp, { format, quality }: Pick<EncodeOptions, 'format' | 'quality'>): Sharp {
+function asJpeg(picture: Sharp, quality: number, pixels: number): Sharp {
+  // libvips' own rule: who asks for quality wants the colours sharp, too.
+  const chromaSubsampling = quality >= 90 ? '4:4:4' : '4:2:0';
+  return picture.jpeg({ quality, chromaSubsampling, optimiseCoding: pixels <= LARGE_PIXELS });
+}
+
+interface Encoding {
+  readonly format: 'webp' | 'avif';
+  readonly quality: number;
+}
+
+function withFormat(picture: Sharp, { format, quality }: Encoding): Sharp {
   switch (format) {
-    case 'jpeg':
-      // libvips' own rule: who asks for quality wants the colours sharp, too.
-      return picture.jpeg({ quality, chromaSubsampling: quality >= 90 ? '4:4:4' : '4:2:0' });
     case 'webp':
       return picture.webp({ quality, alphaQuality: 100, exact: true });
     case 'avif':
       // Effort 0 is six times faster than 3 and costs 6 % of the bytes at the same PSNR.
       return picture.avif({ quality, effort: 0 });
-    case 'png':
-      return picture.png({ compressionLevel: 2, adaptiveFiltering: true });
   }
 }
 

@@ -3,18 +3,23 @@ import type { Readable } from 'node:stream';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { concat } from '@deblur/shared/metadata/bytes.ts';
 import type { HttpClient } from './http-client.ts';
-import { MAX_REDIRECTS, SOURCE_MAX_BYTES, TRANSFER_TIMEOUT_MS } from './limits.ts';
-
-const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
+import { SOURCE_MAX_BYTES, TRANSFER_TIMEOUT_MS } from './limits.ts';
+import { discard, getFollowing } from './redirects.ts';
 
 /**
  * @param image https URL (http for allowed origins) or a base64 data URI
  * @returns the file in a buffer of its own
  * @throws {DeblurError} `malformed_request`, `forbidden`, `body_too_large`, `source_fetch_failed`
+ * @param headers of the caller's trace
  * @throws the signal's reason
  */
-export async function readSource(image: string, http: HttpClient, signal: AbortSignal): Promise<Uint8Array> {
-  return /^data:/i.test(image) ? decodeDataUri(image) : download(image, http, signal);
+export async function readSource(
+  image: string,
+  http: HttpClient,
+  signal: AbortSignal,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Uint8Array> {
+  return /^data:/i.test(image) ? decodeDataUri(image) : download(image, http, signal, headers);
 }
 
 /** RFC 2397, base64 only: pictures are bytes. */
@@ -27,44 +32,27 @@ function decodeDataUri(uri: string): Uint8Array {
   return new Uint8Array(Buffer.from(payload, 'base64'));
 }
 
-async function download(url: string, http: HttpClient, signal: AbortSignal): Promise<Uint8Array> {
+async function download(
+  url: string,
+  http: HttpClient,
+  signal: AbortSignal,
+  headers: Readonly<Record<string, string>>,
+): Promise<Uint8Array> {
   const timeout = AbortSignal.timeout(TRANSFER_TIMEOUT_MS);
+  // Unasked compression would be a second way to make much out of little.
+  const wanted = { ...headers, accept: 'image/*', 'accept-encoding': 'identity' };
   try {
-    return await follow(url, http, AbortSignal.any([signal, timeout]));
+    const timed = AbortSignal.any([signal, timeout]);
+    const { statusCode, headers: described, body } = await getFollowing(url, http, wanted, timed);
+    if (statusCode === 200) return await collect(body, described['content-length']);
+    discard(body);
+    throw new DeblurError('source_fetch_failed', `The source answered with status ${statusCode}.`);
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof DeblurError) throw cause;
     const detail = timeout.aborted ? 'The source took too long.' : 'The source could not be reached.';
     throw new DeblurError('source_fetch_failed', detail, { cause });
   }
-}
-
-async function follow(url: string, http: HttpClient, signal: AbortSignal): Promise<Uint8Array> {
-  let next = url;
-  for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    // Unasked compression would be a second way to make much out of little.
-    const { statusCode, headers, body } = await http.request(next, {
-      method: 'GET',
-      headers: { accept: 'image/*', 'accept-encoding': 'identity' },
-      signal,
-    });
-    const location = headers['location'];
-    if (!REDIRECTS.includes(statusCode) || typeof location !== 'string') {
-      if (statusCode === 200) return collect(body, headers['content-length']);
-      discard(body);
-      throw new DeblurError('source_fetch_failed', `The source answered with status ${statusCode}.`);
-    }
-    discard(body);
-    if (!URL.canParse(location, next)) break;
-    next = new URL(location, next).href;
-  }
-  throw new DeblurError('source_fetch_failed', `The source does not arrive within ${MAX_REDIRECTS} redirects.`);
-}
-
-/** Ends a body that nobody reads: undici then emits an error, and one without a listener would end the process. */
-function discard(body: Readable): void {
-  body.on('error', () => undefined);
-  body.destroy();
 }
 
 async function collect(body: Readable, contentLength: string | string[] | undefined): Promise<Uint8Array> {

@@ -15,6 +15,8 @@ export interface ThreadOptions<Request> {
   /** The first call of every life, such as loading a model; the thread takes no other before it succeeded. */
   readonly prepare?: Request;
   readonly log: Log;
+  /** Called each time it died and is back. */
+  readonly onRestart?: () => void;
 }
 
 export class WorkerThread<Request, Reply> {
@@ -86,6 +88,7 @@ export class WorkerThread<Request, Reply> {
       if (this.#isClosed()) return;
       try {
         await this.#launch();
+        this.#options.onRestart?.();
         this.#options.log.info('thread_restarted', { thread: this.#options.name, restarts: this.#restarts });
         return;
       } catch (error) {

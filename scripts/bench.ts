@@ -10,6 +10,10 @@ const benches: Readonly<Record<string, string>> = {
   'edge-cold-start': 'tests/bench/edge/cold-start.ts',
   'edge-bundle': 'tests/bench/edge/bundle.ts',
   'runner-overhead': 'tests/bench/gpu-runner/overhead.ts',
+  'runner-throughput': 'tests/bench/gpu-runner/throughput.ts',
+  'runner-batch': 'tests/bench/gpu-runner/batch.ts',
+  'runner-memory': 'tests/bench/gpu-runner/memory.ts',
+  'runner-large': 'tests/bench/gpu-runner/large.ts',
   'service-latency': 'tests/bench/service/latency.ts',
   'first-picture': 'tests/bench/service/first-picture.ts',
 };

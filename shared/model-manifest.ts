@@ -10,12 +10,25 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const quality = z.object({ psnr: z.number(), ssim: z.number() });
 const tensor = z.object({ name: z.string(), type: z.enum(['uint8', 'float32']), layout: z.literal('NHWC') });
 
-export const variantSchema = z.object({
-  /** `uint8`: bytes in and out. `float32`: [0, 1] in and out, for 16-bit pictures and providers without uint8. */
-  id: z.enum(['uint8', 'float32']),
-  file: z.string().regex(/^[a-z0-9.-]+\.onnx$/),
+/** A file beside the manifest, or to be fetched to there. */
+const fileShape = {
+  file: z.string().regex(/^[a-z0-9][a-z0-9._-]*$/),
   sha256,
   bytes: z.int().positive(),
+  /** Where it is fetched from when it is not there. Without it, and with a manifest that was fetched itself: beside that. */
+  url: z.url().optional(),
+};
+
+export const variantSchema = z.object({
+  ...fileShape,
+  /**
+   * `uint8`: bytes in and out. `float32`: [0, 1] in and out, for 16-bit pictures and providers without uint8. The same with
+   * `-float16`: computed in float16, for GPUs.
+   */
+  id: z.enum(['uint8', 'float32', 'uint8-float16', 'float32-float16']),
+  file: z.string().regex(/^[a-z0-9.-]+\.onnx$/),
+  /** Files that the graph refers to by name (ONNX external data), in its folder. */
+  external_data: z.array(z.object(fileShape)).optional(),
   dtype: z.enum(['float32', 'float16']),
   weights_dtype: z.enum(['float32', 'float16', 'int8']),
   input: tensor,
@@ -62,6 +75,8 @@ export const manifestSchema = manifestShape
 
 export type ModelManifest = z.infer<typeof manifestSchema>;
 export type ModelVariant = z.infer<typeof variantSchema>;
+/** A file that a model is made of, and where it may be fetched. */
+export type ModelFile = Pick<ModelVariant, keyof typeof fileShape>;
 export type VariantId = ModelVariant['id'];
 
 /** @throws {Error} when the manifest lacks the variant: a broken export, not a user's fault */

@@ -6,7 +6,7 @@ import { sha256Hex } from './digest.ts';
 import type { EncodeOptions, ModelName } from './options.ts';
 
 /** Raise it whenever decoding, tiling, blending or encoding change the bytes that come out. */
-export const PIPELINE_VERSION = 1;
+export const PIPELINE_VERSION = 2;
 
 export interface Restoration {
   /** SHA-256 of the uploaded bytes, hexadecimal. */

@@ -1,27 +1,23 @@
-import { JSON_BODY_MAX_BYTES } from '@deblur/shared/limits.ts';
-import { Hono, type Context } from 'hono';
+import { JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
+import { Hono, type Context, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
-import type { z } from 'zod';
-import type { Prediction } from '../prediction.ts';
 import type { Runner } from '../runner.ts';
-import { createRequestSchema, invalid, predictionIdSchema, refused, validationFailed } from './wire.ts';
+import { acceptedFormat, finalAnswer } from './answer.ts';
+import { isForm, readRequest, type CreateRequest } from './body.ts';
+import type { Env } from './request-log.ts';
+import { invalid, predictionIdSchema, refused } from './wire.ts';
 
-type CreateRequest = z.output<typeof createRequestSchema>;
+export function predictionRoutes(runner: Runner): Hono<Env> {
+  const limited = bodies(runner);
 
-export function predictionRoutes(runner: Runner): Hono {
-  const limited = bodyLimit({
-    maxSize: JSON_BODY_MAX_BYTES,
-    onError: (c) => c.json({ detail: `The body has more than ${JSON_BODY_MAX_BYTES} bytes.` }, 413),
-  });
-
-  return new Hono()
+  return new Hono<Env>()
     .post('/', limited, async (c) => {
-      const request = await readRequest(c);
+      const request = await read(c, runner);
       if (request instanceof Response) return request;
       if (request.id !== undefined && runner.find(request.id) !== undefined) {
         return invalid(c, ['body', 'id'], 'is taken; PUT finds it', 'value_error');
       }
-      const admission = runner.create(request.input, request.id);
+      const admission = runner.create({ ...request, trace: c.get('trace') });
       if (!admission.admitted) return refused(c, admission.refusal);
       const { prediction } = admission;
       if (wantsAsync(c)) return c.json(prediction.view(), 202);
@@ -30,27 +26,27 @@ export function predictionRoutes(runner: Runner): Hono {
       c.req.raw.signal.addEventListener('abort', gone, { once: true });
       if (c.req.raw.signal.aborted) gone();
       await prediction.finished;
-      return c.json(prediction.view());
+      return finalAnswer(c, prediction);
     })
 
     .put('/:id', limited, async (c) => {
       const id = c.req.param('id');
-      const request = await readRequest(c);
+      const request = await read(c, runner);
       if (request instanceof Response) return request;
       if (!predictionIdSchema.safeParse(id).success) return invalid(c, ['path', 'id'], 'is malformed', 'value_error');
       if (request.id !== undefined && request.id !== id) {
         return invalid(c, ['body', 'id'], 'is not the id of the URL', 'value_error');
       }
       const known = runner.find(id);
-      if (known !== undefined && !isOver(known)) return c.json(known.view(), 202);
+      if (known !== undefined && known.completedAt === undefined) return c.json(known.view(), 202);
       // The same request repeated gets the same answer. Another one, with fresh upload URLs say, is new work.
-      if (known?.asks(request.input) === true) return c.json(known.view());
-      const admission = runner.create(request.input, id);
+      if (known?.asks(request.input) === true) return finalAnswer(c, known);
+      const admission = runner.create({ ...request, id, trace: c.get('trace') });
       if (!admission.admitted) return refused(c, admission.refusal);
       // It goes on when this client goes away: the same PUT again finds it.
       if (wantsAsync(c)) return c.json(admission.prediction.view(), 202);
       await admission.prediction.finished;
-      return c.json(admission.prediction.view());
+      return finalAnswer(c, admission.prediction);
     })
 
     .get('/:id', (c) => {
@@ -66,28 +62,36 @@ export function predictionRoutes(runner: Runner): Hono {
     });
 }
 
+/** Bounds what one body may have, and how many forms, which bring files, are in memory at once. */
+function bodies(runner: Runner): MiddlewareHandler {
+  const limit = (maxSize: number): MiddlewareHandler =>
+    bodyLimit({ maxSize, onError: (c) => c.json({ detail: `The body has more than ${maxSize} bytes.` }, 413) });
+  const json = limit(JSON_BODY_MAX_BYTES);
+  const form = limit(SYNC_UPLOAD_MAX_BYTES + MULTIPART_FIELDS_MAX_BYTES);
+  return async (c, next) => {
+    if (!isForm(c)) return json(c, next);
+    const release = runner.refusal === undefined ? runner.takeUpload() : undefined;
+    if (release === undefined) return refused(c, runner.refusal ?? 'busy');
+    try {
+      return await form(c, next);
+    } finally {
+      release();
+    }
+  };
+}
+
+async function read(c: Context<Env>, runner: Runner): Promise<CreateRequest | Response> {
+  const request = await readRequest(c, (url) => runner.assertCallable(url));
+  if (request instanceof Response || request.input.format !== undefined) return request;
+  const format = acceptedFormat(c);
+  return format === undefined ? request : { ...request, input: { ...request.input, format } };
+}
+
 /** RFC 7240 § 4.1. */
 function wantsAsync(c: Context): boolean {
   return /(?:^|,)\s*respond-async\s*(?:[,;]|$)/i.test(c.req.header('prefer') ?? '');
 }
 
-function isOver(prediction: Prediction): boolean {
-  return prediction.completedAt !== undefined;
-}
-
 function unknownId(c: Context): Response {
   return c.json({ detail: 'There is no such prediction.' }, 404);
-}
-
-async function readRequest(c: Context): Promise<CreateRequest | Response> {
-  let body: unknown;
-  try {
-    body = JSON.parse(await c.req.text());
-  } catch (error) {
-    // The body limit and a broken connection also show here; only what cannot be parsed is the caller's JSON.
-    if (!(error instanceof SyntaxError)) throw error;
-    return invalid(c, ['body'], 'is not JSON', 'json_invalid');
-  }
-  const parsed = createRequestSchema.safeParse(body);
-  return parsed.success ? parsed.data : validationFailed(c, parsed.error.issues);
 }

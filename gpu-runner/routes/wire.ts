@@ -3,6 +3,7 @@ import { gpuInputSchema } from '@deblur/shared/runner-api.ts';
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
+import { PREDICTION_EVENTS } from '../prediction.ts';
 import type { Refusal } from '../runner.ts';
 
 /** Ids appear in URLs and in logs. */
@@ -14,7 +15,9 @@ export const predictionIdSchema = z
 export const createRequestSchema = z.object({
   id: predictionIdSchema.optional(),
   input: gpuInputSchema,
-  webhook: z.undefined('is not delivered by this runner').optional(),
+  webhook: z.url().max(2048).optional(),
+  /** Without it: all of them. */
+  webhook_events_filter: z.array(z.enum(PREDICTION_EVENTS)).optional(),
 });
 
 /** Keys are the caller's: neither their number nor their length goes into an answer unbounded. */

@@ -134,10 +134,12 @@ describe('with two slots', () => {
     ['an unknown model', { input: { image: 'data:,', model: 'other' } }, ['body', 'input', 'model']],
     ['a tile off the grid', { input: { image: 'data:,', tile: 130 } }, ['body', 'input', 'tile']],
     ['a malformed id', { id: '../x', input: { image: 'data:,' } }, ['body', 'id']],
+    ['a webhook that is no URL', { input: { image: 'data:,' }, webhook: 'there' }, ['body', 'webhook']],
+    ['a webhook on loopback', { input: { image: 'data:,' }, webhook: 'https://127.0.0.1/hook' }, ['body', 'webhook']],
     [
-      'a webhook, which it would not call',
-      { input: { image: 'data:,' }, webhook: 'https://a.example.com' },
-      ['body', 'webhook'],
+      'an unknown webhook event',
+      { input: { image: 'data:,' }, webhook_events_filter: ['end'] },
+      ['body', 'webhook_events_filter', '0'],
     ],
   ])('answers 422 to %s', async (_, body, loc) => {
     const answer = await server.call('POST', '/predictions', body);
@@ -239,12 +241,16 @@ describe('stopping', () => {
     await expect(fetch(`${server.url}/health-check`)).rejects.toThrow();
   });
 
-  it('cancels what does not end in time', async () => {
+  it('fails what does not end in time, so that its caller tries it elsewhere', async () => {
     const server = await startServer({ DRAIN_SECONDS: '0' });
     const request = server.call('PUT', '/predictions/last', { input: { image: large } });
     await until(async () => (await server.health()).slots.busy === 1);
     const exit = server.stop();
-    expect((await request).body.status).toBe('canceled');
+    expect((await request).body).toMatchObject({
+      status: 'failed',
+      error: expect.stringMatching(/^runner_unavailable: /),
+      output: null,
+    });
     expect(await exit).toBe(0);
   });
 });

@@ -27,6 +27,26 @@ describe('readConfig', () => {
     expect(allowOrigins).toEqual(['http://127.0.0.1:8787', 'https://a.example:8443']);
   });
 
+  it('lets an operator name stores of models, in production too', () => {
+    const env = {
+      ENVIRONMENT: 'production',
+      MODEL_ORIGINS: 'http://minio.models:9000',
+      MODEL_MANIFESTS: 'http://minio.models:9000/dhnet/manifest.json',
+    };
+    expect(readConfig(env)).toMatchObject({
+      modelOrigins: ['http://minio.models:9000'],
+      modelManifests: ['http://minio.models:9000/dhnet/manifest.json'],
+    });
+  });
+
+  it('leaves batches to the execution provider unless it is told', () => {
+    expect(readConfig({})).toMatchObject({ batchSize: undefined, modelMemoryBytes: undefined });
+    expect(readConfig({ BATCH_SIZE: '4', MODEL_MEMORY_MB: '500' })).toMatchObject({
+      batchSize: 4,
+      modelMemoryBytes: 500_000_000,
+    });
+  });
+
   it.each([
     ['PORT', 'eighty'],
     ['PORT', '65536'],
@@ -35,6 +55,14 @@ describe('readConfig', () => {
     ['EXECUTION_PROVIDER', 'tpu'],
     ['ALLOW_ORIGINS', 'http://127.0.0.1:8787/path'],
     ['ALLOW_ORIGINS', '*'],
+    ['BATCH_SIZE', '0'],
+    ['BATCH_DELAY_MS', '1.5'],
+    ['MODEL_MEMORY_MB', 'much'],
+    ['MODEL_MANIFESTS', 'file:///etc/passwd'],
+    ['MODEL_MANIFESTS', 'https://a.example/m.json,nothing'],
+    ['MODEL_ORIGINS', 'models.internal'],
+    ['WEBHOOK_SECRET', 'secret'],
+    ['WEBHOOK_SECRET', 'whsec_c2hvcnQ='],
     ['ENVIRONMENT', 'staging'],
   ])('names %s when it is "%s"', (name, value) => {
     expect(() => readConfig({ [name]: value })).toThrow(new RegExp(`^${name}: `));

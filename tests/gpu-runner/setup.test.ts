@@ -80,6 +80,18 @@ it('never runs on another execution provider than cuda when it is asked for cuda
   else expect(status).toBe('SETUP_FAILED');
 });
 
+it('never runs on another execution provider than tensorrt when it is asked for tensorrt', async () => {
+  const root = path.dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
+  const folder = path.join(root, 'bin/napi-v6', process.platform, process.arch);
+  if (!existsSync(path.join(folder, 'libonnxruntime_providers_tensorrt.so'))) {
+    return expectSetupFailure(/TensorRT/, { EXECUTION_PROVIDER: 'tensorrt' });
+  }
+  server = await startServer({ EXECUTION_PROVIDER: 'tensorrt' });
+  const { status, setup } = await server.health();
+  if (status === 'READY') expect(setup.execution_provider).toMatchObject({ requested: 'tensorrt', used: 'tensorrt' });
+  else expect(status).toBe('SETUP_FAILED');
+});
+
 it('does not look for CUDA when it is asked for the CPU', async () => {
   server = await startServer({ EXECUTION_PROVIDER: 'cpu' });
   const { status, setup } = await server.health();

@@ -1,26 +1,33 @@
 /**
  * What the runner adds to its network: `node tests/bench/gpu-runner/overhead.ts` prints one JSON line.
  *
- * `overhead_ratio`: wall time of a 1280×720 request, as the gateway makes it (source fetched, master and result
- * uploaded), over the sum of its session.run times. Sessions run side by side, so that sum may exceed the wall time;
- * `overhead_ratio_per_session` is the wall time over the sum's share of one session: 1 is a runner that adds nothing.
+ * A 2 MP and a 256×256 PNG as the gateway asks for them: source fetched, master (which is the result) uploaded. There is one
+ * session, so that the sum of its session.run times is time on the clock: `overhead_ratio` is the request's time over that
+ * sum, `overhead_ms` what is left of the request without that sum, decoding and encoding.
  */
-import { readFile } from 'node:fs/promises';
-import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import sharp from 'sharp';
 import { startReceiver, type Receiver } from '../../gpu-runner/support/receiver.ts';
-import { startServer, until, type Answer, type RunningServer } from '../../gpu-runner/support/runner.ts';
+import { startServer, until, type RunningServer } from '../../gpu-runner/support/runner.ts';
+import { median, photo, restore, round } from './support.ts';
 
-const REQUESTS = 5;
+const SIZES = [
+  { name: '2mp', width: 1632, height: 1224, requests: 5 },
+  { name: '256', width: 256, height: 256, requests: 15 },
+] as const;
 const probe = pathToFileURL(path.join(import.meta.dirname, 'event-loop-probe.ts')).href;
-const blurred = await readFile(path.resolve(import.meta.dirname, '../../fixtures/reds/blur.png'));
 
 const receiver = await startReceiver();
-const server = await startServer({ ALLOW_ORIGINS: receiver.origin, NODE_OPTIONS: `--import ${probe}` });
+const server = await startServer({
+  ALLOW_ORIGINS: receiver.origin,
+  SESSION_WORKERS: '1',
+  INTRA_OP_THREADS: '1',
+  NODE_OPTIONS: `--import ${probe}`,
+});
 try {
-  const overhead = await measureOverhead(server, receiver);
+  const overhead: Record<string, object> = {};
+  for (const size of SIZES) overhead[size.name] = await measureOverhead(size);
   const responsiveness = await measureResponsiveness(server, receiver);
   const { execution_provider, models } = (await server.health()).setup;
   console.log(
@@ -37,48 +44,38 @@ try {
   await receiver.close();
 }
 
-async function restore(id: string, source: string): Promise<Answer['body']> {
-  const { body } = await server.call('PUT', `/predictions/${id}`, {
-    input: {
-      image: receiver.origin + source,
-      format: 'jpeg',
-      master_upload_url: `${receiver.origin}/master`,
-      result_upload_url: `${receiver.origin}/result`,
-    },
-  });
-  if (body.status !== 'succeeded') throw new Error(String(body.error));
-  return body;
-}
-
-async function measureOverhead({ lines }: RunningServer, { sources }: Receiver): Promise<object> {
-  sources.set('/blur.png', blurred);
-  await restore('warm-up', '/blur.png');
-  const runs: { wallMs: number; inferMs: number }[] = [];
-  for (let i = 0; i < REQUESTS; i++) {
+async function measureOverhead({ name, width, height, requests }: (typeof SIZES)[number]): Promise<object> {
+  const source = `/${name}.png`;
+  receiver.sources.set(source, await photo(width, height, 'png'));
+  await restore(server, receiver, `warm-up-${name}`, source, 'png');
+  const runs: { wall: number; infer: number; codec: number; rest: number }[] = [];
+  for (let i = 0; i < requests; i++) {
     const start = performance.now();
-    const { metrics } = await restore(`overhead-${i}`, '/blur.png');
-    runs.push({ wallMs: performance.now() - start, inferMs: metrics.inferMs ?? 0 });
+    const { metrics } = await restore(server, receiver, `overhead-${name}-${i}`, source, 'png');
+    const wall = performance.now() - start;
+    const infer = metrics.inferMs ?? 0;
+    const codec = (metrics.decodeMs ?? 0) + (metrics.encodeMs ?? 0);
+    runs.push({ wall, infer, codec, rest: wall - infer - codec });
   }
-  const sessions = Number(lines.find(({ event }) => event === 'ready')?.['sessions']);
-  const ratio = median(runs.map(({ wallMs, inferMs }) => wallMs / inferMs));
+  const middle = (field: keyof (typeof runs)[number]): number => round(median(runs.map((run) => run[field])));
   return {
-    requests: REQUESTS,
-    sessions,
-    request_ms: round(median(runs.map(({ wallMs }) => wallMs))),
-    infer_ms: round(median(runs.map(({ inferMs }) => inferMs))),
-    overhead_ratio: round(ratio),
-    overhead_ratio_per_session: round(ratio * sessions),
+    requests,
+    request_ms: middle('wall'),
+    infer_ms: middle('infer'),
+    codec_ms: middle('codec'),
+    overhead_ms: middle('rest'),
+    overhead_ratio: round(median(runs.map(({ wall, infer }) => wall / infer))),
+    overhead_ratio_without_codec: round(median(runs.map(({ wall, infer, codec }) => (wall - codec) / infer))),
   };
 }
 
 /** While the tiles of a 12 MP picture run: how late the server's event loop is, and how long a health check takes. */
 async function measureResponsiveness({ pid, url, lines }: RunningServer, { sources }: Receiver): Promise<object> {
-  const enlarged = sharp(blurred).resize(4000, 3000, { fit: 'fill' }).withMetadata({ orientation: 6 });
-  sources.set('/12mp.jpg', await enlarged.jpeg({ quality: 90 }).toBuffer());
+  sources.set('/12mp.jpg', await photo(4000, 3000, 'jpeg'));
   process.kill(pid, 'SIGUSR2');
   const times: number[] = [];
   let over = false;
-  const prediction = restore('12mp', '/12mp.jpg').finally(() => (over = true));
+  const prediction = restore(server, receiver, '12mp', '/12mp.jpg').finally(() => (over = true));
   while (!over) {
     const start = performance.now();
     const response = await fetch(`${url}/health-check`);
@@ -99,12 +96,4 @@ async function measureResponsiveness({ pid, url, lines }: RunningServer, { sourc
     event_loop_delay_p99_ms: round(Number(delay['p99'])),
     event_loop_delay_max_ms: round(Number(delay['max'])),
   };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
-}
-
-function round(value: number): number {
-  return Math.round(value * 1000) / 1000;
 }

@@ -1,0 +1,69 @@
+/** One message to one receiver, tried again for as long as that may help. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DeblurError } from '@deblur/shared/errors.ts';
+import type { HttpClient, HttpRequest } from './http-client.ts';
+
+export interface RetryPolicy {
+  /** Calls in all, the first included. */
+  readonly attempts: number;
+  /** Before the second call; doubled before each further one. */
+  readonly backoffMs: number;
+  readonly maxBackoffMs: number;
+  /** Of one call. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Delivers what `request` makes, anew for each attempt. Tries again after network failures, 408, 429 and 5xx; redirects
+ * are not followed.
+ * @throws {UndeliveredError} when the receiver cannot be reached or refuses
+ * @throws {DeblurError} `malformed_request`, `forbidden`: see checkUrl
+ * @throws the signal's reason
+ */
+export async function deliver(
+  url: string,
+  request: () => Promise<Omit<HttpRequest, 'signal'>>,
+  http: HttpClient,
+  { attempts, backoffMs, maxBackoffMs, timeoutMs }: RetryPolicy,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let made = 1; ; made++) {
+    const timed = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    const status = await call(url, { ...(await request()), signal: timed }, http, signal);
+    if (status !== undefined && status >= 200 && status < 300) return;
+    if (made >= attempts || !isRetryable(status)) throw new UndeliveredError(status);
+    await sleep(Math.min(backoffMs * 2 ** (made - 1), maxBackoffMs), undefined, { signal });
+  }
+}
+
+/** Nobody took it. */
+export class UndeliveredError extends Error {
+  override readonly name = 'UndeliveredError';
+
+  /** @param status of the last answer; undefined when none came */
+  constructor(status: number | undefined) {
+    super(status === undefined ? 'it could not be reached' : `it answered with status ${status}`);
+  }
+}
+
+function isRetryable(status: number | undefined): boolean {
+  return status === undefined || status === 408 || status === 429 || status >= 500;
+}
+
+/** @returns undefined when no answer came */
+async function call(
+  url: string,
+  request: HttpRequest,
+  http: HttpClient,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  try {
+    const { statusCode, body } = await http.request(url, request);
+    await body.dump();
+    return statusCode;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof DeblurError) throw error;
+    return undefined;
+  }
+}

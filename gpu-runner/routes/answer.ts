@@ -1,0 +1,34 @@
+/** A prediction as its caller wants it: JSON, or the restored picture itself. */
+import { ERRORS } from '@deblur/shared/errors.ts';
+import { MEDIA_TYPES, OUTPUT_FORMATS, type OutputFormat } from '@deblur/shared/options.ts';
+import type { Context } from 'hono';
+import { accepts } from 'hono/accepts';
+import type { Prediction } from '../prediction.ts';
+
+const ANY_PICTURE = 'image/*';
+const JSON_TYPE = 'application/json';
+
+/** @param prediction one that is over, for a caller that has waited for it */
+export function finalAnswer(c: Context, prediction: Prediction): Response {
+  if (acceptedType(c) === JSON_TYPE) return c.json(prediction.view());
+  const { file, error } = prediction;
+  // Who looks at the status only must not take an error for a picture.
+  if (file === undefined) return c.json(prediction.view(), error === undefined ? 409 : ERRORS[error.code].status);
+  return c.body(file.bytes as Uint8Array<ArrayBuffer>, 200, {
+    'Content-Type': MEDIA_TYPES[file.format],
+    'X-Prediction-Id': prediction.id,
+    ...(prediction.model === undefined ? {} : { 'X-Model': prediction.model.name }),
+  });
+}
+
+/** The format that the caller names as the one it wants back, when it wants the picture itself. */
+export function acceptedFormat(c: Context): OutputFormat | undefined {
+  const type = acceptedType(c);
+  return OUTPUT_FORMATS.find((format) => MEDIA_TYPES[format] === type);
+}
+
+/** Whoever takes anything gets JSON, as from Cog. */
+function acceptedType(c: Context): string {
+  const supports = [ANY_PICTURE, ...Object.values(MEDIA_TYPES), JSON_TYPE];
+  return accepts(c, { header: 'Accept', supports, default: JSON_TYPE });
+}

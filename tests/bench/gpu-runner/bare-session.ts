@@ -1,0 +1,21 @@
+/** A thread that does nothing but run the network, with the runner's own settings, and tells its tiles per second. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+
+const { path, input, side, seconds } = workerData as { path: string; input: string; side: number; seconds: number };
+const session = await InferenceSession.create(path, {
+  intraOpNumThreads: 1,
+  interOpNumThreads: 1,
+  executionMode: 'sequential',
+  extra: { session: { intra_op: { allow_spinning: '0' } } },
+});
+const samples = Uint8Array.from({ length: side * side * 3 }, (_, i) => (i * 31) & 255);
+const run = () => session.run({ [input]: new Tensor(samples, [1, side, side, 3]) });
+await run();
+const start = performance.now();
+let tiles = 0;
+while (performance.now() - start < seconds * 1000) {
+  await run();
+  tiles++;
+}
+parentPort?.postMessage((tiles * 1000) / (performance.now() - start));

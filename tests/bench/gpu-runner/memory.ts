@@ -1,0 +1,90 @@
+/**
+ * Whether memory stays: the runner's RSS after 50 mixed requests and after 500 (`MEMORY_REQUESTS`), and after sessions were
+ * opened and closed again and again: `npm run bench -- runner-memory`.
+ */
+import path from 'node:path';
+import { variantOf } from '@deblur/shared/model-manifest.ts';
+import { SessionPool } from '../../../gpu-runner/session-pool.ts';
+import { readManifest } from '../../gpu-runner/support/network.ts';
+import { startReceiver } from '../../gpu-runner/support/receiver.ts';
+import { MODEL_DIR, startServer } from '../../gpu-runner/support/runner.ts';
+import { memoryOf, photo, restore } from './support.ts';
+
+const EARLY = 50;
+const total = Number(process.env['MEMORY_REQUESTS'] ?? 500);
+const SIZES = [
+  [64, 48, 'png', 'png'],
+  [256, 256, 'png', 'jpeg'],
+  [192, 144, 'jpeg', 'jpeg'],
+  [480, 320, 'jpeg', 'png'],
+] as const;
+
+const sessionMemory = await measureSessions();
+const receiver = await startReceiver();
+for (const [width, height, format] of SIZES) {
+  receiver.sources.set(`/${width}.${format}`, await photo(width, height, format));
+}
+const server = await startServer({ ALLOW_ORIGINS: receiver.origin, EXECUTION_PROVIDER: 'cpu' });
+try {
+  const idle = await memoryOf(server.pid, 'VmRSS');
+  await run(0, EARLY);
+  const early = await memoryOf(server.pid, 'VmRSS');
+  await run(EARLY, total);
+  const late = await memoryOf(server.pid, 'VmRSS');
+  console.log(
+    JSON.stringify({
+      bench: 'gpu-runner/memory',
+      requests: total,
+      rss_idle_mb: idle,
+      [`rss_after_${EARLY}_mb`]: early,
+      [`rss_after_${total}_mb`]: late,
+      growth_percent: Math.round((1000 * (late - early)) / early) / 10,
+      rss_peak_mb: await memoryOf(server.pid, 'VmHWM'),
+      ...sessionMemory,
+    }),
+  );
+} finally {
+  await server.stop();
+  await receiver.close();
+}
+
+/** Two at a time, as many as there are slots. */
+async function run(from: number, to: number): Promise<void> {
+  let next = from;
+  const client = async (): Promise<void> => {
+    while (next < to) {
+      const i = next++;
+      const [width, , format, wanted] = SIZES[i % SIZES.length]!;
+      await restore(server, receiver, `memory-${i}`, `/${width}.${format}`, wanted);
+      receiver.uploads.length = 0;
+    }
+  };
+  await Promise.all([client(), client()]);
+}
+
+/** This process: before the first session, with one, and with none again, the first and the last time. */
+async function measureSessions(): Promise<object> {
+  const variant = variantOf(await readManifest(), 'uint8');
+  const load = {
+    path: path.join(MODEL_DIR, 'dhnet-edge', variant.file),
+    variant,
+    provider: 'cpu' as const,
+    intraOpThreads: 1,
+    warmUp: { side: 192, batches: [1] },
+  };
+  const observer = { ran: () => undefined, threadRestarted: () => undefined };
+  const log = { info: () => undefined, error: () => undefined };
+  const opened: number[] = [];
+  const closed: number[] = [];
+  const before = await memoryOf(process.pid, 'VmRSS');
+  for (let i = 0; i < 8; i++) {
+    const options = { name: 'bench', workers: 1, batching: { size: 1, delayMs: 0 }, load, observer, log };
+    const pool = await SessionPool.open(options);
+    opened.push(await memoryOf(process.pid, 'VmRSS'));
+    await pool.close();
+    closed.push(await memoryOf(process.pid, 'VmRSS'));
+  }
+  return {
+    session_rss_mb: { before, opened, closed },
+  };
+}

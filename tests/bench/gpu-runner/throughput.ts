@@ -1,0 +1,87 @@
+/**
+ * Sixteen mixed requests at once against the bare network: `npm run bench -- runner-throughput`.
+ *
+ * `throughput_ratio`: tiles per second of the runner, files fetched, decoded, encoded and uploaded, over those of as many
+ * threads that do nothing but call session.run back to back. Both are measured in turns, so that a busy machine is as busy
+ * for the one as for the other.
+ */
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { variantOf } from '@deblur/shared/model-manifest.ts';
+import { startReceiver } from '../../gpu-runner/support/receiver.ts';
+import { MODEL_DIR, startServer } from '../../gpu-runner/support/runner.ts';
+import { readManifest } from '../../gpu-runner/support/network.ts';
+import { median, photo, restore, round } from './support.ts';
+
+const ROUNDS = 3;
+const REQUESTS = 16;
+const BARE_SECONDS = 8;
+const SIZES = [
+  [256, 256, 'png'],
+  [640, 480, 'jpeg'],
+  [1024, 768, 'jpeg'],
+  [1280, 720, 'png'],
+] as const;
+
+const receiver = await startReceiver();
+for (const [width, height, format] of SIZES) {
+  receiver.sources.set(`/${width}.${format}`, await photo(width, height, format));
+}
+const server = await startServer({
+  ALLOW_ORIGINS: receiver.origin,
+  EXECUTION_PROVIDER: 'cpu',
+  SLOTS: String(REQUESTS),
+});
+const ready = server.lines.find(({ event }) => event === 'ready');
+const sessions = Number(ready?.['sessions']);
+try {
+  await mixed('warm-up');
+  const rounds: { runner: number; bare: number }[] = [];
+  for (let i = 0; i < ROUNDS; i++) rounds.push({ bare: await bare(), runner: await mixed(`round-${i}`) });
+  console.log(
+    JSON.stringify({
+      bench: 'gpu-runner/throughput',
+      concurrent: REQUESTS,
+      sessions,
+      batch_size: ready?.['batch_size'],
+      runner_tiles_per_second: round(median(rounds.map(({ runner }) => runner))),
+      bare_tiles_per_second: round(median(rounds.map((each) => each.bare))),
+      throughput_ratio: round(median(rounds.map((each) => each.runner / each.bare))),
+    }),
+  );
+} finally {
+  await server.stop();
+  await receiver.close();
+}
+
+/** @returns tiles per second */
+async function mixed(name: string): Promise<number> {
+  const start = performance.now();
+  const done = await Promise.all(
+    Array.from({ length: REQUESTS }, (_, i) => {
+      const [width, , format] = SIZES[i % SIZES.length]!;
+      return restore(server, receiver, `${name}-${i}`, `/${width}.${format}`, format);
+    }),
+  );
+  receiver.uploads.length = 0;
+  const tiles = done.reduce((sum, { metrics }) => sum + (metrics.tiles ?? 0), 0);
+  return (tiles * 1000) / (performance.now() - start);
+}
+
+/** @returns tiles per second of threads that only call session.run */
+async function bare(): Promise<number> {
+  const manifest = await readManifest();
+  const variant = variantOf(manifest, 'uint8');
+  const workerData = {
+    path: path.join(MODEL_DIR, 'dhnet-edge', variant.file),
+    input: variant.input.name,
+    side: manifest.tile.size,
+    seconds: BARE_SECONDS,
+  };
+  const script = new URL('./bare-session.ts', import.meta.url);
+  const rates = Array.from({ length: sessions }, () => {
+    const worker = new Worker(script, { workerData });
+    return new Promise<number>((resolve, reject) => worker.once('message', resolve).once('error', reject));
+  });
+  return (await Promise.all(rates)).reduce((sum, rate) => sum + rate, 0);
+}

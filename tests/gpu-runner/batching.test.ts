@@ -1,0 +1,117 @@
+/** Tiles of different pictures in one run, with the real network. */
+import path from 'node:path';
+import { variantOf, type VariantId } from '@deblur/shared/model-manifest.ts';
+import type { Tile } from '@deblur/shared/ports.ts';
+import { afterEach, expect, it } from 'vitest';
+import { SessionPool } from '../../gpu-runner/session-pool.ts';
+import { dataUri, gradientPng } from './support/images.ts';
+import { readManifest } from './support/network.ts';
+import { MODEL_DIR, startServer, until } from './support/runner.ts';
+
+const SIDE = 64;
+let pool: SessionPool | undefined;
+afterEach(async () => {
+  await pool?.close();
+  pool = undefined;
+});
+
+/** Batches that fill up do not wait: the delay is that of those that do not. */
+async function open(id: VariantId, size: number, batches: number[] = [], delayMs = 60_000): Promise<SessionPool> {
+  const variant = variantOf(await readManifest(), id);
+  pool = await SessionPool.open({
+    name: 'test',
+    workers: 1,
+    batching: { size, delayMs },
+    load: {
+      path: path.join(MODEL_DIR, 'dhnet-edge', variant.file),
+      variant,
+      provider: 'cpu',
+      intraOpThreads: 1,
+      warmUp: { side: SIDE, batches: [1] },
+    },
+    observer: { ran: (tiles) => void batches.push(tiles), threadRestarted: () => undefined },
+    log: { info: () => undefined, error: () => undefined },
+  });
+  return pool;
+}
+
+/** Deterministic noise, another one for each seed. */
+function tile(seed: number, floats: boolean, side = SIDE): Tile {
+  let state = seed * 2_654_435_761;
+  const next = (): number => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) >>> 24;
+  const bytes = Uint8Array.from({ length: side * side * 3 }, next);
+  return { width: side, height: side, data: floats ? Float32Array.from(bytes, (byte) => byte / 255) : bytes };
+}
+
+it.each([
+  ['uint8', 1],
+  ['float32', 1e-5],
+] as const)('gives a tile the same %s samples alone and in company, to the last bits', async (id, tolerance) => {
+  const floats = id === 'float32';
+  const seeds = [1, 2, 3, 4];
+  const single = await open(id, 1);
+  const alone: Tile['data'][] = [];
+  for (const seed of seeds) alone.push((await single.run(tile(seed, floats), {})).tile.data);
+  await single.close();
+  const batches: number[] = [];
+  const shared = await open(id, 4, batches);
+  const together = await Promise.all(seeds.map((seed) => shared.run(tile(seed, floats), { seed })));
+  expect(batches).toEqual([4]);
+  const farthest = (a: Tile['data'], b: Tile['data']): number =>
+    Array.from(a, (value, i) => Math.abs(value - b[i]!)).reduce((most, each) => Math.max(most, each));
+  together.forEach(({ tile: { data } }, i) => expect(farthest(data, alone[i]!)).toBeLessThanOrEqual(tolerance));
+  expect(farthest(alone[0]!, alone[1]!)).toBeGreaterThan(10 * tolerance);
+});
+
+it('does not wait for company for ever', async () => {
+  const batches: number[] = [];
+  const shared = await open('uint8', 8, batches, 50);
+  const tiles = [1, 2, 3].map((seed) => tile(seed, false));
+  const three = await Promise.all(tiles.map((each) => shared.run(each, {})));
+  expect(three.every(({ queueMs, inferMs }) => queueMs > 0 && inferMs > 0)).toBe(true);
+  expect(batches).toEqual([2, 1]);
+});
+
+it('puts tiles of two shapes into two runs', async () => {
+  const batches: number[] = [];
+  const shared = await open('uint8', 4, batches, 50);
+  const tiles = [SIDE, 32, SIDE, 32].map((side, i) => tile(i, false, side));
+  const ran = await Promise.all(tiles.map((each, i) => shared.run(each, { i })));
+  expect(ran.map(({ tile: { width } }) => width)).toEqual([SIDE, 32, SIDE, 32]);
+  expect(batches).toEqual([2, 2]);
+});
+
+it('lets a tile go at once when its picture is cancelled', async () => {
+  const batches: number[] = [];
+  const shared = await open('uint8', 1, batches);
+  const controller = new AbortController();
+  const big = {};
+  const running = [1, 2].map((seed) => shared.run(tile(seed, false), big));
+  const waiting = shared.run(tile(3, false), big, controller.signal);
+  controller.abort(new Error('enough'));
+  await expect(waiting).rejects.toThrow('enough');
+  expect(batches).toEqual([]);
+  await Promise.all(running);
+  await expect(shared.run(tile(4, false), big, controller.signal)).rejects.toThrow('enough');
+  expect(batches).toEqual([1, 1]);
+});
+
+it('serves a small picture between the tiles of a large one, from shared runs', async () => {
+  const small = dataUri(await gradientPng(192, 192));
+  const input = { image: small, format: 'png' };
+  const server = await startServer({ BATCH_SIZE: '2', SESSION_WORKERS: '1' });
+  const large = { input: { image: dataUri(await gradientPng(1500, 1100)) } };
+  const busy = async (id: string): Promise<{ done: number; total: number } | null> =>
+    (await server.call('GET', `/predictions/${id}`)).body.progress;
+  await server.call('PUT', '/predictions/one', large, { headers: { prefer: 'respond-async' } });
+  await until(async () => (await busy('one')) !== null);
+  const { body } = await server.call('POST', '/predictions', { input });
+  expect(body.status).toBe('succeeded');
+  const { done, total } = (await busy('one'))!;
+  expect(done).toBeLessThan(total / 2);
+  const text = await (await fetch(`${server.url}/metrics`)).text();
+  const metric = (name: string): number => Number(new RegExp(`^${name}\\{.*\\} (\\S+)$`, 'm').exec(text)?.[1]);
+  expect(metric('deblur_runner_batch_size_sum')).toBeGreaterThan(metric('deblur_runner_batch_size_count'));
+  await server.call('POST', '/predictions/one/cancel');
+  await server.stop();
+});
