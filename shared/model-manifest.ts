@@ -77,7 +77,8 @@ export type ModelManifest = z.infer<typeof manifestSchema>;
 export type ModelVariant = z.infer<typeof variantSchema>;
 /** A file that a model is made of, and where it may be fetched. */
 export type ModelFile = Pick<ModelVariant, keyof typeof fileShape>;
-export type VariantId = ModelVariant['id'];
+/** The variants that run everywhere, each named by its samples; those computed in float16 come on top. */
+export type VariantId = Exclude<ModelVariant['id'], `${string}-float16`>;
 
 /** @throws {Error} when the manifest lacks the variant: a broken export, not a user's fault */
 export function variantOf(manifest: ModelManifest, id: VariantId): ModelVariant {
