@@ -1,5 +1,7 @@
 /** The environment's text becomes typed configuration, once; an error names the variable. */
+import { parseSigningKeys, type SigningKey } from '@deblur/shared/signed-url.ts';
 import { z } from 'zod';
+import { parseSourceRules, type SourceRules } from './predict/picture-link.ts';
 
 export interface Config {
   readonly production: boolean;
@@ -8,6 +10,17 @@ export interface Config {
   readonly internalSecret: string;
   readonly gpuRunnerUrl: string;
   readonly gpuRunnerToken: string;
+  /** Origins that sources and receivers may have although they are not public https: loopback ones, for tests. */
+  readonly allowOrigins: readonly string[];
+  /** Empty: there are no signed URLs. */
+  readonly signingKeys: readonly SigningKey[];
+  readonly signedUrlSources: SourceRules;
+  /** Whether a tenant is told that another one had asked before. */
+  readonly sharedCache: boolean;
+  /** Null: what is erased leaves other data centres' caches by its age only. */
+  readonly purge: { readonly zoneId: string; readonly token: string } | null;
+  /** Null: there is no /metrics. */
+  readonly metricsToken: string | null;
 }
 
 /** The variables and secrets of wrangler.toml, before they are believed. */
@@ -17,9 +30,37 @@ export interface Variables {
   readonly INTERNAL_SECRET: string;
   readonly GPU_RUNNER_URL: string;
   readonly GPU_RUNNER_TOKEN: string;
+  readonly ALLOW_ORIGINS: string;
+  readonly SIGNED_URL_SOURCES: string;
+  readonly SHARED_CACHE: string;
+  readonly PURGE_ZONE_ID: string;
+  /** Secrets that may be missing are not in wrangler.toml, and so not in the generated Env. */
+  readonly SIGNED_URL_KEYS?: string;
+  readonly PURGE_API_TOKEN?: string;
+  readonly METRICS_TOKEN?: string;
 }
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
+
+/** Origins, separated by commas or blanks. */
+const origins = z
+  .string({ error: 'must be set, if only to nothing' })
+  .transform((text) => text.split(/[\s,]+/).filter((origin) => origin !== ''))
+  .refine((list) => list.every((origin) => URL.parse(origin)?.origin === origin), 'must be a list of origins');
+
+/** Text that another module parses; its complaint is ours. */
+function parsedBy<T>(parse: (text: string) => T) {
+  return z.string({ error: 'must be set, if only to nothing' }).transform((text, context) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'is not valid' });
+      return z.NEVER;
+    }
+  });
+}
+
+const OPERATOR_TOKEN_MIN_CHARACTERS = 16;
 
 /** One key for each variable and secret; `npm run deploy` holds wrangler.toml to it. */
 export const schema = z
@@ -29,12 +70,28 @@ export const schema = z
     INTERNAL_SECRET: z.string({ error: 'must be set' }).min(32, 'must have 32 characters or more'),
     GPU_RUNNER_URL: httpUrl,
     GPU_RUNNER_TOKEN: z.string({ error: 'must be set' }).min(1, 'must be set'),
+    ALLOW_ORIGINS: origins,
+    SIGNED_URL_KEYS: parsedBy(parseSigningKeys).default([]),
+    SIGNED_URL_SOURCES: parsedBy(parseSourceRules),
+    SHARED_CACHE: z.enum(['true', 'false'], { error: 'must be true or false' }),
+    PURGE_ZONE_ID: z.string().regex(/^(?:[0-9a-f]{32})?$/, 'must be a zone id, or empty'),
+    PURGE_API_TOKEN: z.string().default(''),
+    METRICS_TOKEN: z
+      .string()
+      .refine((token) => token === '' || token.length >= OPERATOR_TOKEN_MIN_CHARACTERS, 'must have 16 characters or more')
+      .default(''),
   })
   // Signed URLs and the token are credentials: in production they do not travel in the clear.
   .superRefine((variables, context) => {
     for (const name of ['INTERNAL_ORIGIN', 'GPU_RUNNER_URL'] as const) {
       if (variables.ENVIRONMENT !== 'production' || variables[name].startsWith('https:')) continue;
       context.addIssue({ code: 'custom', path: [name], message: 'must be https in production' });
+    }
+    if (variables.ENVIRONMENT === 'production' && variables.ALLOW_ORIGINS.length > 0) {
+      context.addIssue({ code: 'custom', path: ['ALLOW_ORIGINS'], message: 'must be empty in production' });
+    }
+    if ((variables.PURGE_ZONE_ID === '') !== (variables.PURGE_API_TOKEN === '')) {
+      context.addIssue({ code: 'custom', path: ['PURGE_ZONE_ID'], message: 'needs PURGE_API_TOKEN, and the other way round' });
     }
   });
 
@@ -45,12 +102,18 @@ export function readConfig(env: Variables): Config {
     const list = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('; ');
     throw new Error(`configuration: ${list}`);
   }
-  const { ENVIRONMENT, INTERNAL_ORIGIN, INTERNAL_SECRET, GPU_RUNNER_URL, GPU_RUNNER_TOKEN } = parsed.data;
+  const { data } = parsed;
   return {
-    production: ENVIRONMENT === 'production',
-    internalOrigin: INTERNAL_ORIGIN,
-    internalSecret: INTERNAL_SECRET,
-    gpuRunnerUrl: GPU_RUNNER_URL,
-    gpuRunnerToken: GPU_RUNNER_TOKEN,
+    production: data.ENVIRONMENT === 'production',
+    internalOrigin: data.INTERNAL_ORIGIN,
+    internalSecret: data.INTERNAL_SECRET,
+    gpuRunnerUrl: data.GPU_RUNNER_URL,
+    gpuRunnerToken: data.GPU_RUNNER_TOKEN,
+    allowOrigins: data.ALLOW_ORIGINS,
+    signingKeys: data.SIGNED_URL_KEYS,
+    signedUrlSources: data.SIGNED_URL_SOURCES,
+    sharedCache: data.SHARED_CACHE === 'true',
+    purge: data.PURGE_ZONE_ID === '' ? null : { zoneId: data.PURGE_ZONE_ID, token: data.PURGE_API_TOKEN },
+    metricsToken: data.METRICS_TOKEN || null,
   };
 }

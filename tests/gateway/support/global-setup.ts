@@ -1,16 +1,26 @@
 import { createServer, type AddressInfo } from 'node:net';
 import type { TestProject } from 'vitest/node';
 import { startGpuStandIn } from './gpu-stand-in.ts';
+import { startSourceStandIn } from './source-stand-in.ts';
 
 export const GPU_RUNNER_TOKEN = 'the-runner-token-of-the-tests';
+
+export const METRICS_TOKEN = 'the-metrics-token-of-the-tests';
+
+/** The one that signs, and the one that it took over from. */
+export const SIGNED_URL_KEYS = [`${'0a'.repeat(32)}:${'1b'.repeat(16)}`, `${'2c'.repeat(64)}:${'3d'.repeat(8)}`].join(',');
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { server, url } = await startGpuStandIn(GPU_RUNNER_TOKEN);
   project.provide('gpuRunnerUrl', url);
+  const source = await startSourceStandIn();
+  project.provide('sourceUrl', source.url);
   project.provide('gatewayPort', await freePort());
   return async () => {
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
+    for (const one of [server, source.server]) {
+      one.closeAllConnections();
+      await new Promise((resolve) => one.close(resolve));
+    }
   };
 }
 

@@ -4,6 +4,8 @@ declare module 'vitest' {
   /** What global-setup.ts starts in Node, for the tests in workerd. */
   interface ProvidedContext {
     gpuRunnerUrl: string;
+    /** Origin of the host of pictures, and of what is called by API. */
+    sourceUrl: string;
     /** Where the gateway under test is reached from outside, by the runner's stand-in. */
     gatewayPort: number;
   }

@@ -1,31 +1,33 @@
 /** One upload in, one stored result out: the decisions of `POST /v1/deblur`, without HTTP. */
-import { negotiateFormat } from '@deblur/shared/accept.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
-import type { EncodeOptions, Options } from '@deblur/shared/options.ts';
-import { canonicalEncoding, restorationKey, resultKey } from '@deblur/shared/result-key.ts';
-import { resolveModel, type AvailableModel, type Catalogue } from './models.ts';
-import { placeEncoding, placeRestoration } from './placement.ts';
+import type { Options } from '@deblur/shared/options.ts';
+import { resolveModel, type Catalogue } from './models.ts';
+import { planJob } from './plan.ts';
 import type {
   CacheStatus,
   JobReport,
-  JobRequest,
   Jobs,
   ReceivedSource,
-  RestorationTask,
   ResultStore,
   StoredBody,
   StoredResult,
+  Tenant,
 } from './ports.ts';
+import type { References } from './result-ports.ts';
 import { within } from './within.ts';
 
 export interface DeblurPorts {
   readonly catalogue: Catalogue;
   readonly results: ResultStore;
   readonly jobs: Jobs;
+  readonly references: References;
+  /** Whether a tenant is told that another one had asked before. */
+  readonly sharedCache: boolean;
 }
 
 export interface DeblurCommand {
+  readonly tenant: Tenant;
   readonly source: ReceivedSource;
   readonly options: Options;
   /** The caller's `Accept`, which decides `format=auto`. */
@@ -51,49 +53,25 @@ export async function deblur(ports: DeblurPorts, command: DeblurCommand): Promis
   const { source } = command;
   try {
     const model = resolveModel(ports.catalogue, command.options.model);
-    const task = await taskOf(command, model);
+    const request = await planJob(model, command);
+    const { resultKey } = request.task;
+    const { own } = await ports.references.acquire(command.tenant.id, { request, header: source.header });
+    const told = (cache: CacheStatus): CacheStatus => (own || ports.sharedCache ? cache : 'miss');
     const started = Date.now();
-    const stored = await ports.results.get('result', task.resultKey);
+    const stored = await ports.results.get('result', resultKey);
     const lookupMs = Date.now() - started;
-    if (stored !== null) return { result: stored, cache: 'hit', lookupMs };
+    if (stored !== null) return { result: stored, cache: told('hit'), lookupMs };
 
     await source.keep();
-    const job = await within(ports.jobs.obtain(jobRequest(command, model, task)), command.waitSeconds * 1000, () =>
+    const job = await within(ports.jobs.obtain(request), command.waitSeconds * 1000, () =>
       waitExpired(command.waitSeconds),
     );
-    const result = await ports.results.get('result', task.resultKey);
+    const result = await ports.results.get('result', resultKey);
     if (result === null) throw new DeblurError('internal', 'The result was stored and is not there.');
-    return { result, cache: job.cache, lookupMs, job };
+    return { result, cache: told(job.cache), lookupMs, job };
   } finally {
     await source.discard();
   }
-}
-
-async function taskOf({ source, options, accept }: DeblurCommand, model: AvailableModel): Promise<RestorationTask> {
-  const encoding: EncodeOptions = canonicalEncoding({
-    format: options.format === 'auto' ? negotiateFormat(accept, source.header.format) : options.format,
-    quality: options.quality,
-    metadata: options.metadata,
-  });
-  const { tile } = options;
-  const restoration = { sourceDigest: source.digest, model: model.name, modelVersion: model.version };
-  const key = await restorationKey({ ...restoration, tile });
-  return {
-    ...restoration,
-    ...(tile === undefined ? {} : { tile }),
-    restorationKey: key,
-    resultKey: await resultKey(key, encoding),
-    encoding,
-  };
-}
-
-function jobRequest({ source }: DeblurCommand, model: AvailableModel, task: RestorationTask): JobRequest {
-  const question = { header: source.header, bytes: source.bytes, output: task.encoding.format };
-  return {
-    task,
-    placement: placeRestoration({ ...question, placements: model.placements, tile: task.tile }),
-    encodePlacement: placeEncoding(question),
-  };
 }
 
 function waitExpired(seconds: number): DeblurError {

@@ -1,0 +1,38 @@
+/** From a picture and options to the job that restores it: which model, which keys, where. */
+import { negotiateFormat } from '@deblur/shared/accept.ts';
+import type { EncodeOptions, Options } from '@deblur/shared/options.ts';
+import { canonicalEncoding, restorationKey, resultKey } from '@deblur/shared/result-key.ts';
+import type { AvailableModel } from './models.ts';
+import { placeEncoding, placeRestoration } from './placement.ts';
+import type { JobRequest, ReceivedSource } from './ports.ts';
+
+export interface JobQuestion {
+  readonly source: Pick<ReceivedSource, 'digest' | 'bytes' | 'header'>;
+  readonly options: Options;
+  /** The caller's `Accept`, which decides `format=auto`; null: the source's own format. */
+  readonly accept: string | null;
+}
+
+/** @throws {DeblurError} `not_acceptable` */
+export async function planJob(model: AvailableModel, { source, options, accept }: JobQuestion): Promise<JobRequest> {
+  const { header, bytes, digest } = source;
+  const { tile, quality, metadata } = options;
+  const format = options.format === 'auto' ? negotiateFormat(accept, header.format) : options.format;
+  const encoding: EncodeOptions = canonicalEncoding({ format, quality, metadata });
+  const restoration = { sourceDigest: digest, model: model.name, modelVersion: model.version };
+  const key = await restorationKey({ ...restoration, tile });
+  const question = { header, bytes, output: format };
+  return {
+    task: {
+      ...restoration,
+      ...(tile === undefined ? {} : { tile }),
+      restorationKey: key,
+      resultKey: await resultKey(key, encoding),
+      encoding,
+    },
+    placement: placeRestoration({ ...question, placements: model.placements, tile }),
+    encodePlacement: placeEncoding(question),
+  };
+}
+
+export const megapixelsOf = ({ header }: JobQuestion['source']): number => (header.width * header.height) / 1e6;
