@@ -93,6 +93,10 @@ describe('configuration', () => {
     INTERNAL_SECRET: 's'.repeat(32),
     GPU_RUNNER_URL: 'https://gpu.example/',
     GPU_RUNNER_TOKEN: 't',
+    ALLOW_ORIGINS: '',
+    SIGNED_URL_SOURCES: '',
+    SHARED_CACHE: 'false',
+    PURGE_ZONE_ID: '',
   };
 
   it('is read once it is whole', () => {
@@ -110,6 +114,14 @@ describe('configuration', () => {
     ['GPU_RUNNER_URL', 'ftp://gpu.example'],
     ['GPU_RUNNER_URL', 'http://gpu.example'],
     ['GPU_RUNNER_TOKEN', ''],
+    ['ALLOW_ORIGINS', 'http://127.0.0.1:1'],
+    ['ALLOW_ORIGINS', 'localhost'],
+    ['SIGNED_URL_KEYS', 'deadbeef'],
+    ['SIGNED_URL_SOURCES', 'https://a.example/path'],
+    ['SIGNED_URL_SOURCES', '*.*.example'],
+    ['SHARED_CACHE', 'yes'],
+    ['PURGE_ZONE_ID', 'f'.repeat(32)],
+    ['METRICS_TOKEN', 'a-short-token'],
   ])('names %s when it is "%s", and not its value', (name, value) => {
     const read = () => readConfig({ ...good, [name]: value });
     expect(read).toThrow(new RegExp(`^configuration: ${name} must`));

@@ -91,7 +91,7 @@ export const schema = z
       context.addIssue({ code: 'custom', path: ['ALLOW_ORIGINS'], message: 'must be empty in production' });
     }
     if ((variables.PURGE_ZONE_ID === '') !== (variables.PURGE_API_TOKEN === '')) {
-      context.addIssue({ code: 'custom', path: ['PURGE_ZONE_ID'], message: 'needs PURGE_API_TOKEN, and the other way round' });
+      context.addIssue({ code: 'custom', path: ['PURGE_ZONE_ID'], message: 'must be set together with PURGE_API_TOKEN' });
     }
   });
 

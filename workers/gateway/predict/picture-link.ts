@@ -24,7 +24,7 @@ export interface SourceRules {
 
 const HOST = /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]$/;
 
-/** @throws {Error} that names the entry at fault; entries are no secrets */
+/** Hosts, `*.domain`s, origins and `*`, separated by commas or blanks. @throws {Error} */
 export function parseSourceRules(text: string): SourceRules {
   const entries = text.split(/[\s,]+/).filter((entry) => entry !== '');
   const rules = { hosts: [] as string[], domains: [] as string[], origins: [] as string[], any: false };
@@ -33,7 +33,7 @@ export function parseSourceRules(text: string): SourceRules {
     else if (HOST.test(entry)) rules.hosts.push(entry);
     else if (entry.startsWith('*.') && HOST.test(entry.slice(2))) rules.domains.push(entry.slice(2));
     else if (URL.parse(entry)?.origin === entry) rules.origins.push(entry);
-    else throw new Error(`has "${entry}", which is no host, *.domain or origin`);
+    else throw new Error('must be hosts, *.domains or origins, separated by commas, or *');
   }
   return rules;
 }
