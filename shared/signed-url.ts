@@ -96,7 +96,7 @@ function message({ salt }: SigningKey, signed: string): Uint8Array<ArrayBuffer> 
   return Uint8Array.from([...salt, ...new TextEncoder().encode(signed)]);
 }
 
-function importKey({ key }: SigningKey): Promise<CryptoKey> {
+function importKey({ key }: SigningKey) {
   return crypto.subtle.importKey('raw', key as Uint8Array<ArrayBuffer>, ALGORITHM, false, ['sign', 'verify']);
 }
 

@@ -1,12 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import {
-  fromBase64url,
-  parseSigningKeys,
-  signPath,
-  sourceUrlOf,
-  verifyPath,
-} from '@deblur/shared/signed-url.ts';
+import { fromBase64url, parseSigningKeys, signPath, sourceUrlOf, verifyPath } from '@deblur/shared/signed-url.ts';
 
 const HEX = [
   { key: '0a'.repeat(32), salt: '1b'.repeat(16) },
@@ -86,7 +80,8 @@ describe('base64url', () => {
       const bytes = Uint8Array.from({ length }, (_, i) => (i * 89 + length * 31) & 255);
       expect(fromBase64url(Buffer.from(bytes).toString('base64url'))).toEqual(bytes);
     }
-    for (const text of ['', 'A', 'AB', 'AAB', 'AA==', 'A A', 'AA\n', '+/+/', 'ÄÄ']) expect(fromBase64url(text)).toBeNull();
+    for (const text of ['', 'A', 'AB', 'AAB', 'AA==', 'A A', 'AA\n', '+/+/', 'ÄÄ'])
+      expect(fromBase64url(text)).toBeNull();
     expect(() => sourceUrlOf({ options: '_', source: '_w' })).toThrow('base64url');
   });
 });

@@ -78,7 +78,10 @@ export const schema = z
     PURGE_API_TOKEN: z.string().default(''),
     METRICS_TOKEN: z
       .string()
-      .refine((token) => token === '' || token.length >= OPERATOR_TOKEN_MIN_CHARACTERS, 'must have 16 characters or more')
+      .refine(
+        (token) => token === '' || token.length >= OPERATOR_TOKEN_MIN_CHARACTERS,
+        'must have 16 characters or more',
+      )
       .default(''),
   })
   // Signed URLs and the token are credentials: in production they do not travel in the clear.
@@ -91,7 +94,11 @@ export const schema = z
       context.addIssue({ code: 'custom', path: ['ALLOW_ORIGINS'], message: 'must be empty in production' });
     }
     if ((variables.PURGE_ZONE_ID === '') !== (variables.PURGE_API_TOKEN === '')) {
-      context.addIssue({ code: 'custom', path: ['PURGE_ZONE_ID'], message: 'must be set together with PURGE_API_TOKEN' });
+      context.addIssue({
+        code: 'custom',
+        path: ['PURGE_ZONE_ID'],
+        message: 'must be set together with PURGE_API_TOKEN',
+      });
     }
   });
 

@@ -74,7 +74,10 @@ export function createReferencePorts(env: Env): ReferencePorts {
 export function createPorts(env: Env): Ports {
   const { allowOrigins, signingKeys, signedUrlSources, sharedCache, metricsToken } = readConfig(env);
   const jobPorts = createJobPorts(env);
-  const fetcher = new GuardedSourceFetcher({ allowOrigins, isAllowed: (url) => isAllowedSource(signedUrlSources, url) });
+  const fetcher = new GuardedSourceFetcher({
+    allowOrigins,
+    isAllowed: (url) => isAllowedSource(signedUrlSources, url),
+  });
   return {
     ...jobPorts,
     catalogue: CATALOGUE,

@@ -8,7 +8,9 @@ export const GPU_RUNNER_TOKEN = 'the-runner-token-of-the-tests';
 export const METRICS_TOKEN = 'the-metrics-token-of-the-tests';
 
 /** The one that signs, and the one that it took over from. */
-export const SIGNED_URL_KEYS = [`${'0a'.repeat(32)}:${'1b'.repeat(16)}`, `${'2c'.repeat(64)}:${'3d'.repeat(8)}`].join(',');
+export const SIGNED_URL_KEYS = [`${'0a'.repeat(32)}:${'1b'.repeat(16)}`, `${'2c'.repeat(64)}:${'3d'.repeat(8)}`].join(
+  ',',
+);
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { server, url } = await startGpuStandIn(GPU_RUNNER_TOKEN);

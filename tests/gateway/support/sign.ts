@@ -2,7 +2,9 @@
 import { env } from 'cloudflare:workers';
 
 /** The pairs of SIGNED_URL_KEYS: the one that signs, and the one that it took over from. */
-const PAIRS = (env.SIGNED_URL_KEYS ?? '').split(',').map((pair) => pair.split(':').map((hex) => Uint8Array.fromHex(hex)));
+const PAIRS = (env.SIGNED_URL_KEYS ?? '')
+  .split(',')
+  .map((pair) => pair.split(':').map((hex) => Uint8Array.fromHex(hex)));
 
 const base64url = (bytes: Uint8Array): string => bytes.toBase64({ alphabet: 'base64url', omitPadding: true });
 

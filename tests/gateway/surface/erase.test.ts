@@ -1,7 +1,9 @@
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
+import type { ResultOrigin } from '../../../workers/gateway/predict/result-ports.ts';
+import { RestorationReferences, type ReferencePorts } from '../../../workers/gateway/references/reference-object.ts';
 import { ReferenceTable } from '../../../workers/gateway/references/reference-table.ts';
 import { ZonePurge } from '../../../workers/gateway/store/cache-purge.ts';
 import { call, edge, resultPathOf, stored, until } from '../support/gateway.ts';
@@ -13,7 +15,8 @@ import { tenant, type Caller } from '../support/tenants.ts';
 const upload = (caller: Caller, body: BodyInit, query = ''): Promise<Response> =>
   caller(`/v1/deblur${query}`, { method: 'POST', body });
 
-const erase = async (caller: Caller, path: string): Promise<number> => (await caller(path, { method: 'DELETE' })).status;
+const erase = async (caller: Caller, path: string): Promise<number> =>
+  (await caller(path, { method: 'DELETE' })).status;
 
 async function codeOf(response: Response): Promise<string> {
   const { code } = await response.json<{ code: string }>();
@@ -237,6 +240,81 @@ describe('the references of a restoration', () => {
     const stub = env.REFERENCES.getByName(restorationKey);
     await runDurableObjectAlarm(stub);
     expect(await runInDurableObject(stub, (_, { storage }) => storage.list().then(({ size }) => size))).toBe(0);
+    expect(await runInDurableObject(stub, (_, { storage }) => storage.getAlarm())).toBeNull();
+  });
+});
+
+describe('what cannot be erased at once', () => {
+  const key = 'c'.repeat(64);
+  const origin = { request: { task: { resultKey: key, restorationKey: 'd'.repeat(64) } } } as unknown as ResultOrigin;
+
+  class Unbound extends RestorationReferences {}
+
+  /** An object whose bucket and caches fail as often as said, and what they were asked. */
+  async function withFailures<T>(
+    failures: Record<'bucket' | 'caches', number>,
+    use: (object: Unbound, done: string[]) => Promise<T>,
+  ) {
+    const done: string[] = [];
+    const step = (part: 'bucket' | 'caches', what: string) => async (): Promise<void> => {
+      if (failures[part]-- > 0) throw new Error(`${part} failed`);
+      done.push(what);
+    };
+    const ports: ReferencePorts = {
+      results: { delete: (kind) => step('bucket', `delete ${kind}`)() },
+      origins: { put: async () => undefined, putErased: step('bucket', 'bury') },
+      purge: { purge: step('caches', 'purge') },
+    };
+    const now = vi.spyOn(Date, 'now');
+    try {
+      return await runInDurableObject(env.REFERENCES.getByName(`failing-${names}`), (_, state) =>
+        use(new Unbound(state, env, ports), done),
+      );
+    } finally {
+      now.mockRestore();
+    }
+  }
+
+  const later = (minutes: number) => vi.mocked(Date.now).mockReturnValue(Date.parse('2031-01-01') + minutes * 60_000);
+
+  it('is erased by the alarm, and once', async () => {
+    await withFailures({ bucket: 2, caches: 1 }, async (object, done) => {
+      later(0);
+      await object.acquire('anna', origin);
+      expect(await object.release('anna', key, 'd'.repeat(64))).toEqual({ erased: [key] });
+      expect(done).toEqual([]);
+      for (const minutes of [1, 2, 3, 4]) {
+        later(minutes);
+        await object.alarm();
+      }
+      expect(done).toEqual(['bury', 'delete result', 'delete master', 'purge']);
+    });
+  });
+
+  it('is not erased when somebody holds it again', async () => {
+    await withFailures({ bucket: 1, caches: 0 }, async (object, done) => {
+      later(0);
+      await object.acquire('anna', origin);
+      await object.release('anna', key, 'd'.repeat(64));
+      await object.acquire('bert', origin);
+      later(1);
+      await object.alarm();
+      expect(done).toEqual(['purge']);
+    });
+  });
+
+  it('is tried again for hours in the caches, then left to its age', async () => {
+    await withFailures({ bucket: 0, caches: Infinity }, async (object, done) => {
+      later(0);
+      await object.acquire('anna', origin);
+      await object.release('anna', key, 'd'.repeat(64));
+      for (let hour = 0; hour < 24; hour++) {
+        later(hour * 60);
+        await object.alarm();
+      }
+      expect(done).toEqual(['bury', 'delete result', 'delete master']);
+    });
+    const stub = env.REFERENCES.getByName(`failing-${names}`);
     expect(await runInDurableObject(stub, (_, { storage }) => storage.getAlarm())).toBeNull();
   });
 });

@@ -14,7 +14,9 @@ const scrape = (token = env.METRICS_TOKEN ?? ''): Promise<Response> =>
 /** The samples of a scrape. */
 async function samples(): Promise<ReadonlyMap<string, number>> {
   const lines = (await (await scrape()).text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ')))]),
+  );
 }
 
 /** What these series rise by while something is done; counts come a second late. */
@@ -23,7 +25,9 @@ async function risesBy(wanted: Readonly<Record<string, number>>, work: () => Pro
   await work();
   const risen = async () => {
     const after = await samples();
-    return Object.fromEntries(Object.keys(wanted).map((name) => [name, (after.get(name) ?? 0) - (before.get(name) ?? 0)]));
+    return Object.fromEntries(
+      Object.keys(wanted).map((name) => [name, (after.get(name) ?? 0) - (before.get(name) ?? 0)]),
+    );
   };
   await until(async () => {
     const now = await risen();
@@ -44,7 +48,8 @@ describe('GET /metrics', () => {
     const response = await scrape();
     expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8');
     expect(response.headers.get('cache-control')).toBe('no-store');
-    const sample = /^[a-z_]+(?:\{[a-z_]+="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\["\\n])*")*\})? -?[\d.e+]+$/;
+    const sample =
+      /^[a-z_]+(?:\{[a-z_]+="(?:[^"\\\n]|\\["\\n])*"(?:,[a-z_]+="(?:[^"\\\n]|\\["\\n])*")*\})? -?[\d.e+]+$/;
     const wrong = (await response.text())
       .trimEnd()
       .split('\n')

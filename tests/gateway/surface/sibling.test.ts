@@ -28,8 +28,12 @@ describe('GET /v1/results/{key} by a client that does not take its format', () =
 
     const again = await call(path, accepting('image/webp, image/jpeg;q=0.5'));
     expect(again.headers.get('content-location')).toBe(location);
-    expect((await call(path, { headers: { accept: 'image/webp', 'if-none-match': `"${nameOf(location)}"` } })).status).toBe(304);
-    expect((await call(path, { headers: { accept: 'image/webp', 'if-none-match': `"${nameOf(path)}"` } })).status).toBe(200);
+    expect(
+      (await call(path, { headers: { accept: 'image/webp', 'if-none-match': `"${nameOf(location)}"` } })).status,
+    ).toBe(304);
+    expect((await call(path, { headers: { accept: 'image/webp', 'if-none-match': `"${nameOf(path)}"` } })).status).toBe(
+      200,
+    );
     expect(await (await call(path, { headers: { accept: 'image/webp', range: 'bytes=0-7' } })).text()).toBe('{"format');
     expect(await edge.calls()).toEqual({ restore: 1, encode: 1 });
   });

@@ -54,7 +54,8 @@ describe('the signature', () => {
       '/i/',
       `/i/${'A'.repeat(10_000)}`,
     ];
-    for (const one of hostile) expect([one, await problemOf(await call(one))]).toEqual([one, problem(403, 'forbidden')]);
+    for (const one of hostile)
+      expect([one, await problemOf(await call(one))]).toEqual([one, problem(403, 'forbidden')]);
   });
 
   it('of another key is refused before anything is parsed', async () => {
@@ -165,7 +166,9 @@ describe('the restored picture', () => {
     const path = await sign(await published());
     expect((await call(path, { headers: { accept: 'image/webp' } })).headers.get('content-type')).toBe('image/webp');
     expect((await call(path)).headers.get('content-type')).toBe('image/png');
-    expect(await problemOf(await call(path, { headers: { accept: 'text/html' } }))).toEqual(problem(406, 'not_acceptable'));
+    expect(await problemOf(await call(path, { headers: { accept: 'text/html' } }))).toEqual(
+      problem(406, 'not_acceptable'),
+    );
   });
 
   it('is cached no longer than its URL lives', async () => {
@@ -197,9 +200,16 @@ describe('the restored picture', () => {
     const path = await sign(url);
     const first = await call(path);
     await first.text();
-    await until(async () => (await caches.default.match(`https://deblur.test${first.headers.get('content-location')}`)) !== undefined);
+    await until(
+      async () =>
+        (await caches.default.match(`https://deblur.test${first.headers.get('content-location')}`)) !== undefined,
+    );
     await caches.default.delete(`https://deblur.test${first.headers.get('content-location')}`);
-    await env.STORE.delete([...(await stored('results/')), ...(await stored('masters/')), ...(await stored('sources/'))]);
+    await env.STORE.delete([
+      ...(await stored('results/')),
+      ...(await stored('masters/')),
+      ...(await stored('sources/')),
+    ]);
     await host.serve({ [new URL(url).pathname]: picture(png()) });
     const second = await call(path);
     expect(second.status).toBe(200);
@@ -244,9 +254,24 @@ describe('a source that does not come', () => {
     ['redirects to a file', { status: 301, headers: { location: 'file:///etc/passwd' } }, 403, 'forbidden'],
     ['redirects to itself', { status: 308, headers: { location: '/broken' } }, broken, 'source_fetch_failed'],
     ['is empty', { body: '' }, 400, 'empty_body'],
-    ['is a page', { body: btoa('<html>not a picture</html>'), headers: { 'content-type': 'image/png' } }, 415, 'unsupported_media_type'],
-    ['is cut off', { body: btoa('\x89PNG'), breaks: 'cuts', headers: { 'content-length': '4' } }, broken, 'source_fetch_failed'],
-    ['is announced too large', { body: btoa('x'), breaks: 'cuts', headers: { 'content-length': '25000001' } }, 413, 'body_too_large'],
+    [
+      'is a page',
+      { body: btoa('<html>not a picture</html>'), headers: { 'content-type': 'image/png' } },
+      415,
+      'unsupported_media_type',
+    ],
+    [
+      'is cut off',
+      { body: btoa('\x89PNG'), breaks: 'cuts', headers: { 'content-length': '4' } },
+      broken,
+      'source_fetch_failed',
+    ],
+    [
+      'is announced too large',
+      { body: btoa('x'), breaks: 'cuts', headers: { 'content-length': '25000001' } },
+      413,
+      'body_too_large',
+    ],
   ] as const)('because it %s', async (_, answer, status, code) => {
     await host.serve({ '/broken': answer });
     expect(await problemOf(await call(await sign(host.url('/broken'))))).toEqual(problem(status, code));

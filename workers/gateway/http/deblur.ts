@@ -16,7 +16,13 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
     addToLog(c, { bytes: source.bytes, width, height, source_format: format });
 
     const accept = c.req.header('accept') ?? null;
-    const deblurred = await deblur(ports, { tenant: c.get('tenant'), source, options, accept, waitSeconds: wait.seconds });
+    const deblurred = await deblur(ports, {
+      tenant: c.get('tenant'),
+      source,
+      options,
+      accept,
+      waitSeconds: wait.seconds,
+    });
     const { result, cache } = deblurred;
     addToLog(c, { cache, placement: result.placement, model: result.model, result_key: result.key });
     if (wait.applied !== null) c.header('Preference-Applied', wait.applied);

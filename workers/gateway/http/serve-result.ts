@@ -119,7 +119,10 @@ function wholeHeaders(result: StoredResult): Record<string, string> {
 function limitAge(headers: Headers, expiresAt: number): void {
   const left = Math.max(0, Math.floor((expiresAt - Date.now()) / 1000));
   const said = headers.get('Cache-Control') ?? '';
-  headers.set('Cache-Control', said.replace(/max-age=(\d+)/, (_, age) => `max-age=${Math.min(Number(age), left)}`));
+  headers.set(
+    'Cache-Control',
+    said.replace(/max-age=(\d+)/, (_, age) => `max-age=${Math.min(Number(age), left)}`),
+  );
 }
 
 async function known({ results, origins }: ResultPorts, key: string): Promise<StoredResult> {

@@ -38,7 +38,8 @@ export function getSignedUrl(ports: Ports): Handler<AppEnv> {
 /** The query is not signed: the little that it may say changes nothing about the picture. */
 function pendingStatusOf(query: URLSearchParams): 202 | 302 {
   const unknown = [...query.keys()].find((name) => name !== 'pending');
-  if (unknown !== undefined) throw new DeblurError('unknown_option', 'Options are signed: the query has only "pending".');
+  if (unknown !== undefined)
+    throw new DeblurError('unknown_option', 'Options are signed: the query has only "pending".');
   const values = query.getAll('pending');
   if (values.length === 0) return 302;
   if (values.length === 1 && values[0] === '202') return 202;
@@ -58,5 +59,7 @@ function assertAllowed({ signedUrls }: Ports, source: string): void {
 function pending(c: AppContext, { url }: PictureLink, { resultKey }: LinkedResult, status: 202 | 302): Response {
   c.header('Cache-Control', 'no-store');
   c.header('Retry-After', String(RETRY_AFTER_SECONDS));
-  return status === 302 ? c.redirect(new URL(url).href) : c.json({ status: 'processing', result: resultPath(resultKey) }, 202);
+  return status === 302
+    ? c.redirect(new URL(url).href)
+    : c.json({ status: 'processing', result: resultPath(resultKey) }, 202);
 }

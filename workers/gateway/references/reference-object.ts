@@ -100,10 +100,17 @@ export abstract class RestorationReferences extends DurableObject<Env> {
   /** Bytes are erased however long it takes; caches forget by themselves in the end. */
   #retry(erasure: Erasure, error: unknown): void {
     const last = erasure.attempts + 1 >= ERASE_MAX_ATTEMPTS && erasure.stage === 'caches';
-    const line = { level: 'error', event: 'erasure_failed', stage: erasure.stage, given_up: last, error: String(error) };
+    const line = {
+      level: 'error',
+      event: 'erasure_failed',
+      stage: erasure.stage,
+      given_up: last,
+      error: String(error),
+    };
     console.error(JSON.stringify({ ...line, result_key: erasure.resultKey }));
     if (last) this.#table.finish(erasure);
-    else this.#table.postpone(erasure, Date.now() + ERASE_RETRY_MS * 2 ** Math.min(erasure.attempts, ERASE_MAX_ATTEMPTS));
+    else
+      this.#table.postpone(erasure, Date.now() + ERASE_RETRY_MS * 2 ** Math.min(erasure.attempts, ERASE_MAX_ATTEMPTS));
   }
 
   async #setAlarm(): Promise<void> {
