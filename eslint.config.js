@@ -17,10 +17,24 @@ const arrows = [
     '^hono(/|$)|^replicate$|^cloudflare:',
     'predict/ decides: no framework, client or runtime',
   ],
-  ['workers/gateway/predict/', '/(http|store|runners|jobs)/', 'predict/ knows ports, not adapters'],
+  ['workers/gateway/predict/', '/(http|store|runners|jobs|references|stats)/', 'predict/ knows ports, not adapters'],
   ['workers/gateway/store/', '/(http|jobs|runners)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
   ['workers/gateway/runners/', '/(http|jobs|store)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
-  ['workers/gateway/http/', '/(store|runners|jobs)/', 'http/ speaks to predict/; deps.ts joins the rest'],
+  [
+    'workers/gateway/references/',
+    '/(http|jobs|runners|stats|store)/|^hono(/|$)',
+    'adapters know predict/ports and shared/',
+  ],
+  [
+    'workers/gateway/stats/',
+    '/(http|jobs|references|runners|store)/|^hono(/|$)',
+    'adapters know predict/ports and shared/',
+  ],
+  [
+    'workers/gateway/http/',
+    '/(store|runners|jobs|references|stats)/',
+    'http/ speaks to predict/; deps.ts joins the rest',
+  ],
   ...['shared/', 'workers/', 'gpu-runner/'].map((path) => [path, '(^|/)tests/', 'nothing imports tests/']),
 ];
 

@@ -1,5 +1,11 @@
 import { env } from 'cloudflare:workers';
+import { readImageHeader } from '@deblur/shared/image-header/index.ts';
+import { parseOptions } from '@deblur/shared/options.ts';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { createPorts } from '../../../workers/gateway/deps.ts';
+import type { ReceivedSource } from '../../../workers/gateway/predict/ports.ts';
+import { restoreLink } from '../../../workers/gateway/predict/restore-link.ts';
+import { SourceChanged } from '../../../workers/gateway/predict/result-ports.ts';
 import { call, edge, problem, problemOf, stored, until } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
 import { sign, signText } from '../support/sign.ts';
@@ -292,5 +298,25 @@ describe('a source that does not come', () => {
     await host.serve(answers);
     expect((await call(await sign(host.url('/0')))).status).toBe(200);
     expect(await problemOf(await call(await sign(host.url('/-1'))))).toEqual(problem(502, 'source_fetch_failed'));
+  });
+
+  it('must stay the same for a moment', async () => {
+    const source: ReceivedSource = {
+      digest: 'a'.repeat(64),
+      bytes: 1,
+      header: readImageHeader(png()),
+      keep: () => Promise.reject(new SourceChanged()),
+      discard: async () => undefined,
+    };
+    const ports = { ...createPorts(env), links: { receive: async () => source } };
+    const restored = restoreLink(ports, {
+      url: 'https://cdn.deblur.dev/p.png',
+      options: parseOptions({}),
+      accept: null,
+      waitSeconds: 1,
+      signal: new AbortController().signal,
+      isCached: async () => false,
+    });
+    await expect(restored).rejects.toMatchObject({ code: 'source_fetch_failed' });
   });
 });

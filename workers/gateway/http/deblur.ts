@@ -26,7 +26,7 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
     const { result, cache } = deblurred;
     addToLog(c, { cache, placement: result.placement, model: result.model, result_key: result.key });
     if (wait.applied !== null) c.header('Preference-Applied', wait.applied);
-    ports.stats.count('deblur_results_total', { cache });
+    ports.stats.count('deblur_results_total', { cache: deblurred.cost });
     const totalMs = Date.now() - started;
     const timing = serverTiming(deblurred, { receiveMs, totalMs, detailed: ports.sharedCache });
     return c.body(result.body, 200, deblurHeaders(deblurred, timing));

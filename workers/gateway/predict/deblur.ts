@@ -37,7 +37,10 @@ export interface DeblurCommand {
 
 export interface Deblurred {
   readonly result: StoredResult & StoredBody;
+  /** What the caller is told. */
   readonly cache: CacheStatus;
+  /** What it cost: the same, but for what other tenants had asked for. */
+  readonly cost: CacheStatus;
   readonly lookupMs: number;
   /** Absent on a hit that no job was asked for. */
   readonly job?: JobReport;
@@ -60,7 +63,7 @@ export async function deblur(ports: DeblurPorts, command: DeblurCommand): Promis
     const started = Date.now();
     const stored = await ports.results.get('result', resultKey);
     const lookupMs = Date.now() - started;
-    if (stored !== null) return { result: stored, cache: told('hit'), lookupMs };
+    if (stored !== null) return { result: stored, cache: told('hit'), cost: 'hit', lookupMs };
 
     await source.keep();
     const job = await within(ports.jobs.obtain(request), command.waitSeconds * 1000, () =>
@@ -68,7 +71,7 @@ export async function deblur(ports: DeblurPorts, command: DeblurCommand): Promis
     );
     const result = await ports.results.get('result', resultKey);
     if (result === null) throw new DeblurError('internal', 'The result was stored and is not there.');
-    return { result, cache: told(job.cache), lookupMs, job };
+    return { result, cache: told(job.cache), cost: job.cache, lookupMs, job };
   } finally {
     await source.discard();
   }

@@ -32,14 +32,19 @@ export interface LinkedResult {
 /** On whose behalf signed URLs obtain results: whoever has the keys is one party. */
 export const SIGNED_URL_TENANT: Tenant = { id: 'signed-urls', tier: 'key', scopes: new Set(['create', 'read']) };
 
+/** The second finds the bytes that the first one has left, unless somebody else met other ones in between. */
+const MAX_ATTEMPTS = 2;
+
 /** @throws {DeblurError} what is wrong with the source, `model_unavailable`, `not_acceptable`, and why a job failed */
 export async function restoreLink(ports: LinkPorts, command: LinkCommand): Promise<LinkedResult> {
-  try {
-    return await restoreOnce(ports, command);
-  } catch (error) {
-    if (!(error instanceof SourceChanged)) throw error;
-    return restoreOnce(ports, command);
+  for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+    try {
+      return await restoreOnce(ports, command);
+    } catch (error) {
+      if (!(error instanceof SourceChanged)) throw error;
+    }
   }
+  throw new DeblurError('source_fetch_failed', 'The source is another one each time.');
 }
 
 async function restoreOnce(ports: LinkPorts, command: LinkCommand): Promise<LinkedResult> {

@@ -42,9 +42,9 @@ export class R2SourceLinks implements SourceLinks {
     const keep = async (): Promise<void> => {
       if (await this.#sources.isFresh(digest)) return;
       const fetched = await fetchAgain();
-      if (fetched.digest === digest) return fetched.keep();
-      await fetched.discard();
-      throw new SourceChanged();
+      // Also when it is another one: who asks again then finds it here, whatever its host gives the next time.
+      await fetched.keep();
+      if (fetched.digest !== digest) throw new SourceChanged();
     };
     return { digest, bytes, header, keep, discard: async () => undefined };
   }
