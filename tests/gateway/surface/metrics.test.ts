@@ -141,26 +141,36 @@ describe('the object that counts', () => {
   });
 
   it('knows the last state of every job, in whatever order it was told', async () => {
+    const [queued, running] = [
+      { state: 'queued', placement: 'gpu' },
+      { state: 'running', placement: 'gpu' },
+    ] as const;
     const seen = await withTable((table) => {
-      const at = (now: number) => Object.fromEntries(table.jobs(now));
-      table.setJob('a', 2, 'running', 0);
-      table.setJob('a', 1, 'queued', 0);
-      table.setJob('b', 1, 'queued', 0);
+      const at = (now: number) => [queued, running].map((job) => table.countJobs(job, now));
+      table.setJob('a', 2, running, 0);
+      table.setJob('a', 1, queued, 0);
+      table.setJob('b', 1, queued, 0);
       const both = at(1);
       table.setJob('a', 3, null, 0);
-      table.setJob('a', 2, 'running', 0);
+      table.setJob('a', 2, running, 0);
       return [both, at(1), at(STATS_JOB_LEASE_MS)];
     });
-    expect(seen).toEqual([{ running: 1, queued: 1 }, { queued: 1 }, {}]);
+    expect(seen).toEqual([
+      [1, 1],
+      [1, 0],
+      [0, 0],
+    ]);
   });
 
-  it('shows jobs and backlog', async () => {
+  it('shows jobs, and the backlog of the GPU runners', async () => {
     const stub = env.STATS.getByName(`table-${++tables}`);
-    await stub.reportJob('a', 1, 'running');
-    await stub.reportJob('b', 1, 'queued');
-    await stub.reportJob('c', 1, 'queued');
+    await stub.reportJob('a', 1, { state: 'running', placement: 'gpu' });
+    await stub.reportJob('b', 1, { state: 'queued', placement: 'gpu' });
+    await stub.reportJob('c', 1, { state: 'queued', placement: 'gpu' });
+    await stub.reportJob('d', 1, { state: 'running', placement: 'edge' });
     const text = await stub.render();
-    expect(text).toContain('\ndeblur_jobs{state="queued"} 2\ndeblur_jobs{state="running"} 1\n');
+    expect(text).toContain('\ndeblur_jobs{placement="edge",state="running"} 1\n');
+    expect(text).toContain('\ndeblur_jobs{placement="gpu",state="queued"} 2\n');
     expect(text).toContain('\n# TYPE deblur_jobs_backlog gauge\ndeblur_jobs_backlog 3\n');
   });
 });

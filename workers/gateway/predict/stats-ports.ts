@@ -1,4 +1,5 @@
 /** What is counted, and how it is asked for: the closed list of metrics. */
+import type { Placement } from './ports.ts';
 
 /** Prometheus counters by name, with their labels. Label values come from closed lists of ours, never from a caller. */
 export const COUNTERS = {
@@ -26,16 +27,21 @@ export interface Counts {
 }
 
 export const JOB_STATES = ['queued', 'running'] as const;
-export type JobState = (typeof JOB_STATES)[number];
+
+/** A job that is not over, and where it will run or runs. */
+export interface LiveJob {
+  readonly state: (typeof JOB_STATES)[number];
+  readonly placement: Placement;
+}
 
 /** How many jobs there are now, the sum over all objects: each reports its own. */
 export interface JobGauge {
   /**
    * @param jobId of whoever reports; its last report counts
    * @param sequence rises with every report of the job: one that comes late changes nothing
-   * @param state null when the job has ended. Reported again within STATS_JOB_LEASE_MS, or the job counts as ended
+   * @param job null when the job has ended. Reported again within STATS_JOB_LEASE_MS, or the job counts as ended
    */
-  reportJob(jobId: string, sequence: number, state: JobState | null): Promise<void>;
+  reportJob(jobId: string, sequence: number, job: LiveJob | null): Promise<void>;
 }
 
 /** The operator's view. */

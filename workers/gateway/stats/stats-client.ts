@@ -2,7 +2,7 @@
 import { waitUntil } from 'cloudflare:workers';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { STATS_FLUSH_MS, STATS_TIMEOUT_MS } from '@deblur/shared/limits.ts';
-import type { CounterName, Counts, JobGauge, JobState, LabelsOf, Metrics } from '../predict/stats-ports.ts';
+import type { CounterName, Counts, JobGauge, LabelsOf, LiveJob, Metrics } from '../predict/stats-ports.ts';
 import { within } from '../predict/within.ts';
 import { CounterBatches, type CounterBatch } from './counter-batches.ts';
 import { seriesName } from './exposition.ts';
@@ -10,7 +10,7 @@ import { seriesName } from './exposition.ts';
 /** The methods of the bound object that are called from outside. */
 interface StatsStub {
   report(batch: CounterBatch): Promise<void>;
-  reportJob(jobId: string, sequence: number, state: JobState | null): Promise<void>;
+  reportJob(jobId: string, sequence: number, job: LiveJob | null): Promise<void>;
   render(): Promise<string>;
 }
 
@@ -35,8 +35,8 @@ export class StatsClient implements Counts, JobGauge, Metrics {
     waitUntil(this.#flush(this.#batches));
   }
 
-  async reportJob(jobId: string, sequence: number, state: JobState | null): Promise<void> {
-    await within(this.#stub().reportJob(jobId, sequence, state), STATS_TIMEOUT_MS, late);
+  async reportJob(jobId: string, sequence: number, job: LiveJob | null): Promise<void> {
+    await within(this.#stub().reportJob(jobId, sequence, job), STATS_TIMEOUT_MS, late);
   }
 
   render(): Promise<string> {

@@ -3,10 +3,12 @@
  * nobody waits for it.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { COUNTERS, JOB_STATES, type JobState } from '../predict/stats-ports.ts';
+import { COUNTERS, JOB_STATES, type LiveJob } from '../predict/stats-ports.ts';
 import type { CounterBatch } from './counter-batches.ts';
 import { exposition, familyOf, seriesName, type MetricFamily } from './exposition.ts';
 import { StatsTable } from './stats-table.ts';
+
+const PLACEMENTS = ['edge', 'gpu'] as const;
 
 export class StatsObject extends DurableObject<Env> {
   readonly #table: StatsTable;
@@ -22,8 +24,8 @@ export class StatsObject extends DurableObject<Env> {
   }
 
   /** Idempotent, in any order. */
-  reportJob(jobId: string, sequence: number, state: JobState | null): void {
-    this.#table.setJob(jobId, sequence, state, Date.now());
+  reportJob(jobId: string, sequence: number, job: LiveJob | null): void {
+    this.#table.setJob(jobId, sequence, job, Date.now());
   }
 
   render(): string {
@@ -41,15 +43,19 @@ export class StatsObject extends DurableObject<Env> {
   }
 
   #jobs(): MetricFamily[] {
-    const jobs = this.#table.jobs(Date.now());
-    const byState = JOB_STATES.map((state) => [seriesName('deblur_jobs', { state }), jobs.get(state) ?? 0] as const);
+    const now = Date.now();
+    const counts = PLACEMENTS.flatMap((placement) =>
+      JOB_STATES.map((state) => ({ placement, state, jobs: this.#table.countJobs({ placement, state }, now) })),
+    );
+    const series = counts.map(({ jobs, ...labels }) => [seriesName('deblur_jobs', labels), jobs] as const);
+    const backlog = counts.filter(({ placement }) => placement === 'gpu').reduce((sum, { jobs }) => sum + jobs, 0);
     return [
-      { name: 'deblur_jobs', type: 'gauge', help: 'Jobs by state.', series: byState },
+      { name: 'deblur_jobs', type: 'gauge', help: 'Jobs that are not over, by placement and state.', series },
       {
         name: 'deblur_jobs_backlog',
         type: 'gauge',
-        help: 'Jobs that wait for a runner or run on one: what an autoscaler divides by the slots of a runner.',
-        series: [['deblur_jobs_backlog', [...jobs.values()].reduce((sum, count) => sum + count, 0)]],
+        help: 'Jobs that wait for a GPU runner or run on one: with any there must be a runner.',
+        series: [['deblur_jobs_backlog', backlog]],
       },
     ];
   }

@@ -1,6 +1,6 @@
 /** What was reported: counters that only rise, and the last word of every job. */
 import { STATS_JOB_LEASE_MS, STATS_MAX_SERIES, STATS_REPORTER_TTL_MS } from '@deblur/shared/limits.ts';
-import type { JobState } from '../predict/stats-ports.ts';
+import type { LiveJob } from '../predict/stats-ports.ts';
 import type { CounterBatch } from './counter-batches.ts';
 
 const SCHEMA = `
@@ -16,6 +16,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS job (
     id         TEXT PRIMARY KEY,
     sequence   INTEGER NOT NULL,
+    placement  TEXT,
     state      TEXT,             -- NULL: ended; kept for a while, so that an earlier report that comes late is known as such
     expires_at INTEGER NOT NULL
   ) STRICT`;
@@ -48,15 +49,17 @@ export class StatsTable {
     });
   }
 
-  setJob(id: string, sequence: number, state: JobState | null, now: number): void {
+  setJob(id: string, sequence: number, job: LiveJob | null, now: number): void {
     this.#sql.exec('DELETE FROM job WHERE expires_at <= ?', now);
     this.#sql.exec(
-      `INSERT INTO job (id, sequence, state, expires_at) VALUES (?, ?, ?, ?)
-       ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, state = excluded.state, expires_at = excluded.expires_at
+      `INSERT INTO job (id, sequence, placement, state, expires_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence, placement = excluded.placement,
+         state = excluded.state, expires_at = excluded.expires_at
        WHERE sequence < excluded.sequence`,
       id,
       sequence,
-      state,
+      job?.placement ?? null,
+      job?.state ?? null,
       now + STATS_JOB_LEASE_MS,
     );
   }
@@ -67,12 +70,9 @@ export class StatsTable {
     return rows.toArray().map(({ series, value }) => [series, value]);
   }
 
-  jobs(now: number): ReadonlyMap<string, number> {
-    const rows = this.#sql.exec<{ state: string; jobs: number }>(
-      'SELECT state, count(*) AS jobs FROM job WHERE state IS NOT NULL AND expires_at > ? GROUP BY state',
-      now,
-    );
-    return new Map(rows.toArray().map(({ state, jobs }) => [state, jobs]));
+  countJobs({ placement, state }: LiveJob, now: number): number {
+    const query = 'SELECT count(*) AS jobs FROM job WHERE placement = ? AND state = ? AND expires_at > ?';
+    return this.#sql.exec<{ jobs: number }>(query, placement, state, now).one().jobs;
   }
 
   #increase(series: string, by: number): void {
