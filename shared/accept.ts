@@ -38,6 +38,12 @@ export function negotiateFormat(accept: string | null, source: ImageFormat): Out
   return [own, ...PREFERENCE].find((format) => qualities.get(format) === best) ?? own;
 }
 
+/** Whether the client takes a format at all, however little it likes it. @param accept as for negotiateFormat */
+export function acceptsFormat(accept: string | null, format: OutputFormat): boolean {
+  const ranges = parseAccept(accept ?? '');
+  return ranges === undefined || ranges.length === 0 || qualityOf(format, ranges) > 0;
+}
+
 /** The q of the most specific range that matches; 0 when none does. Of two equal ranges the better one counts. */
 function qualityOf(format: OutputFormat, allRanges: readonly MediaRange[]): number {
   const [type, subtype] = MEDIA_TYPES[format].split('/');

@@ -166,6 +166,36 @@ export const EVENT_STREAM_MAX_MS = 15 * 60_000;
 /** A create under way holds its idempotency key this long at most; it takes milliseconds. */
 export const IDEMPOTENCY_LEASE_MS = 30_000;
 
+/** How long an `<img>` is held for a picture that is being computed, before it gets the blurred one. */
+export const SIGNED_URL_WAIT_SECONDS = 10;
+
+/** Before the second of two tries at a source whose host failed: a restart, not an outage. */
+export const SOURCE_FETCH_RETRY_MS = 500;
+
+/** One call to Cloudflare's API; it answers within a second or not at all. */
+export const PURGE_TIMEOUT_MS = 10_000;
+
+/** Between attempts to erase and purge, doubling each time. */
+export const ERASE_RETRY_MS = 15_000;
+
+/** About four hours of retries; what is then still cached ends with its max-age, and the log names it. */
+export const ERASE_MAX_ATTEMPTS = 10;
+
+/** Counts are gathered so long before they are sent: at most one call a second from each isolate. */
+export const STATS_FLUSH_MS = 1_000;
+
+/** One call to the object that counts. */
+export const STATS_TIMEOUT_MS = 5_000;
+
+/** A job that is not reported again within this time counts as gone, so that a lost report heals by itself. */
+export const STATS_JOB_LEASE_MS = 300_000;
+
+/** A reporter that was silent for so long is forgotten; its isolate has ended. */
+export const STATS_REPORTER_TTL_MS = 24 * 3600 * 1000;
+
+/** Time series of all counters together: a few dozen are there; what is above is a mistake of ours, and is not kept. */
+export const STATS_MAX_SERIES = 2_000;
+
 // ---- Retention ---------------------------------------------------------------------------------
 
 export const RESULT_RETENTION_SECONDS = 30 * 24 * 3600;
@@ -179,6 +209,8 @@ export const PREDICTION_RETENTION_SECONDS = 90 * 24 * 3600;
 
 /** A retry comes within a day, or it is another request. */
 export const IDEMPOTENCY_RETENTION_SECONDS = 24 * 3600;
+/** For so long a source's address is taken to lead to the bytes that it led to; then its host is asked whether they changed. */
+export const SOURCE_LINK_FRESH_SECONDS = 3_600;
 
 /** RFC 9111 has no "for ever"; a year is its customary spelling. */
 export const IMMUTABLE_MAX_AGE_SECONDS = 365 * 24 * 3600;
@@ -196,6 +228,9 @@ export const PREDICTION_PAGE_SIZE = 50;
 
 /** As Stripe and the IETF draft have it. */
 export const IDEMPOTENCY_KEY_MAX_CHARACTERS = 255;
+
+/** The same as base64url, with signature and options. What is longer is not hashed. */
+export const SIGNED_PATH_MAX_CHARACTERS = 6144;
 
 // ---- Concurrency -------------------------------------------------------------------------------
 

@@ -66,6 +66,8 @@ const OWN = [
   'route',
   'workers_dev',
   'preview_urls',
+  // Locally the optional ones are listed too, because `wrangler dev` reads no others; checkVariables looks at them.
+  'secrets',
 ];
 
 /** Bindings are not inherited by environments: one that was forgotten fails only when production first uses it. */
@@ -91,7 +93,7 @@ const placeholder = 'x'.repeat(64);
 
 /** The gateway's own judgement of the production variables, secrets taken as set: origins are there, and https. */
 export function checkProductionVariables(config: WorkerConfig): string[] {
-  const secrets = Object.fromEntries(names.filter((name) => CREDENTIAL.test(name)).map((name) => [name, placeholder]));
+  const secrets = Object.fromEntries((config.secrets?.required ?? []).map((name) => [name, placeholder]));
   try {
     readConfig({ ...config.vars, ...secrets } as unknown as Variables);
     return [];

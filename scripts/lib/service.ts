@@ -114,16 +114,16 @@ interface WorkersOptions {
   readonly log: Log;
 }
 
+/** Handed on when they are set, ALLOW_ORIGINS for sources beside public https; the optional secrets of wrangler.toml are read from the environment anyway. */
+const OPTIONAL_VARS = ['ALLOW_ORIGINS', 'SIGNED_URL_SOURCES', 'SHARED_CACHE'];
+
 function startWorkers({ port, stateDir, runnerUrl, runnerToken, log }: WorkersOptions): Part {
   const origin = `http://127.0.0.1:${port}`;
-  // Where sources may lie besides public https, such as a server on this machine.
-  const { ALLOW_ORIGINS } = process.env;
-  const vars = {
-    ENVIRONMENT: 'local',
-    INTERNAL_ORIGIN: origin,
-    GPU_RUNNER_URL: runnerUrl,
-    ...(ALLOW_ORIGINS ? { ALLOW_ORIGINS } : {}),
-  };
+  const vars = { ENVIRONMENT: 'local', INTERNAL_ORIGIN: origin, GPU_RUNNER_URL: runnerUrl };
+  for (const name of OPTIONAL_VARS) {
+    const value = process.env[name];
+    if (value) Object.assign(vars, { [name]: value });
+  }
   // Secrets go by the environment: wrangler reads the required ones there, and arguments show in every process list.
   const secrets = { INTERNAL_SECRET: randomBytes(32).toString('hex'), GPU_RUNNER_TOKEN: runnerToken };
   return startPart(

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { readConfig, type Variables } from '../../workers/gateway/config.ts';
 
+const surface = { SIGNED_URL_SOURCES: '', SHARED_CACHE: 'false', PURGE_ZONE_ID: '' };
+
 const own: Variables = {
+  ...surface,
   ENVIRONMENT: 'local',
   INTERNAL_ORIGIN: 'http://127.0.0.1:8787',
   INTERNAL_SECRET: 's'.repeat(32),
@@ -11,6 +14,7 @@ const own: Variables = {
 };
 
 const replicate: Variables = {
+  ...surface,
   ENVIRONMENT: 'production',
   INTERNAL_ORIGIN: 'https://deblur.test',
   INTERNAL_SECRET: 's'.repeat(32),

@@ -14,7 +14,9 @@ describe('every answer', () => {
     ['GET', '/v1/deblur', 'POST'],
     ['HEAD', '/v1/deblur', 'POST'],
     ['POST', '/v1/models', 'GET, HEAD'],
-    ['DELETE', `/v1/results/${'a'.repeat(64)}`, 'GET, HEAD'],
+    ['PATCH', `/v1/results/${'a'.repeat(64)}`, 'GET, HEAD, DELETE'],
+    ['POST', '/i/signature/_/source', 'GET, HEAD'],
+    ['POST', '/metrics', 'GET, HEAD'],
     ['PUT', '/healthz', 'GET, HEAD'],
     ['POST', '/internal/results/token', 'PUT'],
     ['PUT', '/internal/sources/token', 'GET, HEAD'],
@@ -129,6 +131,9 @@ describe('configuration', () => {
     GPU_RUNNER_URL: 'https://gpu.example/',
     GPU_RUNNER_TOKEN: 't',
     ALLOW_ORIGINS: '',
+    SIGNED_URL_SOURCES: '',
+    SHARED_CACHE: 'false',
+    PURGE_ZONE_ID: '',
   };
 
   it('is read once it is whole', () => {
@@ -150,6 +155,14 @@ describe('configuration', () => {
     ['GPU_RUNNER_TOKEN', ''],
     ['ALLOW_ORIGINS', 'http://127.0.0.1:9'],
     ['ALLOW_ORIGINS', 'https://a.example/path'],
+    ['ALLOW_ORIGINS', 'http://127.0.0.1:1'],
+    ['ALLOW_ORIGINS', 'localhost'],
+    ['SIGNED_URL_KEYS', 'deadbeef'],
+    ['SIGNED_URL_SOURCES', 'https://a.example/path'],
+    ['SIGNED_URL_SOURCES', '*.*.example'],
+    ['SHARED_CACHE', 'yes'],
+    ['PURGE_ZONE_ID', 'f'.repeat(32)],
+    ['METRICS_TOKEN', 'a-short-token'],
   ])('names %s when it is "%s", and not its value', (name, value) => {
     const read = () => readConfig({ ...good, [name]: value });
     expect(read).toThrow(new RegExp(`^configuration: ${name} must`));

@@ -2,10 +2,16 @@ import { readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
-import { GPU_RUNNER_TOKEN } from './support/global-setup.ts';
+import { GPU_RUNNER_TOKEN, METRICS_TOKEN, SIGNED_URL_KEYS } from './support/global-setup.ts';
 
 // Where wrangler looks for the secrets that wrangler.toml requires.
-Object.assign(process.env, { INTERNAL_SECRET: 'a-secret-of-the-tests-with-32-characters', GPU_RUNNER_TOKEN });
+Object.assign(process.env, {
+  INTERNAL_SECRET: 'a-secret-of-the-tests-with-32-characters',
+  GPU_RUNNER_TOKEN,
+  METRICS_TOKEN,
+  SIGNED_URL_KEYS,
+  PURGE_API_TOKEN: '',
+});
 
 const edgeStandIn = new URL('./support/edge-stand-in.ts', import.meta.url);
 
@@ -18,7 +24,8 @@ export default defineConfig({
         bindings: {
           INTERNAL_ORIGIN: `http://127.0.0.1:${inject('gatewayPort')}`,
           GPU_RUNNER_URL: inject('gpuRunnerUrl'),
-          ALLOW_ORIGINS: inject('sourceOrigin'),
+          ALLOW_ORIGINS: `${inject('sourceOrigin')}, ${inject('sourceUrl')}`,
+          SIGNED_URL_SOURCES: `${inject('sourceUrl')}, cdn.deblur.dev, *.shop.deblur.dev`,
         },
         serviceBindings: { EDGE_CONTROL: { name: 'deblur-edge-runner', entrypoint: 'EdgeControl' } },
         unsafeDirectSockets: [{ host: '127.0.0.1', port: inject('gatewayPort') }],

@@ -8,6 +8,7 @@ import { postDeblur } from './http/deblur.ts';
 import { getHealth } from './http/health.ts';
 import { getSource, postCallback, putResult } from './http/internal.ts';
 import { requestLog } from './http/log.ts';
+import { countRequests, getMetrics } from './http/metrics.ts';
 import { getModel, getModels } from './http/models.ts';
 import {
   cancelPrediction,
@@ -18,13 +19,15 @@ import {
   putPrediction,
 } from './http/predictions.ts';
 import { methodNotAllowed, notFound, onError } from './http/problem.ts';
-import { getResult } from './http/results.ts';
+import { deleteResult, getResult } from './http/results.ts';
+import { getSignedUrl } from './http/signed-url.ts';
 
 export function createApp(ports: Ports): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   app.use(requestId({ limitLength: 64 }));
   app.use(requestLog());
+  app.use(countRequests(ports));
   app.use(openAccess());
   // What a handler says itself stays: results have a policy of their own, and are the only thing that is cached.
   app.use(
@@ -40,7 +43,11 @@ export function createApp(ports: Ports): Hono<AppEnv> {
   });
 
   app.post('/v1/deblur', postDeblur(ports)).all(methodNotAllowed('POST'));
-  app.get('/v1/results/:key', getResult(ports)).all(methodNotAllowed('GET', 'HEAD'));
+  app
+    .get('/v1/results/:key', getResult(ports))
+    .delete(deleteResult(ports))
+    .all(methodNotAllowed('GET', 'HEAD', 'DELETE'));
+  app.get('/i/*', getSignedUrl(ports)).all(methodNotAllowed('GET', 'HEAD'));
 
   app
     .get('/v1/predictions', listPredictions(ports))
@@ -55,6 +62,7 @@ export function createApp(ports: Ports): Hono<AppEnv> {
   app.get('/v1/models/:owner/:name', getModel(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.get('/v1/models', getModels(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.get('/healthz', getHealth(ports)).all(methodNotAllowed('GET', 'HEAD'));
+  app.get('/metrics', getMetrics(ports)).all(methodNotAllowed('GET', 'HEAD'));
 
   // The runner's side, by signed URLs.
   app.get('/internal/sources/:token', getSource(ports)).all(methodNotAllowed('GET', 'HEAD'));

@@ -1,5 +1,7 @@
 /** The environment's text becomes typed configuration, once; an error names the variable. */
+import { parseSigningKeys, type SigningKey } from '@deblur/shared/signed-url.ts';
 import { z } from 'zod';
+import { parseSourceRules, type SourceRules } from './predict/picture-link.ts';
 import { REPLICATE_MODEL } from './runners/gpu-target.ts';
 
 export interface Config {
@@ -10,6 +12,15 @@ export interface Config {
   readonly gpu: GpuConfig;
   /** Origins that sources and receivers may have although they are not public https: loopback ones, for tests. */
   readonly allowOrigins: readonly string[];
+  /** Empty: there are no signed URLs. */
+  readonly signingKeys: readonly SigningKey[];
+  readonly signedUrlSources: SourceRules;
+  /** Whether a tenant is told that another one had asked before. */
+  readonly sharedCache: boolean;
+  /** Null: what is erased leaves other data centres' caches by its age only. */
+  readonly purge: { readonly zoneId: string; readonly token: string } | null;
+  /** Null: there is no /metrics. */
+  readonly metricsToken: string | null;
 }
 
 /** Where large pictures are restored: one's own runner, or a model on Replicate. */
@@ -28,6 +39,13 @@ export interface Variables {
   readonly REPLICATE_API_TOKEN?: string;
   /** Set by local runs and tests only. */
   readonly ALLOW_ORIGINS?: string;
+  readonly SIGNED_URL_SOURCES: string;
+  readonly SHARED_CACHE: string;
+  readonly PURGE_ZONE_ID: string;
+  /** Secrets that may be missing are not in wrangler.toml, and so not in the generated Env. */
+  readonly SIGNED_URL_KEYS?: string;
+  readonly PURGE_API_TOKEN?: string;
+  readonly METRICS_TOKEN?: string;
 }
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
@@ -39,6 +57,20 @@ const origins = z
   .default('')
   .transform((text) => text.split(/[\s,]+/).filter((origin) => origin !== ''))
   .refine((list) => list.every((origin) => URL.parse(origin)?.origin === origin), 'must be a list of origins');
+
+/** Text that another module parses; its complaint is ours. */
+function parsedBy<T>(parse: (text: string) => T) {
+  return z.string({ error: 'must be set, if only to nothing' }).transform((text, context) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : 'is not valid' });
+      return z.NEVER;
+    }
+  });
+}
+
+const OPERATOR_TOKEN_MIN_CHARACTERS = 16;
 
 /** One key for each variable and secret; `npm run deploy` holds wrangler.toml to it. */
 export const schema = z
@@ -55,6 +87,18 @@ export const schema = z
       .optional(),
     REPLICATE_API_TOKEN: z.string().optional(),
     ALLOW_ORIGINS: origins,
+    SIGNED_URL_KEYS: parsedBy(parseSigningKeys).default([]),
+    SIGNED_URL_SOURCES: parsedBy(parseSourceRules),
+    SHARED_CACHE: z.enum(['true', 'false'], { error: 'must be true or false' }),
+    PURGE_ZONE_ID: z.string().regex(/^(?:[0-9a-f]{32})?$/, 'must be a zone id, or empty'),
+    PURGE_API_TOKEN: z.string().default(''),
+    METRICS_TOKEN: z
+      .string()
+      .refine(
+        (token) => token === '' || token.length >= OPERATOR_TOKEN_MIN_CHARACTERS,
+        'must have 16 characters or more',
+      )
+      .default(''),
   })
   .superRefine((variables, context) => {
     const complain = (name: keyof Variables, message: string): void =>
@@ -72,6 +116,9 @@ export const schema = z
     if (variables.ENVIRONMENT === 'production' && variables.ALLOW_ORIGINS.length > 0) {
       complain('ALLOW_ORIGINS', 'must be empty in production');
     }
+    if ((variables.PURGE_ZONE_ID === '') !== (variables.PURGE_API_TOKEN === '')) {
+      complain('PURGE_ZONE_ID', 'must be set together with PURGE_API_TOKEN');
+    }
   });
 
 /** @throws {Error} that names every variable at fault, without its value */
@@ -81,15 +128,24 @@ export function readConfig(env: Variables): Config {
     const list = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('; ');
     throw new Error(`configuration: ${list}`);
   }
-  const { ENVIRONMENT, INTERNAL_ORIGIN, INTERNAL_SECRET, ALLOW_ORIGINS, ...gpu } = parsed.data;
-  const { GPU_RUNNER_URL = '', GPU_RUNNER_TOKEN = '', REPLICATE_MODEL: model, REPLICATE_API_TOKEN = '' } = gpu;
+  const { data } = parsed;
   return {
-    production: ENVIRONMENT === 'production',
-    internalOrigin: INTERNAL_ORIGIN,
-    internalSecret: INTERNAL_SECRET,
-    gpu: model
-      ? { kind: 'replicate', model, token: REPLICATE_API_TOKEN }
-      : { kind: 'own', url: GPU_RUNNER_URL, token: GPU_RUNNER_TOKEN },
-    allowOrigins: ALLOW_ORIGINS,
+    production: data.ENVIRONMENT === 'production',
+    internalOrigin: data.INTERNAL_ORIGIN,
+    internalSecret: data.INTERNAL_SECRET,
+    gpu: gpuOf(data),
+    allowOrigins: data.ALLOW_ORIGINS,
+    signingKeys: data.SIGNED_URL_KEYS,
+    signedUrlSources: data.SIGNED_URL_SOURCES,
+    sharedCache: data.SHARED_CACHE === 'true',
+    purge: data.PURGE_ZONE_ID === '' ? null : { zoneId: data.PURGE_ZONE_ID, token: data.PURGE_API_TOKEN },
+    metricsToken: data.METRICS_TOKEN || null,
   };
+}
+
+/** Of variables that agree. */
+function gpuOf(variables: z.output<typeof schema>): GpuConfig {
+  const { GPU_RUNNER_URL = '', GPU_RUNNER_TOKEN = '', REPLICATE_MODEL: model, REPLICATE_API_TOKEN = '' } = variables;
+  if (model) return { kind: 'replicate', model, token: REPLICATE_API_TOKEN };
+  return { kind: 'own', url: GPU_RUNNER_URL, token: GPU_RUNNER_TOKEN };
 }

@@ -11,15 +11,24 @@ import type { JobPorts } from './jobs/job.ts';
 import { DurableSubscribers } from './jobs/subscribers.ts';
 import { inspectImage } from './predict/inspect.ts';
 import type { Catalogue } from './predict/models.ts';
+import { isAllowedSource } from './predict/picture-link.ts';
 import type { Files } from './predict/prediction-ports.ts';
 import { DurablePredictions } from './predictions/prediction-client.ts';
 import type { PredictionPorts } from './predictions/prediction-object.ts';
-import { GuardedSourceFetcher } from './predictions/source-fetcher.ts';
+import { GuardedSourceFetcher as PredictionSourceFetcher } from './predictions/source-fetcher.ts';
+import { DurableReferences } from './references/reference-client.ts';
+import type { ReferencePorts } from './references/reference-object.ts';
 import { EdgeRunner } from './runners/edge-runner.ts';
 import { GpuRunner } from './runners/gpu-runner.ts';
 import { ownRunner, replicateModel } from './runners/gpu-target.ts';
 import { SignedInternalUrls } from './runners/internal-urls.ts';
+import { CountedRestorer } from './stats/counted-restorer.ts';
+import { StatsClient } from './stats/stats-client.ts';
+import { NO_PURGE, ZonePurge } from './store/cache-purge.ts';
+import { R2ResultOrigins } from './store/result-origins.ts';
 import { R2ResultStore } from './store/result-store.ts';
+import { GuardedSourceFetcher } from './store/source-fetcher.ts';
+import { R2SourceLinks } from './store/source-links.ts';
 import { R2SourceStore } from './store/source-store.ts';
 
 /** Best restoration first. A model gets its manifest when its weights are exported into the repository. */
@@ -29,8 +38,15 @@ const CATALOGUE: Catalogue = [
   { name: 'dhnet-edge', placements: ['edge', 'gpu'], manifest: manifestSchema.parse(edgeManifest) },
 ];
 
+/** One for each isolate, so that its counts travel together. */
+let stats: StatsClient | undefined;
+
+function statsOf(env: Env): StatsClient {
+  return (stats ??= new StatsClient(() => env.STATS.getByName('gateway')));
+}
+
 /** What the job objects work with. */
-export function createJobPorts(env: Env): JobPorts & Pick<Ports, 'sources' | 'urls'> {
+export function createJobPorts(env: Env): JobPorts & Pick<Ports, 'urls'> & { readonly sources: R2SourceStore } {
   const config = readConfig(env);
   const sources = new R2SourceStore(env.STORE, inspectImage);
   const results = new R2ResultStore(env.STORE);
@@ -44,10 +60,11 @@ export function createJobPorts(env: Env): JobPorts & Pick<Ports, 'sources' | 'ur
     results,
     urls,
     restorers: {
-      edge: new EdgeRunner(edgeRunner, sources, results),
+      edge: new CountedRestorer(new EdgeRunner(edgeRunner, sources, results), 'edge', statsOf(env)),
       gpu: new GpuRunner({ target, urls }),
     },
     subscribers: new DurableSubscribers((predictionId) => predictionStub(env, predictionId)),
+    stats: statsOf(env),
     callBack: (message, delaySeconds) => sendDispatch(env, message, delaySeconds),
   };
 }
@@ -67,26 +84,57 @@ async function sendDispatch(env: Env, message: DispatchMessage, delaySeconds: nu
 /** What the prediction objects work with. */
 export function createPredictionPorts(env: Env): PredictionPorts {
   const { sources, results } = createJobPorts(env);
-  const { allowOrigins } = readConfig(env);
-  const sourceFetcher = new GuardedSourceFetcher(sources, { allowOrigins });
-  return { catalogue: CATALOGUE, results, sourceFetcher, jobs: jobsOf(env), deliveries: null };
+  const { allowOrigins, sharedCache } = readConfig(env);
+  return {
+    catalogue: CATALOGUE,
+    results,
+    sourceFetcher: new PredictionSourceFetcher(sources, { allowOrigins }),
+    jobs: jobsOf(env),
+    references: referencesOf(env),
+    sharedCache,
+    stats: statsOf(env),
+    deliveries: null,
+  };
+}
+
+/** What the objects work with that hold references. */
+export function createReferencePorts(env: Env): ReferencePorts {
+  const { purge } = readConfig(env);
+  return {
+    results: new R2ResultStore(env.STORE),
+    origins: new R2ResultOrigins(env.STORE),
+    purge: purge === null ? NO_PURGE : new ZonePurge(purge),
+  };
 }
 
 /** What the requests work with. */
 export function createPorts(env: Env): Ports {
-  const { allowOrigins } = readConfig(env);
+  const { allowOrigins, signingKeys, signedUrlSources, sharedCache, metricsToken } = readConfig(env);
+  const jobPorts = createJobPorts(env);
   const predictions = new DurablePredictions({
     prediction: (name) => predictionStub(env, name),
     index: (tenantId) => env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName(tenantId)),
   });
+  const fetcher = new GuardedSourceFetcher({
+    allowOrigins,
+    isAllowed: (url) => isAllowedSource(signedUrlSources, url),
+  });
   return {
-    ...createJobPorts(env),
+    ...jobPorts,
     catalogue: CATALOGUE,
     jobs: jobsOf(env),
     predictions,
     files: NO_FILES,
     checkUrl: (url) => void checkUrl(url, { allowOrigins }),
     takesWebhooks: false,
+    references: referencesOf(env),
+    origins: new R2ResultOrigins(env.STORE),
+    links: new R2SourceLinks(env.STORE, jobPorts.sources, fetcher),
+    signedUrls: { keys: signingKeys, sources: signedUrlSources },
+    sharedCache,
+    stats: statsOf(env),
+    metrics: statsOf(env),
+    metricsToken,
   };
 }
 
@@ -95,6 +143,10 @@ const NO_FILES: Files = { open: () => Promise.resolve(null) };
 
 function jobsOf(env: Env): DurableJobs {
   return new DurableJobs((restorationKey) => env.JOBS.get(env.JOBS.idFromName(restorationKey)));
+}
+
+function referencesOf(env: Env): DurableReferences {
+  return new DurableReferences((restorationKey) => env.REFERENCES.getByName(restorationKey));
 }
 
 const predictionStub = (env: Env, name: string) => env.PREDICTIONS.get(env.PREDICTIONS.idFromName(name));

@@ -19,6 +19,7 @@ import type {
   StoredResult,
   Work,
 } from '../../../workers/gateway/predict/ports.ts';
+import type { CounterName, Counts, JobGauge, LiveJob } from '../../../workers/gateway/predict/stats-ports.ts';
 
 export const REPORT = { tiles: 4, width: 8, height: 8, decodeMs: 1, restoreMs: 3, inferMs: 2, encodeMs: 1 };
 
@@ -200,6 +201,27 @@ class EdgeStandIn implements Restorer {
   }
 }
 
+/** The operator's figures: what was reported of the job, in the order of its sequence, and what was counted. */
+class StatsStandIn implements Counts, JobGauge {
+  readonly reports: { readonly id: string; readonly sequence: number; readonly job: LiveJob | null }[] = [];
+  readonly counts: string[] = [];
+  isDown = false;
+
+  /** The states that were reported, `over` among them. */
+  get states(): string[] {
+    return this.reports.map(({ job }) => (job === null ? 'over' : `${job.state} ${job.placement}`));
+  }
+
+  async reportJob(id: string, sequence: number, job: LiveJob | null): Promise<void> {
+    if (this.isDown) throw new Error('the counters are away');
+    this.reports.push({ id, sequence, job });
+  }
+
+  count(name: CounterName, labels: Readonly<Record<string, string>>): void {
+    this.counts.push([name, ...Object.values(labels)].join(' '));
+  }
+}
+
 export interface Told {
   readonly sequence: number;
   readonly event: JobEvent;
@@ -211,6 +233,7 @@ export class Bench {
   readonly shelf = new Shelf();
   readonly gpu = new RemoteStandIn(this.shelf);
   readonly edge = new EdgeStandIn(this.shelf);
+  readonly stats = new StatsStandIn();
   readonly messages: { readonly message: DispatchMessage; readonly delaySeconds: number }[] = [];
   /** What each prediction was told, each number once, as a receiver keeps it. */
   readonly told = new Map<string, Told[]>();
@@ -255,6 +278,7 @@ export class Bench {
       {
         results: this.shelf as unknown as ResultStore,
         restorers: { edge: this.edge, gpu: this.gpu },
+        stats: this.stats,
         subscribers: { notify: (...told) => this.#take(...told) },
         callBack: async (message, delaySeconds) => void this.messages.push({ message, delaySeconds }),
       },

@@ -3,8 +3,16 @@ import type { TestProject } from 'vitest/node';
 import { startGpuStandIn } from './gpu-stand-in.ts';
 import { startReplicateStandIn } from './replicate-stand-in.ts';
 import { startSourceHost } from './source-host.ts';
+import { startSourceStandIn } from './source-stand-in.ts';
 
 export const GPU_RUNNER_TOKEN = 'the-runner-token-of-the-tests';
+
+export const METRICS_TOKEN = 'the-metrics-token-of-the-tests';
+
+/** The one that signs, and the one that it took over from. */
+export const SIGNED_URL_KEYS = [`${'0a'.repeat(32)}:${'1b'.repeat(16)}`, `${'2c'.repeat(64)}:${'3d'.repeat(8)}`].join(
+  ',',
+);
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const { server, url } = await startGpuStandIn(GPU_RUNNER_TOKEN);
@@ -13,9 +21,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('replicateUrl', replicate.url);
   const sources = await startSourceHost();
   project.provide('sourceOrigin', sources.origin);
+  const source = await startSourceStandIn();
+  project.provide('sourceUrl', source.url);
   project.provide('gatewayPort', await freePort());
   return async () => {
-    for (const each of [server, replicate.server, sources.server]) {
+    for (const each of [server, replicate.server, sources.server, source.server]) {
       each.closeAllConnections();
       await new Promise((resolve) => each.close(resolve));
     }

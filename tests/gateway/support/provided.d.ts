@@ -7,6 +7,8 @@ declare module 'vitest' {
     replicateUrl: string;
     /** The host of pictures that are asked for by address. */
     sourceOrigin: string;
+    /** Origin of the host of pictures, and of what is called by API. */
+    sourceUrl: string;
     /** Where the gateway under test is reached from outside, by the runner's stand-in. */
     gatewayPort: number;
   }

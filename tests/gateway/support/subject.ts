@@ -58,7 +58,7 @@ export async function onStage<T>(options: StageOptions, play: (stage: Stage) => 
     tenantId: 'stage',
     id,
     input: { image: `sha256:${source.digest}` },
-    source: { kind: 'planned', job, megapixels: 0.5, result: null },
+    source: { kind: 'planned', job, megapixels: 0.5, tellsCache: true, result: null },
     ...options.command,
   };
   const calls: string[] = [];

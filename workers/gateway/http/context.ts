@@ -1,13 +1,23 @@
 /** What the handlers share: the ports that `deps.ts` joins, and what a request carries through the middleware. */
+import type { SigningKey } from '@deblur/shared/signed-url.ts';
 import type { Context } from 'hono';
 import type { RequestIdVariables } from 'hono/request-id';
 import type { CreatePorts } from '../predict/create-prediction.ts';
 import type { DeblurPorts } from '../predict/deblur.ts';
+import type { SourceRules } from '../predict/picture-link.ts';
 import type { InternalUrls, Part, RemoteRunner, Tenant } from '../predict/ports.ts';
+import type { ResultOrigins, SourceLinks } from '../predict/result-ports.ts';
+import type { Counts, Metrics } from '../predict/stats-ports.ts';
 
 export interface Ports extends DeblurPorts, CreatePorts {
   readonly restorers: { readonly edge: Part; readonly gpu: Part & Pick<RemoteRunner, 'read'> };
   readonly urls: InternalUrls;
+  readonly origins: ResultOrigins;
+  readonly links: SourceLinks;
+  readonly signedUrls: { readonly keys: readonly SigningKey[]; readonly sources: SourceRules };
+  readonly stats: Counts;
+  readonly metrics: Metrics;
+  readonly metricsToken: string | null;
 }
 
 /** What a handler adds to the request's line in the log. */

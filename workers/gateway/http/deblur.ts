@@ -22,12 +22,15 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
     addToLog(c, { bytes: source.bytes, width, height, source_format: format });
 
     const accept = c.req.header('accept') ?? null;
-    const deblurred = await deblur(ports, { source, options, accept, waitSeconds: wait.seconds });
+    const tenant = c.get('tenant');
+    const deblurred = await deblur(ports, { tenant, source, options, accept, waitSeconds: wait.seconds });
     if ('pending' in deblurred) return answerLater(c, ports, terms, deblurred, upload);
-    const { result, cache } = deblurred;
+    const { result, cache, cost } = deblurred;
     addToLog(c, { cache, placement: result.placement, model: result.model, result_key: result.key });
     if (wait.applied !== null && wait.seconds > 0) c.header('Preference-Applied', wait.applied);
-    const timing = serverTiming(deblurred, receiveMs, Date.now() - started);
+    ports.stats.count('deblur_results_total', { cache: cost });
+    const totalMs = Date.now() - started;
+    const timing = serverTiming(deblurred, { receiveMs, totalMs, detailed: ports.sharedCache });
     return c.body(result.body, 200, deblurHeaders(deblurred, timing));
   };
 }
@@ -37,12 +40,18 @@ async function answerLater(
   c: AppContext,
   ports: Ports,
   terms: CreateTerms,
-  { pending: job }: Pending,
+  { pending: job, tellsCache }: Pending,
   { source, options }: Upload,
 ): Promise<Response> {
   const { model, tile, encoding } = job.task;
   const given = { model, ...encoding, ...(tile === undefined ? {} : { tile }) };
-  const { snapshot } = await predictJob(ports, terms, { job, options, given, megapixels: megapixelsOf(source) });
+  const { snapshot } = await predictJob(ports, terms, {
+    job,
+    tellsCache,
+    options,
+    given,
+    megapixels: megapixelsOf(source),
+  });
   const { applied } = waitPreference(c.req.header('prefer'));
   return answerCreate(c, snapshot.prediction, { applied, accepted: true, existed: false });
 }

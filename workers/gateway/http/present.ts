@@ -20,8 +20,16 @@ export function deblurHeaders({ result, cache }: Deblurred, timing: string): Rec
   };
 }
 
+export interface Timing {
+  readonly receiveMs: number;
+  readonly totalMs: number;
+  /** False: only the spans that every answer has, so that they do not tell what `X-Cache` conceals. */
+  readonly detailed: boolean;
+}
+
 /** Where the time went (W3C Server Timing), milliseconds. Workers' clocks stand still while they compute. */
-export function serverTiming({ lookupMs, job }: Deblurred, receiveMs: number, totalMs: number): string {
+export function serverTiming(deblurred: Deblurred, { receiveMs, totalMs, detailed }: Timing): string {
+  const { lookupMs, job } = detailed ? deblurred : { lookupMs: undefined };
   const { queueMs, runMs, restore } = job ?? {};
   const spans: readonly (readonly [name: string, ms: number | undefined])[] = [
     ['hash', receiveMs],
@@ -49,13 +57,14 @@ export function resultHeaders(result: StoredResult, now: number): Record<string,
     'Cache-Control': `public, max-age=${maxAge}, immutable`,
     'Cache-Tag': `result-${result.key}`,
     'Accept-Ranges': 'bytes',
+    Vary: 'Accept',
     'Content-Type': result.contentType,
     // Of the whole representation, also beside a part of it: RFC 9530 calls that Repr-Digest.
     'Repr-Digest': contentDigest(result.sha256),
     'Content-Security-Policy': "default-src 'none'; sandbox",
     'Cross-Origin-Resource-Policy': 'cross-origin',
     'Access-Control-Allow-Origin': '*',
-    'Access-Control-Expose-Headers': 'Content-Digest, Content-Range, ETag, Repr-Digest',
+    'Access-Control-Expose-Headers': 'Content-Digest, Content-Location, Content-Range, ETag, Repr-Digest',
     'X-Model': `${result.model}@${result.modelVersion.slice(0, 12)}`,
     'X-Placement': result.placement,
   };

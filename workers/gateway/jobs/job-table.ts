@@ -8,7 +8,7 @@ import {
   JOB_WATCHDOG_MS,
 } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/runner-api.ts';
-import type { JobRequest, Work } from '../predict/ports.ts';
+import type { JobRequest, Placement, Work } from '../predict/ports.ts';
 
 export type TaskState = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled';
 
@@ -229,6 +229,11 @@ export class JobTable {
     return this.#select(`SELECT * FROM job_task WHERE state = 'running' AND accepted = 1`)[0];
   }
 
+  /** The task that is worked on, or the next of those that wait. */
+  live(): Task | undefined {
+    return this.#select(`SELECT * FROM job_task WHERE ${ACTIVE} ORDER BY state DESC, queued_at, result_key LIMIT 1`)[0];
+  }
+
   /** Tasks whose last deadline has passed. */
   overdue(now: number): Task[] {
     return this.#select(`SELECT * FROM job_task WHERE ${ACTIVE} AND ${DEADLINE} <= ?`, now);
@@ -286,6 +291,11 @@ export class JobTable {
       .toArray()
       .map(taskOf);
   }
+}
+
+/** Where the work of a task is done. */
+export function placementOf({ operation, request }: Task): Placement {
+  return operation === 'encode' ? request.encodePlacement : request.placement;
 }
 
 /** The latest of those who wait for a task. */

@@ -23,8 +23,10 @@ import type {
   Subscribers,
   Subscription,
 } from '../predict/ports.ts';
+import type { Counts, JobGauge } from '../predict/stats-ports.ts';
 import type { DispatchMessage, DispatchReply } from './dispatch-queue.ts';
-import { JobTable, type Task } from './job-table.ts';
+import { JobTable, placementOf, type Task } from './job-table.ts';
+import { LiveGauge, type NamedJob } from './live-gauge.ts';
 import { Outbox, type Subscriber } from './outbox.ts';
 import { createTables } from './schema.ts';
 import { TaskRunner } from './task-runner.ts';
@@ -33,6 +35,7 @@ export interface JobPorts {
   readonly results: ResultStore;
   readonly restorers: { readonly edge: Restorer; readonly gpu: RemoteRunner };
   readonly subscribers: Subscribers;
+  readonly stats: Counts & JobGauge;
   /** Sends the message that brings refused work back. */
   readonly callBack: (message: DispatchMessage, delaySeconds: number) => Promise<void>;
 }
@@ -54,6 +57,7 @@ export class Job {
   readonly #table: JobTable;
   readonly #outbox: Outbox;
   readonly #runner: TaskRunner;
+  readonly #gauge: LiveGauge;
   /** By ResultKey: the requests that wait for a task's end. Whatever else survives the object does so in the tables. */
   readonly #waiting = new Map<string, PromiseWithResolvers<Task>>();
 
@@ -63,7 +67,10 @@ export class Job {
     this.#table = new JobTable(host.sql);
     this.#outbox = new Outbox(host.sql, ports.subscribers, host.now);
     const settle = (key: string): void => this.#settle(key);
-    this.#runner = new TaskRunner({ host, ports, table: this.#table, outbox: this.#outbox, settle });
+    const { now, waitUntil } = host;
+    this.#gauge = new LiveGauge({ gauge: ports.stats, now, waitUntil, read: () => this.#live() });
+    const changed = (): void => this.#gauge.update();
+    this.#runner = new TaskRunner({ host, ports, table: this.#table, outbox: this.#outbox, settle, changed });
     this.#runner.recover();
   }
 
@@ -101,6 +108,7 @@ export class Job {
     this.#outbox.leave(key, predictionId);
     const task = this.#table.get(key);
     if (task !== undefined && !this.#outbox.isFollowed(key) && this.#table.cancel(key, this.#host.now())) {
+      this.#runner.count(task, 'canceled');
       this.#runner.stop(task);
       this.#settle(key);
     }
@@ -160,6 +168,7 @@ export class Job {
     const error: WireError = { code: 'deadline_exceeded', detail: 'The work was not done by its deadline.' };
     for (const task of this.#table.overdue(now)) {
       if (!this.#table.expire(task.key, error, now)) continue;
+      this.#runner.count(task, error.code);
       this.#runner.stop(task);
       this.#settle(task.key);
     }
@@ -198,14 +207,23 @@ export class Job {
     return this.#host.sql.exec(query).toArray().length > 0;
   }
 
+  /** What the gauge of jobs shows of this one. */
+  #live(): NamedJob | null {
+    const task = this.#hasTables() ? this.#table.live() : undefined;
+    if (task === undefined) return null;
+    const { restorationKey } = task.request.task;
+    return { id: restorationKey, state: task.state === 'running' ? 'running' : 'queued', placement: placementOf(task) };
+  }
+
   #forgetAt(): number {
     return this.#table.endedAt() + RESULT_RETENTION_SECONDS * 1000;
   }
 
   #schedule(): void {
     if (!this.#hasTables()) return;
+    this.#gauge.update();
     const now = this.#host.now();
-    const next = [this.#table.nextAt(now), this.#outbox.nextAt()].filter((at) => at !== null);
+    const next = [this.#table.nextAt(now), this.#outbox.nextAt(), this.#gauge.nextAt()].filter((at) => at !== null);
     this.#host.setAlarm(Math.max(now, next.length === 0 ? this.#forgetAt() : Math.min(...next)));
   }
 }

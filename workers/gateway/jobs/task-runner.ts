@@ -5,9 +5,9 @@
 import { DeblurError, toWireError } from '@deblur/shared/errors.ts';
 import { DISPATCH_WATCHDOG_MS, JOB_RETRY_DELAY_MS, JOB_WATCHDOG_MS } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/runner-api.ts';
-import type { JobRequest, Placement, RemoteState, Work } from '../predict/ports.ts';
+import type { JobRequest, RemoteState, Work } from '../predict/ports.ts';
 import type { JobHost, JobPorts } from './job.ts';
-import type { JobTable, Task } from './job-table.ts';
+import { placementOf, type JobTable, type Task } from './job-table.ts';
 import type { Outbox } from './outbox.ts';
 
 export interface TaskRunnerContext {
@@ -17,6 +17,8 @@ export interface TaskRunnerContext {
   readonly outbox: Outbox;
   /** Tells everybody how a task ended. */
   readonly settle: (key: string) => void;
+  /** A task is worked on, or waits again. */
+  readonly changed: () => void;
 }
 
 /** The runner had no room, or was not there: worth another try, whatever the picture. */
@@ -33,15 +35,17 @@ export class TaskRunner {
   readonly #table: JobTable;
   readonly #outbox: Outbox;
   readonly #settle: (key: string) => void;
+  readonly #changed: () => void;
   #draining: Promise<void> | undefined;
   #retryAfterSeconds: number | undefined;
 
-  constructor({ host, ports, table, outbox, settle }: TaskRunnerContext) {
+  constructor({ host, ports, table, outbox, settle, changed }: TaskRunnerContext) {
     this.#host = host;
     this.#ports = ports;
     this.#table = table;
     this.#outbox = outbox;
     this.#settle = settle;
+    this.#changed = changed;
   }
 
   /** For how long the runner asked when it refused work last. */
@@ -71,6 +75,7 @@ export class TaskRunner {
     const task = this.#table.claim(this.#host.now());
     // In the same turn: whoever joins from now on starts a new drain.
     if (task === undefined) this.#draining = undefined;
+    else this.#changed();
     return task;
   }
 
@@ -170,8 +175,22 @@ export class TaskRunner {
     const task = this.#table.get(key);
     const inference = task?.operation === 'restore' ? report : null;
     if (!this.#table.succeed(key, inference, this.#host.now())) return;
+    if (task !== undefined && report !== null) this.count(task, 'succeeded');
     if (task !== undefined && task.attempt !== attempt) this.stop(task);
     this.#settle(key);
+  }
+
+  /** Counts the end of what a remote runner had; the edge's calls are counted where they are made. */
+  count(task: Task, outcome: string): void {
+    const { operation } = task;
+    const placement = placementOf(task);
+    if (operation === null || task.state !== 'running' || placement === 'edge') return;
+    const { stats } = this.#ports;
+    const name = operation === 'restore' ? 'deblur_restorations_total' : 'deblur_encodings_total';
+    stats.count(name, { placement, outcome });
+    if (operation === 'encode' || outcome !== 'succeeded') return;
+    const seconds = (this.#host.now() - (task.processingAt ?? task.claimedAt)) / 1000;
+    stats.count('deblur_restoration_seconds_total', { placement }, seconds);
   }
 
   async #fail(key: string, attempt: number, failure: unknown): Promise<void> {
@@ -186,6 +205,7 @@ export class TaskRunner {
     const masterExists = await this.#hasMaster(task.request);
     // From here on nothing is awaited: who asks again meanwhile is not failed for what happened before.
     if (!this.#table.fail(key, attempt, error, now())) return;
+    this.count(task, error.code);
     this.#settle(key);
     if (masterExists) return;
     for (const other of this.#table.failQueued(error, now())) this.#settle(other);
@@ -241,10 +261,6 @@ export class TaskRunner {
   async #hasMaster({ task }: JobRequest): Promise<boolean> {
     return (await this.#ports.results.head('master', task.restorationKey).catch(() => null)) !== null;
   }
-}
-
-function placementOf({ operation, request }: Task): Placement {
-  return operation === 'encode' ? request.encodePlacement : request.placement;
 }
 
 /** What the caller is not told: why something broke that is not the picture's fault. */

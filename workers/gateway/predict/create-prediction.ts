@@ -5,6 +5,7 @@ import { MODEL_OWNER, type PredictionInput, type WebhookEvent } from '@deblur/sh
 import { resolveModel, type AvailableModel, type Catalogue } from './models.ts';
 import { megapixelsOf, planJob } from './plan.ts';
 import type { JobRequest, ReceivedSource, ResultStore, SourceStore, StoredBody } from './ports.ts';
+import type { References } from './result-ports.ts';
 import { requestedModel, type ModelReferences } from './requested-model.ts';
 import { newPredictionId } from './prediction-id.ts';
 import type {
@@ -20,6 +21,9 @@ export interface CreatePorts {
   readonly catalogue: Catalogue;
   readonly sources: SourceStore;
   readonly results: ResultStore;
+  readonly references: References;
+  /** Whether a tenant is told that another one had asked before. */
+  readonly sharedCache: boolean;
   readonly files: Files;
   readonly checkUrl: CheckUrl;
   readonly predictions: Predictions;
@@ -60,7 +64,7 @@ export async function createPrediction(ports: CreatePorts, request: CreateReques
     const model = resolveModel(ports.catalogue, options.model);
     assertWebhook(ports, request.webhook);
     if (typeof image === 'string') image = await openImage(ports, request, image);
-    const source = await sourceOf(ports, model, options, image);
+    const source = await sourceOf(ports, { tenantId: request.tenantId, model, options }, image);
     const command = await commandOf({ ...request, options }, model, source, { image: shown, ...request.given });
     return await ports.predictions.create(command, request.idempotencyKey);
   } finally {
@@ -79,14 +83,13 @@ export async function predictJob(
   ports: Pick<CreatePorts, 'predictions'>,
   terms: CreateTerms,
   {
-    job,
     options,
     given,
-    megapixels,
-  }: { job: JobRequest; options: Options; given: PredictionInput; megapixels: number },
+    ...planned
+  }: { job: JobRequest; tellsCache: boolean; options: Options; given: PredictionInput; megapixels: number },
 ): Promise<CreatedPrediction> {
-  const { model: name, modelVersion: version, sourceDigest } = job.task;
-  const source = { kind: 'planned', job, megapixels, result: null } as const;
+  const { model: name, modelVersion: version, sourceDigest } = planned.job.task;
+  const source = { kind: 'planned', ...planned, result: null } as const;
   const input = { image: `sha256:${sourceDigest}`, ...given };
   const command = await commandOf({ ...terms, options }, { name, version }, source, input);
   return ports.predictions.create(command, terms.idempotencyKey);
@@ -120,19 +123,20 @@ async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8
 }
 
 async function sourceOf(
-  { results }: CreatePorts,
-  model: AvailableModel,
-  options: Options,
+  { results, references, sharedCache }: CreatePorts,
+  { tenantId, model, options }: { tenantId: string; model: AvailableModel; options: Options },
   received: ReceivedSource | string,
 ): Promise<PredictionSource> {
   if (typeof received === 'string') return { kind: 'url', url: received };
   const job = await planJob(model, { source: received, options, accept: null });
+  const { own } = await references.acquire(tenantId, { request: job, header: received.header });
   const result = await results.head('result', job.task.resultKey);
   if (result === null) await received.keep();
   return {
     kind: 'planned',
     job,
     megapixels: megapixelsOf(received),
+    tellsCache: own || sharedCache,
     result: result && { placement: result.placement, model: result.model, modelVersion: result.modelVersion },
   };
 }

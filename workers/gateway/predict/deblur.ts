@@ -11,16 +11,22 @@ import type {
   ResultStore,
   StoredBody,
   StoredResult,
+  Tenant,
 } from './ports.ts';
+import { toldCache, type References } from './result-ports.ts';
 import { within } from './within.ts';
 
 export interface DeblurPorts {
   readonly catalogue: Catalogue;
   readonly results: ResultStore;
   readonly jobs: Jobs;
+  readonly references: References;
+  /** Whether a tenant is told that another one had asked before. */
+  readonly sharedCache: boolean;
 }
 
 export interface DeblurCommand extends JobQuestion {
+  readonly tenant: Tenant;
   readonly source: ReceivedSource;
   /** 0: a result that is there already, or none. */
   readonly waitSeconds: number;
@@ -28,7 +34,10 @@ export interface DeblurCommand extends JobQuestion {
 
 export interface Deblurred {
   readonly result: StoredResult & StoredBody;
+  /** What the caller is told. */
   readonly cache: CacheStatus;
+  /** What it cost: the same, but for what other tenants had asked for. */
+  readonly cost: CacheStatus;
   readonly lookupMs: number;
   /** Absent on a hit that no job was asked for. */
   readonly job?: JobReport;
@@ -37,6 +46,8 @@ export interface Deblurred {
 /** The wait has expired. The source is kept, and the work, if it has begun, goes on. */
 export interface Pending {
   readonly pending: JobRequest;
+  /** See PredictionSource. */
+  readonly tellsCache: boolean;
 }
 
 /**
@@ -50,17 +61,19 @@ export async function deblur(ports: DeblurPorts, command: DeblurCommand): Promis
   try {
     const request = await planJob(resolveModel(ports.catalogue, command.options.model), command);
     const { resultKey } = request.task;
+    const { own } = await ports.references.acquire(command.tenant.id, { request, header: source.header });
+    const tellsCache = own || ports.sharedCache;
     const started = Date.now();
     const stored = await ports.results.get('result', resultKey);
     const lookupMs = Date.now() - started;
-    if (stored !== null) return { result: stored, cache: 'hit', lookupMs };
+    if (stored !== null) return { result: stored, cache: toldCache('hit', tellsCache), cost: 'hit', lookupMs };
 
     await source.keep();
     const job = waitSeconds === 0 ? null : await jobWithin(ports.jobs.obtain(request), waitSeconds);
-    if (job === null) return { pending: request };
+    if (job === null) return { pending: request, tellsCache };
     const result = await ports.results.get('result', resultKey);
     if (result === null) throw new DeblurError('internal', 'The result was stored and is not there.');
-    return { result, cache: job.cache, lookupMs, job };
+    return { result, cache: toldCache(job.cache, tellsCache), cost: job.cache, lookupMs, job };
   } finally {
     await source.discard();
   }

@@ -88,6 +88,8 @@ export interface ResultStore {
    * @throws {DeblurError} `malformed_request` when the bytes are not what was announced
    */
   putStream(kind: ResultKind, key: string, upload: ResultUpload, metadata: ResultMetadata): Promise<void>;
+  /** Frees the key; caches may still have the bytes. */
+  delete(kind: ResultKind, key: string): Promise<void>;
 }
 
 export interface ResultUpload {

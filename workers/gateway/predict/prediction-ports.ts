@@ -32,6 +32,8 @@ export type PredictionSource =
       readonly kind: 'planned';
       readonly job: JobRequest;
       readonly megapixels: number;
+      /** Whether the tenant may know what it cost; see toldCache. */
+      readonly tellsCache: boolean;
       readonly result: ResultMetadata | null;
     };
 

@@ -28,6 +28,8 @@ import type {
   SourceFetcher,
 } from '../predict/prediction-ports.ts';
 import { presentPrediction } from '../predict/present-prediction.ts';
+import { toldCache, type References } from '../predict/result-ports.ts';
+import type { Counts } from '../predict/stats-ports.ts';
 import { within } from '../predict/within.ts';
 import { deliveryOf } from './delivery-event.ts';
 import { PredictionTable, type Ending, type PredictionState } from './prediction-table.ts';
@@ -39,6 +41,10 @@ export interface PredictionPorts {
   readonly results: ResultStore;
   readonly sourceFetcher: SourceFetcher;
   readonly jobs: Pick<Jobs, 'submit' | 'leave'>;
+  readonly references: Pick<References, 'acquire'>;
+  /** Whether a tenant is told that another one had asked before. */
+  readonly sharedCache: boolean;
+  readonly stats: Counts;
   /** Webhook deliveries in this object's storage; null: no webhook is taken. */
   readonly deliveries: ((sql: SqlStorage) => DeliveryQueue) | null;
 }
@@ -197,17 +203,18 @@ export abstract class PredictionResource extends DurableObject<Env> {
 
   readonly #steps: Partial<Record<PredictionState['work'], Step>> = {
     fetch: async (state) => {
-      const { catalogue, results, sourceFetcher } = this.#ports;
-      const { options, sourceUrl } = state;
+      const { catalogue, results, references, sourceFetcher, sharedCache } = this.#ports;
+      const { options, sourceUrl, tenantId } = state;
       if (sourceUrl === null) throw new DeblurError('internal', 'The source is not known.');
       const model = resolveModel(catalogue, options.model);
       this.#fetching = new AbortController();
       const source = await sourceFetcher.fetch(sourceUrl, this.#fetching.signal);
       try {
         const job = await planJob(model, { source, options, accept: null });
+        const { own } = await references.acquire(tenantId, { request: job, header: source.header });
         const stored = await results.head('result', job.task.resultKey);
         if (stored === null) await source.keep();
-        if (!this.#table.plan(job, megapixelsOf(source))) return;
+        if (!this.#table.plan(job, megapixelsOf(source), own || sharedCache)) return;
         if (stored !== null) this.#succeed(this.#state(), HIT, stored.placement);
         else this.#watchers.wake();
       } finally {
@@ -256,28 +263,33 @@ export abstract class PredictionResource extends DurableObject<Env> {
       queue_time: (startedAt - state.createdAt) / 1000,
       ...(report.restore === undefined ? {} : { tiles: report.restore.tiles }),
       placement,
-      cache: report.cache,
+      cache: toldCache(report.cache, state.tellsCache),
     };
-    this.#end(state, { status: 'succeeded', error: null, metrics, startedAt }, 'done');
+    const ended = this.#end(state, { status: 'succeeded', error: null, metrics, startedAt }, 'done');
+    if (ended) this.#ports.stats.count('deblur_results_total', { cache: report.cache });
   }
 
-  /** @param work what is left to do; when it is not said, the job is left if it was ever asked */
+  /**
+   * @param work what is left to do; when it is not said, the job is left if it was ever asked
+   * @returns false when it had ended already
+   */
   #end(
     { createdAt, megapixels, work: doing }: PredictionState,
     ending: Omit<Ending, 'metrics'> & Partial<Ending>,
     work: 'leave' | 'done' = doing === 'submit' || doing === 'joined' ? 'leave' : 'done',
-  ): void {
+  ): boolean {
     const now = Date.now();
     const metrics = {
       ...ending.metrics,
       total_time: (now - createdAt) / 1000,
       ...(megapixels === null ? {} : { megapixels }),
     };
-    if (!this.#table.end({ ...ending, metrics }, work, now)) return;
+    if (!this.#table.end({ ...ending, metrics }, work, now)) return false;
     this.#fetching?.abort(new Error('the prediction has ended'));
     if (ending.status === 'succeeded') this.#changed('output');
     this.#changed('completed');
     this.#advance();
+    return true;
   }
 
   // ---- Who is told -----------------------------------------------------------------------------

@@ -24,6 +24,7 @@ const SCHEMA = `
     job            TEXT,              -- JobRequest as JSON, once the picture is known
     model_version  TEXT NOT NULL,
     megapixels     REAL,
+    tells_cache    INTEGER NOT NULL,  -- whether the tenant may know what the result cost
     sequence       INTEGER NOT NULL,  -- of the last job event that counted
     progress_done  INTEGER,
     progress_total INTEGER,
@@ -52,6 +53,7 @@ export interface PredictionState extends PredictionRecord {
   readonly retryAt: number | null;
   readonly job: JobRequest | null;
   readonly megapixels: number | null;
+  readonly tellsCache: boolean;
   readonly deadlineAt: number;
   readonly revision: number;
   readonly startedRevision: number | null;
@@ -73,6 +75,7 @@ interface Row extends Record<string, SqlStorageValue> {
   job: string | null;
   model_version: string;
   megapixels: number | null;
+  tells_cache: number;
   progress_done: number | null;
   progress_total: number | null;
   error_code: WireError['code'] | null;
@@ -102,14 +105,15 @@ export class PredictionTable {
     const planned = source.kind === 'planned' ? source : null;
     this.#sql.exec(SCHEMA);
     return this.#changes(
-      `INSERT OR IGNORE INTO prediction (only_row, command, status, work, attempt, job, model_version, megapixels, sequence,
-         created_at, deadline_at, data_removed, revision)
-       VALUES (1, ?, 'starting', ?, 0, ?, ?, ?, -1, ?, ?, 0, 1)`,
+      `INSERT OR IGNORE INTO prediction (only_row, command, status, work, attempt, job, model_version, megapixels, tells_cache,
+         sequence, created_at, deadline_at, data_removed, revision)
+       VALUES (1, ?, 'starting', ?, 0, ?, ?, ?, ?, -1, ?, ?, 0, 1)`,
       JSON.stringify({ ...command, source: source.kind === 'url' ? source : null }),
       planned === null ? 'fetch' : 'submit',
       planned && JSON.stringify(planned.job),
       modelVersion,
       planned && planned.megapixels,
+      Number(planned?.tellsCache ?? false),
       now,
       now + deadlineSeconds * 1000,
     );
@@ -128,14 +132,15 @@ export class PredictionTable {
   }
 
   /** The picture is there and known. */
-  plan(job: JobRequest, megapixels: number): boolean {
+  plan(job: JobRequest, megapixels: number, tellsCache: boolean): boolean {
     return this.#changes(
       `UPDATE prediction SET work = 'submit', attempt = 0, retry_at = NULL, job = ?, model_version = ?, megapixels = ?,
-         revision = revision + 1
+         tells_cache = ?, revision = revision + 1
        WHERE work = 'fetch'`,
       JSON.stringify(job),
       job.task.modelVersion,
       megapixels,
+      Number(tellsCache),
     );
   }
 
@@ -248,6 +253,7 @@ function stateOf(row: Row): PredictionState {
     job,
     resultKey: job?.task.resultKey ?? null,
     megapixels: row.megapixels,
+    tellsCache: row.tells_cache === 1,
     error: code === null || detail === null ? null : { code, detail },
     progress: done === null || total === null ? null : { done, total },
     metrics: row.metrics === null ? {} : (JSON.parse(row.metrics) as PredictionMetrics),

@@ -5,6 +5,8 @@
  *   uploads/{uuid}           an upload that was streamed in before its digest was known
  *   masters/{restorationKey} the lossless PNG of one inference
  *   results/{resultKey}      encoded bytes
+ *   origins/{resultKey}      how the result was made, as JSON; empty with `erased` in its metadata when it was erased
+ *   links/{sha256 of a URL}  what lies at a source's address, as JSON
  *
  * Lifecycle rules of the bucket delete what is older than RETENTION says, and unfinished multipart uploads after a day.
  */
@@ -17,6 +19,8 @@ export const RETENTION: Readonly<Record<string, number>> = {
   'uploads/': SOURCE_RETENTION_SECONDS,
   'masters/': RESULT_RETENTION_SECONDS,
   'results/': RESULT_RETENTION_SECONDS,
+  'origins/': RESULT_RETENTION_SECONDS,
+  'links/': RESULT_RETENTION_SECONDS,
 };
 
 export const sourceKey = (digest: string): string => `sources/${digest}`;
@@ -25,3 +29,7 @@ export const newUploadKey = (): string => `uploads/${crypto.randomUUID()}`;
 
 export const resultObjectKey = (kind: ResultKind, key: string): string =>
   kind === 'master' ? `masters/${key}` : `results/${key}`;
+
+export const originKey = (resultKey: string): string => `origins/${resultKey}`;
+
+export const linkKey = (urlSha256: string): string => `links/${urlSha256}`;

@@ -68,6 +68,10 @@ export class R2ResultStore implements ResultStore {
     }
   }
 
+  async delete(kind: ResultKind, key: string): Promise<void> {
+    await this.#bucket.delete(resultObjectKey(kind, key));
+  }
+
   /** Null, and deleted, when it is older than its retention: the lifecycle rule runs once a day, keys must be free before. */
   async #describe(key: string, object: R2Object): Promise<StoredResult | null> {
     const metadata = metadataSchema.safeParse(object.customMetadata);

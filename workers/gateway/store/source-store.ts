@@ -49,7 +49,7 @@ export class R2SourceStore implements SourceStore {
       bytes: bytes.length,
       header,
       keep: async () => {
-        if (await this.#isFresh(digest)) return;
+        if (await this.isFresh(digest)) return;
         await this.#bucket.put(sourceKey(digest), bytes, { sha256: digest });
       },
       discard: async () => undefined,
@@ -68,7 +68,7 @@ export class R2SourceStore implements SourceStore {
       temporary = false;
     };
     const keep = async (): Promise<void> => {
-      if (!temporary || (await this.#isFresh(digest))) return;
+      if (!temporary || (await this.isFresh(digest))) return;
       await this.#bucket.put(sourceKey(digest), new Uint8Array(0), { customMetadata: { object: key } });
       temporary = false;
     };
@@ -122,7 +122,7 @@ export class R2SourceStore implements SourceStore {
   }
 
   /** There already, and for long enough: an older one is written anew, so that it does not expire under a job. */
-  async #isFresh(digest: string): Promise<boolean> {
+  async isFresh(digest: string): Promise<boolean> {
     const found = await this.#bucket.head(sourceKey(digest));
     return found !== null && Date.now() - found.uploaded.getTime() < (SOURCE_RETENTION_SECONDS * 1000) / 2;
   }

@@ -1,0 +1,37 @@
+import { DeblurError } from '@deblur/shared/errors.ts';
+import type { Handler, MiddlewareHandler } from 'hono';
+import { routePath } from 'hono/route';
+import type { AppEnv, Ports } from './context.ts';
+
+const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+
+/** `GET /metrics`, for the bearer of the operator's token; without one configured there is no such path. */
+export function getMetrics({ metrics, metricsToken }: Ports): Handler<AppEnv> {
+  return async (c) => {
+    if (metricsToken === null) throw new DeblurError('not_found', 'There is nothing under this path.');
+    const [, token = ''] = /^Bearer ([!-~]{1,512})$/i.exec(c.req.header('authorization') ?? '') ?? [];
+    if (!(await isSame(token, metricsToken))) throw new DeblurError('forbidden', "This is the operator's.");
+    return c.body(await metrics.render(), 200, { 'Content-Type': CONTENT_TYPE });
+  };
+}
+
+/** In constant time: digests have one length, whatever was given. */
+async function isSame(given: string, expected: string): Promise<boolean> {
+  const [a, b] = await Promise.all([given, expected].map((text) => crypto.subtle.digest('SHA-256', encode(text))));
+  return a !== undefined && b !== undefined && crypto.subtle.timingSafeEqual(a, b);
+}
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** Methods that we have; others are one series together. */
+const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS'];
+
+/** By route, not by path: the number of series does not grow with what is asked for. */
+export function countRequests({ stats }: Ports): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    await next();
+    const method = METHODS.includes(c.req.method) ? c.req.method : 'other';
+    const labels = { route: routePath(c, -1), method, status: String(c.res.status) };
+    stats.count('deblur_http_requests_total', labels);
+  };
+}

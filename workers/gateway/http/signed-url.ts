@@ -1,0 +1,65 @@
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { RETRY_AFTER_SECONDS, SIGNED_URL_WAIT_SECONDS } from '@deblur/shared/limits.ts';
+import { verifyPath } from '@deblur/shared/signed-url.ts';
+import type { Handler } from 'hono';
+import { isAllowedSource, parseLink, type PictureLink } from '../predict/picture-link.ts';
+import { restoreLink, type LinkedResult } from '../predict/restore-link.ts';
+import { addToLog, type AppContext, type AppEnv, type Ports } from './context.ts';
+import { waitPreference } from './prefer.ts';
+import { resultPath } from './present.ts';
+import { isCached, serveResult } from './serve-result.ts';
+
+/** `GET|HEAD /i/{signature}/{options}/{source}`: the restored picture of an address that a key's holder has signed. */
+export function getSignedUrl(ports: Ports): Handler<AppEnv> {
+  return async (c) => {
+    const { pathname, searchParams } = new URL(c.req.url);
+    const text = await verifyPath(ports.signedUrls.keys, pathname);
+    if (text === null) throw new DeblurError('forbidden', 'The URL is not signed by a key that is valid here.');
+    const pendingStatus = pendingStatusOf(searchParams);
+    const link = parseLink(text, Date.now());
+    assertAllowed(ports, link.url);
+
+    const wait = waitPreference(c.req.header('prefer'));
+    const restored = await restoreLink(ports, {
+      ...link,
+      accept: c.req.header('accept') ?? null,
+      waitSeconds: wait.applied === null ? SIGNED_URL_WAIT_SECONDS : wait.seconds,
+      signal: c.req.raw.signal,
+      isCached: (key) => isCached(c, key),
+    });
+    addToLog(c, { cache: restored.cache, result_key: restored.resultKey });
+    if (restored.cache === 'pending') return pending(c, link, restored, pendingStatus);
+    ports.stats.count('deblur_results_total', { cache: restored.cache });
+    const headers = { 'Content-Location': resultPath(restored.resultKey) };
+    return serveResult(c, ports, restored.resultKey, { headers, expiresAt: link.expiresAt });
+  };
+}
+
+/** The query is not signed: the little that it may say changes nothing about the picture. */
+function pendingStatusOf(query: URLSearchParams): 202 | 302 {
+  const unknown = [...query.keys()].find((name) => name !== 'pending');
+  if (unknown !== undefined)
+    throw new DeblurError('unknown_option', 'Options are signed: the query has only "pending".');
+  const values = query.getAll('pending');
+  if (values.length === 0) return 302;
+  if (values.length === 1 && values[0] === '202') return 202;
+  throw new DeblurError('invalid_option', 'pending: must be 202');
+}
+
+/** Before anything is looked up or fetched; the fetcher asks again for every redirect. */
+function assertAllowed({ signedUrls }: Ports, source: string): void {
+  const url = URL.parse(source);
+  if (url === null) throw new DeblurError('malformed_request', 'The source is not a URL.');
+  if (!isAllowedSource(signedUrls.sources, url)) {
+    throw new DeblurError('forbidden', 'Pictures of this host are not taken here.');
+  }
+}
+
+/** The blurred picture for now; the next request finds the restored one. */
+function pending(c: AppContext, { url }: PictureLink, { resultKey }: LinkedResult, status: 202 | 302): Response {
+  c.header('Cache-Control', 'no-store');
+  c.header('Retry-After', String(RETRY_AFTER_SECONDS));
+  return status === 302
+    ? c.redirect(new URL(url).href)
+    : c.json({ status: 'processing', result: resultPath(resultKey) }, 202);
+}

@@ -1,0 +1,86 @@
+/** What linking to results, sharing and erasing them need from the world. `store/` and `references/` implement these. */
+import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
+import type { CacheStatus, JobRequest, ReceivedSource } from './ports.ts';
+
+// ---- Where results come from, and who holds them -----------------------------------------------
+
+/** How a result was made: enough to make a sibling of it in another format. */
+export interface ResultOrigin {
+  readonly request: JobRequest;
+  readonly header: Pick<ImageHeader, 'format' | 'width' | 'height' | 'bitDepth' | 'cmyk'>;
+}
+
+export interface ResultOrigins {
+  /** `erased`: there was one, and its last holder erased it. Null for a result from before this was written, and for none. */
+  find(resultKey: string): Promise<ResultOrigin | 'erased' | null>;
+}
+
+/**
+ * Which tenants hold which results. A result stays until its retention has passed or the last of its holders has let go.
+ */
+export interface References {
+  /**
+   * The tenant is about to obtain a result: asked before the store is, so that what is found there stays.
+   * @returns whether it has asked for this restoration before, in whatever format
+   */
+  acquire(tenantId: string, origin: ResultOrigin): Promise<{ readonly own: boolean }>;
+  /**
+   * A sibling made on demand belongs to whoever holds the result that was asked for, and goes with it.
+   * @returns false when nobody holds that
+   */
+  derive(resultKey: string, sibling: ResultOrigin): Promise<boolean>;
+  /**
+   * Lets go; with the last holder the bytes go too, and the caches are purged.
+   * @param tenantId null: for all of them
+   * @returns null when there was nothing to let go
+   */
+  release(tenantId: string | null, origin: ResultOrigin): Promise<Released | null>;
+}
+
+/**
+ * What a tenant is told of the cost of its result.
+ * @param tells whether it has asked for the restoration before, or may know that others have
+ */
+export const toldCache = (cost: CacheStatus, tells: boolean): CacheStatus => (tells ? cost : 'miss');
+
+export interface Released {
+  /** The results, siblings included, that nobody holds any more. */
+  readonly erased: readonly string[];
+}
+
+/** Caches that lie in front of us everywhere; entries carry their tags in `Cache-Tag`. */
+export interface CachePurge {
+  /** @throws {Error} when it is not known to have been done */
+  purge(tags: readonly string[]): Promise<void>;
+}
+
+// ---- Sources by address ------------------------------------------------------------------------
+
+export interface FetchedSource extends AsyncIterable<Uint8Array> {
+  /** The source's own validator (RFC 9110 § 8.8.3), for asking whether it changed. */
+  readonly etag: string | null;
+}
+
+export interface SourceFetcher {
+  /**
+   * The bytes at a public address, bounded in size and time; the signal ends it at any moment.
+   * @throws {DeblurError} `malformed_request`, `forbidden`, `source_fetch_failed`, `body_too_large`; also while it is read
+   */
+  fetchSource(url: string, signal: AbortSignal): Promise<FetchedSource>;
+  /** The same, or null when the source still has this validator. */
+  fetchChangedSource(url: string, etag: string, signal: AbortSignal): Promise<FetchedSource | null>;
+}
+
+export interface SourceLinks {
+  /**
+   * The picture at an address; fetched only when it is not known what was there a moment ago, and, if it is known, again
+   * only when somebody needs its bytes and they are gone.
+   * @throws {DeblurError} as the fetcher and the source store do; {SourceChanged} from `keep`
+   */
+  receive(url: string, signal: AbortSignal): Promise<ReceivedSource>;
+}
+
+/** The address leads to other bytes than a moment ago: ask again. */
+export class SourceChanged extends Error {
+  override readonly name = 'SourceChanged';
+}

@@ -1,0 +1,65 @@
+/** The way from an isolate to the object that counts. */
+import { waitUntil } from 'cloudflare:workers';
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { STATS_FLUSH_MS, STATS_TIMEOUT_MS } from '@deblur/shared/limits.ts';
+import type { CounterName, Counts, JobGauge, LabelsOf, LiveJob, Metrics } from '../predict/stats-ports.ts';
+import { within } from '../predict/within.ts';
+import { CounterBatches, type CounterBatch } from './counter-batches.ts';
+import { seriesName } from './exposition.ts';
+
+/** The methods of the bound object that are called from outside. */
+interface StatsStub {
+  report(batch: CounterBatch): Promise<void>;
+  reportJob(jobId: string, sequence: number, job: LiveJob | null): Promise<void>;
+  render(): Promise<string>;
+}
+
+export class StatsClient implements Counts, JobGauge, Metrics {
+  readonly #stub: () => StatsStub;
+  #batches: CounterBatches | undefined;
+  /** When the flush began that is under way. A request that is cancelled never ends its flush: so it is not waited for for ever. */
+  #flushingSince: number | null = null;
+
+  constructor(stub: () => StatsStub) {
+    this.#stub = stub;
+  }
+
+  count<Name extends CounterName>(name: Name, labels: LabelsOf<Name>, by = 1): void {
+    // Not with the client, which may be made where random values cannot be had.
+    this.#batches ??= new CounterBatches(crypto.randomUUID());
+    this.#batches.add(seriesName(name, labels), by);
+    const now = Date.now();
+    const abandoned = (this.#flushingSince ?? now) < now - 2 * (STATS_FLUSH_MS + STATS_TIMEOUT_MS);
+    if (this.#flushingSince !== null && !abandoned) return;
+    this.#flushingSince = now;
+    waitUntil(this.#flush(this.#batches));
+  }
+
+  async reportJob(jobId: string, sequence: number, job: LiveJob | null): Promise<void> {
+    await within(this.#stub().reportJob(jobId, sequence, job), STATS_TIMEOUT_MS, late);
+  }
+
+  render(): Promise<string> {
+    return within(this.#stub().render(), STATS_TIMEOUT_MS, late);
+  }
+
+  /** Waits for what else comes, then sends it all; what cannot be sent goes with the next flush. */
+  async #flush(batches: CounterBatches): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, STATS_FLUSH_MS));
+    // From here on a count begins a flush of its own: this one may have missed it.
+    this.#flushingSince = null;
+    try {
+      // The second time for what came while an earlier flush had failed.
+      for (let batch = batches.next(), sent = 0; batch !== null && sent < 2; batch = batches.next(), sent++) {
+        await within(this.#stub().report(batch), STATS_TIMEOUT_MS, late);
+        batches.acknowledge(batch);
+      }
+    } catch (error) {
+      console.warn(JSON.stringify({ level: 'warn', event: 'stats_not_sent', error: String(error) }));
+    }
+  }
+}
+
+function late(): DeblurError {
+  return new DeblurError('deadline_exceeded', 'The counters did not answer in time.');
+}
