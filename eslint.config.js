@@ -17,11 +17,23 @@ const arrows = [
     '^hono(/|$)|^replicate$|^cloudflare:',
     'predict/ decides: no framework, client or runtime',
   ],
-  ['workers/gateway/predict/', '/(http|store|runners|jobs|predictions)/', 'predict/ knows ports, not adapters'],
+  [
+    'workers/gateway/predict/',
+    '/(http|store|runners|jobs|predictions|tenants|limits|webhooks)/',
+    'predict/ knows ports, not adapters',
+  ],
   ['workers/gateway/store/', '/(http|jobs|runners)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
   ['workers/gateway/runners/', '/(http|jobs|store)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
-  ['workers/gateway/predictions/', '/(http|jobs|runners|store)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
-  ['workers/gateway/http/', '/(store|runners|jobs|predictions)/', 'http/ speaks to predict/; deps.ts joins the rest'],
+  ...['predictions', 'tenants', 'limits', 'webhooks'].map((folder) => [
+    `workers/gateway/${folder}/`,
+    '/(http|jobs|store|runners)/|^hono(/|$)',
+    'adapters know predict/ports and shared/',
+  ]),
+  [
+    'workers/gateway/http/',
+    '/(store|runners|jobs|predictions|tenants|limits|webhooks)/',
+    'http/ speaks to predict/; deps.ts joins the rest',
+  ],
   ...['shared/', 'workers/', 'gpu-runner/'].map((path) => [path, '(^|/)tests/', 'nothing imports tests/']),
 ];
 

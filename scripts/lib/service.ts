@@ -116,13 +116,12 @@ interface WorkersOptions {
 
 function startWorkers({ port, stateDir, runnerUrl, runnerToken, log }: WorkersOptions): Part {
   const origin = `http://127.0.0.1:${port}`;
-  // Where sources may lie besides public https, such as a server on this machine.
-  const { ALLOW_ORIGINS } = process.env;
   const vars = {
     ENVIRONMENT: 'local',
     INTERNAL_ORIGIN: origin,
     GPU_RUNNER_URL: runnerUrl,
-    ...(ALLOW_ORIGINS ? { ALLOW_ORIGINS } : {}),
+    // A webhook receiver or a source on this machine.
+    ...(process.env.ALLOW_ORIGINS ? { ALLOW_ORIGINS: process.env.ALLOW_ORIGINS } : {}),
   };
   // Secrets go by the environment: wrangler reads the required ones there, and arguments show in every process list.
   const secrets = { INTERNAL_SECRET: randomBytes(32).toString('hex'), GPU_RUNNER_TOKEN: runnerToken };

@@ -18,7 +18,7 @@ export default defineConfig({
         bindings: {
           INTERNAL_ORIGIN: `http://127.0.0.1:${inject('gatewayPort')}`,
           GPU_RUNNER_URL: inject('gpuRunnerUrl'),
-          ALLOW_ORIGINS: inject('sourceOrigin'),
+          ALLOW_ORIGINS: `${inject('sourceOrigin')},${inject('receiverUrl')}`,
         },
         serviceBindings: { EDGE_CONTROL: { name: 'deblur-edge-runner', entrypoint: 'EdgeControl' } },
         unsafeDirectSockets: [{ host: '127.0.0.1', port: inject('gatewayPort') }],

@@ -8,8 +8,12 @@ export interface Config {
   readonly internalOrigin: string;
   readonly internalSecret: string;
   readonly gpu: GpuConfig;
-  /** Origins that sources and receivers may have although they are not public https: loopback ones, for tests. */
+  /** Origins that sources and webhooks may have besides public https; empty in production. */
   readonly allowOrigins: readonly string[];
+  /** Opens everything; null locally, where everything is open. */
+  readonly adminKey: string | null;
+  /** Whether anybody may restore without a key, within smaller limits. */
+  readonly anonymousAccess: boolean;
 }
 
 /** Where large pictures are restored: one's own runner, or a model on Replicate. */
@@ -28,23 +32,27 @@ export interface Variables {
   readonly REPLICATE_API_TOKEN?: string;
   /** Set by local runs and tests only. */
   readonly ALLOW_ORIGINS?: string;
+  readonly ADMIN_KEY?: string;
+  readonly ANONYMOUS_ACCESS?: string;
 }
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
 
 const unset = z.literal('');
-/** Origins, separated by commas or blanks. */
+
+const isOrigin = (text: string): boolean => URL.parse(text)?.origin === text;
+
 const origins = z
   .string()
-  .default('')
-  .transform((text) => text.split(/[\s,]+/).filter((origin) => origin !== ''))
-  .refine((list) => list.every((origin) => URL.parse(origin)?.origin === origin), 'must be a list of origins');
+  .transform((list) => list.split(',').map((entry) => entry.trim()))
+  .transform((entries) => entries.filter((entry) => entry !== ''))
+  .refine((entries) => entries.every(isOrigin), 'must be origins such as http://127.0.0.1:9000, joined by commas');
 
 /** One key for each variable and secret; `npm run deploy` holds wrangler.toml to it. */
 export const schema = z
   .object({
     ENVIRONMENT: z.enum(['local', 'production'], { error: 'must be local or production' }),
-    INTERNAL_ORIGIN: httpUrl.refine((url) => URL.parse(url)?.origin === url, 'must be an origin, without a path'),
+    INTERNAL_ORIGIN: httpUrl.refine(isOrigin, 'must be an origin, without a path'),
     INTERNAL_SECRET: z.string({ error: 'must be set' }).min(32, 'must have 32 characters or more'),
     GPU_RUNNER_URL: httpUrl.or(unset).optional(),
     GPU_RUNNER_TOKEN: z.string().optional(),
@@ -54,24 +62,28 @@ export const schema = z
       .or(unset)
       .optional(),
     REPLICATE_API_TOKEN: z.string().optional(),
-    ALLOW_ORIGINS: origins,
+    ALLOW_ORIGINS: origins.default([]),
+    // What a bearer token may consist of (RFC 6750), long enough not to be guessed.
+    ADMIN_KEY: z
+      .string()
+      .regex(/^[A-Za-z0-9._~+/-]{32,256}=*$/, 'must have 32 to 256 letters, digits or -._~+/')
+      .optional(),
+    ANONYMOUS_ACCESS: z.enum(['true', 'false'], { error: 'must be true or false' }).default('true'),
   })
   .superRefine((variables, context) => {
-    const complain = (name: keyof Variables, message: string): void =>
+    const refuse = (name: keyof Variables, message: string): void =>
       context.addIssue({ code: 'custom', path: [name], message });
+    const { GPU_RUNNER_URL, GPU_RUNNER_TOKEN, REPLICATE_MODEL, REPLICATE_API_TOKEN } = variables;
+    if (!GPU_RUNNER_URL === !REPLICATE_MODEL) refuse('GPU_RUNNER_URL', 'must be set, or REPLICATE_MODEL, and not both');
+    if (GPU_RUNNER_URL && !GPU_RUNNER_TOKEN) refuse('GPU_RUNNER_TOKEN', 'must be set');
+    if (REPLICATE_MODEL && !REPLICATE_API_TOKEN) refuse('REPLICATE_API_TOKEN', 'must be set');
+    if (variables.ENVIRONMENT !== 'production') return;
     // Signed URLs and the token are credentials: in production they do not travel in the clear.
     for (const name of ['INTERNAL_ORIGIN', 'GPU_RUNNER_URL'] as const) {
-      if (variables.ENVIRONMENT !== 'production' || !variables[name] || variables[name].startsWith('https:')) continue;
-      complain(name, 'must be https in production');
+      if (variables[name] && !variables[name].startsWith('https:')) refuse(name, 'must be https in production');
     }
-    const { GPU_RUNNER_URL, GPU_RUNNER_TOKEN, REPLICATE_MODEL, REPLICATE_API_TOKEN } = variables;
-    if (!GPU_RUNNER_URL === !REPLICATE_MODEL)
-      complain('GPU_RUNNER_URL', 'must be set, or REPLICATE_MODEL, and not both');
-    if (GPU_RUNNER_URL && !GPU_RUNNER_TOKEN) complain('GPU_RUNNER_TOKEN', 'must be set');
-    if (REPLICATE_MODEL && !REPLICATE_API_TOKEN) complain('REPLICATE_API_TOKEN', 'must be set');
-    if (variables.ENVIRONMENT === 'production' && variables.ALLOW_ORIGINS.length > 0) {
-      complain('ALLOW_ORIGINS', 'must be empty in production');
-    }
+    if (variables.ALLOW_ORIGINS.length > 0) refuse('ALLOW_ORIGINS', 'must be empty in production');
+    if (variables.ADMIN_KEY === undefined) refuse('ADMIN_KEY', 'must be set in production');
   });
 
 /** @throws {Error} that names every variable at fault, without its value */
@@ -81,15 +93,17 @@ export function readConfig(env: Variables): Config {
     const list = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('; ');
     throw new Error(`configuration: ${list}`);
   }
-  const { ENVIRONMENT, INTERNAL_ORIGIN, INTERNAL_SECRET, ALLOW_ORIGINS, ...gpu } = parsed.data;
-  const { GPU_RUNNER_URL = '', GPU_RUNNER_TOKEN = '', REPLICATE_MODEL: model, REPLICATE_API_TOKEN = '' } = gpu;
+  const variables = parsed.data;
+  const { GPU_RUNNER_URL = '', GPU_RUNNER_TOKEN = '', REPLICATE_MODEL: model, REPLICATE_API_TOKEN = '' } = variables;
   return {
-    production: ENVIRONMENT === 'production',
-    internalOrigin: INTERNAL_ORIGIN,
-    internalSecret: INTERNAL_SECRET,
+    production: variables.ENVIRONMENT === 'production',
+    internalOrigin: variables.INTERNAL_ORIGIN,
+    internalSecret: variables.INTERNAL_SECRET,
     gpu: model
       ? { kind: 'replicate', model, token: REPLICATE_API_TOKEN }
       : { kind: 'own', url: GPU_RUNNER_URL, token: GPU_RUNNER_TOKEN },
-    allowOrigins: ALLOW_ORIGINS,
+    allowOrigins: variables.ALLOW_ORIGINS,
+    adminKey: variables.ADMIN_KEY ?? null,
+    anonymousAccess: variables.ANONYMOUS_ACCESS === 'true',
   };
 }

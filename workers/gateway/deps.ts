@@ -9,9 +9,11 @@ import { DurableJobs } from './jobs/job-client.ts';
 import type { DispatchMessage, DispatchPorts } from './jobs/dispatch-queue.ts';
 import type { JobPorts } from './jobs/job.ts';
 import { DurableSubscribers } from './jobs/subscribers.ts';
+import { CloudflareRateLimits } from './limits/rate-limits.ts';
+import type { RateLimits } from './predict/access-ports.ts';
 import { inspectImage } from './predict/inspect.ts';
 import type { Catalogue } from './predict/models.ts';
-import type { Files } from './predict/prediction-ports.ts';
+import type { SourceStore } from './predict/ports.ts';
 import { DurablePredictions } from './predictions/prediction-client.ts';
 import type { PredictionPorts } from './predictions/prediction-object.ts';
 import { GuardedSourceFetcher } from './predictions/source-fetcher.ts';
@@ -21,6 +23,12 @@ import { ownRunner, replicateModel } from './runners/gpu-target.ts';
 import { SignedInternalUrls } from './runners/internal-urls.ts';
 import { R2ResultStore } from './store/result-store.ts';
 import { R2SourceStore } from './store/source-store.ts';
+import { TenantApiKeys } from './tenants/api-keys.ts';
+import { TenantFiles } from './tenants/files.ts';
+import type { TenantStubs } from './tenants/tenant-stub.ts';
+import { TenantWebhookSecrets } from './tenants/webhook-secrets.ts';
+import { Deliveries } from './webhooks/deliveries.ts';
+import { HttpWebhookSender } from './webhooks/sender.ts';
 
 /** Best restoration first. A model gets its manifest when its weights are exported into the repository. */
 const CATALOGUE: Catalogue = [
@@ -69,32 +77,66 @@ export function createPredictionPorts(env: Env): PredictionPorts {
   const { sources, results } = createJobPorts(env);
   const { allowOrigins } = readConfig(env);
   const sourceFetcher = new GuardedSourceFetcher(sources, { allowOrigins });
-  return { catalogue: CATALOGUE, results, sourceFetcher, jobs: jobsOf(env), deliveries: null };
+  const webhookSecrets = new TenantWebhookSecrets(tenantStubs(env));
+  return {
+    catalogue: CATALOGUE,
+    results,
+    sourceFetcher,
+    jobs: jobsOf(env),
+    rateLimits: rateLimitsOf(env),
+    deliveries: (sql, tenantId) => {
+      const sender = new HttpWebhookSender({ allowOrigins, secrets: () => webhookSecrets.signing(tenantId()) });
+      return new Deliveries(sql, { sender, random: Math.random });
+    },
+  };
 }
 
 /** What the requests work with. */
 export function createPorts(env: Env): Ports {
   const { allowOrigins } = readConfig(env);
-  const predictions = new DurablePredictions({
-    prediction: (name) => predictionStub(env, name),
-    index: (tenantId) => env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName(tenantId)),
-  });
+  const jobPorts = createJobPorts(env);
   return {
-    ...createJobPorts(env),
+    ...jobPorts,
+    ...createAccessPorts(env, jobPorts.sources),
     catalogue: CATALOGUE,
     jobs: jobsOf(env),
-    predictions,
-    files: NO_FILES,
+    predictions: new DurablePredictions({
+      prediction: (name) => predictionStub(env, name),
+      index: (tenantId) => env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName(tenantId)),
+    }),
     checkUrl: (url) => void checkUrl(url, { allowOrigins }),
-    takesWebhooks: false,
   };
 }
-
-/** Until there is an API for files, nobody has any. */
-const NO_FILES: Files = { open: () => Promise.resolve(null) };
 
 function jobsOf(env: Env): DurableJobs {
   return new DurableJobs((restorationKey) => env.JOBS.get(env.JOBS.idFromName(restorationKey)));
 }
 
 const predictionStub = (env: Env, name: string) => env.PREDICTIONS.get(env.PREDICTIONS.idFromName(name));
+
+const tenantStubs =
+  (env: Env): TenantStubs =>
+  (tenantId) =>
+    env.TENANTS.get(env.TENANTS.idFromName(tenantId));
+
+const rateLimitsOf = (env: Env): RateLimits =>
+  new CloudflareRateLimits({
+    bucketOf: (account) => env.RATE_LIMITS.get(env.RATE_LIMITS.idFromName(account)),
+    counters: { key: env.REQUESTS_KEY, anonymous: env.REQUESTS_ANONYMOUS },
+  });
+
+/** Who may do what, how much of it, and what belongs to whom. */
+function createAccessPorts(env: Env, sources: SourceStore): AccessPorts {
+  const config = readConfig(env);
+  const stubs = tenantStubs(env);
+  return {
+    accessMode: !config.production ? 'local' : config.anonymousAccess ? 'keys_and_anonymous' : 'keys',
+    addressSalt: config.internalSecret,
+    apiKeys: new TenantApiKeys({ stubs, adminKey: config.adminKey }),
+    webhookSecrets: new TenantWebhookSecrets(stubs),
+    files: new TenantFiles(stubs, sources),
+    rateLimits: rateLimitsOf(env),
+  };
+}
+
+type AccessPorts = Pick<Ports, 'accessMode' | 'addressSalt' | 'apiKeys' | 'webhookSecrets' | 'files' | 'rateLimits'>;

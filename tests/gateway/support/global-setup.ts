@@ -2,22 +2,25 @@ import { createServer, type AddressInfo } from 'node:net';
 import type { TestProject } from 'vitest/node';
 import { startGpuStandIn } from './gpu-stand-in.ts';
 import { startReplicateStandIn } from './replicate-stand-in.ts';
+import { startReceiverStandIn } from './receiver-stand-in.ts';
 import { startSourceHost } from './source-host.ts';
 
 export const GPU_RUNNER_TOKEN = 'the-runner-token-of-the-tests';
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const { server, url } = await startGpuStandIn(GPU_RUNNER_TOKEN);
+  const gpu = await startGpuStandIn(GPU_RUNNER_TOKEN);
   const replicate = await startReplicateStandIn();
-  project.provide('gpuRunnerUrl', url);
-  project.provide('replicateUrl', replicate.url);
+  const receiver = await startReceiverStandIn();
   const sources = await startSourceHost();
+  project.provide('gpuRunnerUrl', gpu.url);
+  project.provide('replicateUrl', replicate.url);
+  project.provide('receiverUrl', receiver.url);
   project.provide('sourceOrigin', sources.origin);
   project.provide('gatewayPort', await freePort());
   return async () => {
-    for (const each of [server, replicate.server, sources.server]) {
-      each.closeAllConnections();
-      await new Promise((resolve) => each.close(resolve));
+    for (const { server } of [gpu, replicate, receiver, sources]) {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
     }
   };
 }

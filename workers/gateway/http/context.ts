@@ -1,11 +1,15 @@
 /** What the handlers share: the ports that `deps.ts` joins, and what a request carries through the middleware. */
 import type { Context } from 'hono';
 import type { RequestIdVariables } from 'hono/request-id';
+import type { RateAccount } from '../predict/access-ports.ts';
 import type { CreatePorts } from '../predict/create-prediction.ts';
 import type { DeblurPorts } from '../predict/deblur.ts';
 import type { InternalUrls, Part, RemoteRunner, Tenant } from '../predict/ports.ts';
+import type { AuthPorts } from './auth.ts';
+import type { FilePorts } from './files.ts';
+import type { WebhookSecretPorts } from './webhook-secret.ts';
 
-export interface Ports extends DeblurPorts, CreatePorts {
+export interface Ports extends DeblurPorts, CreatePorts, AuthPorts, FilePorts, WebhookSecretPorts {
   readonly restorers: { readonly edge: Part; readonly gpu: Part & Pick<RemoteRunner, 'read'> };
   readonly urls: InternalUrls;
 }
@@ -14,7 +18,7 @@ export interface Ports extends DeblurPorts, CreatePorts {
 export type LogFields = Record<string, string | number | boolean | null>;
 
 export interface AppEnv {
-  Variables: RequestIdVariables & { log: LogFields; tenant: Tenant };
+  Variables: RequestIdVariables & { log: LogFields; tenant: Tenant; account: RateAccount };
 }
 
 export type AppContext = Context<AppEnv>;

@@ -14,7 +14,7 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
     const started = Date.now();
     const wait = waitPreference(c.req.header('prefer'));
     // An upload is its own idempotency key: the same bytes hit.
-    const terms = { ...termsOf(c), idempotencyKey: null };
+    const terms = { ...termsOf(c, ports), idempotencyKey: null };
     const upload = await readUpload(c.req.raw, ports.sources);
     const { source, options } = upload;
     const receiveMs = Date.now() - started;
@@ -22,7 +22,8 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
     addToLog(c, { bytes: source.bytes, width, height, source_format: format });
 
     const accept = c.req.header('accept') ?? null;
-    const deblurred = await deblur(ports, { source, options, accept, waitSeconds: wait.seconds });
+    const { pay } = terms;
+    const deblurred = await deblur(ports, { source, options, accept, waitSeconds: wait.seconds, pay });
     if ('pending' in deblurred) return answerLater(c, ports, terms, deblurred, upload);
     const { result, cache } = deblurred;
     addToLog(c, { cache, placement: result.placement, model: result.model, result_key: result.key });
