@@ -19,29 +19,19 @@ const arrows = [
   ],
   [
     'workers/gateway/predict/',
-    '/(http|store|runners|jobs|predictions|references|stats)/',
+    '/(http|store|runners|jobs|predictions|references|stats|tenants|limits|webhooks)/',
     'predict/ knows ports, not adapters',
   ],
   ['workers/gateway/store/', '/(http|jobs|runners)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
   ['workers/gateway/runners/', '/(http|jobs|store)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
-  [
-    'workers/gateway/predictions/',
-    '/(http|jobs|references|runners|stats|store)/|^hono(/|$)',
+  ...['predictions', 'references', 'stats', 'tenants', 'limits', 'webhooks'].map((folder, _, folders) => [
+    `workers/gateway/${folder}/`,
+    `/(http|jobs|store|runners|${folders.filter((other) => other !== folder).join('|')})/|^hono(/|$)`,
     'adapters know predict/ports and shared/',
-  ],
-  [
-    'workers/gateway/references/',
-    '/(http|jobs|predictions|runners|stats|store)/|^hono(/|$)',
-    'adapters know predict/ports and shared/',
-  ],
-  [
-    'workers/gateway/stats/',
-    '/(http|jobs|predictions|references|runners|store)/|^hono(/|$)',
-    'adapters know predict/ports and shared/',
-  ],
+  ]),
   [
     'workers/gateway/http/',
-    '/(store|runners|jobs|predictions|references|stats)/',
+    '/(store|runners|jobs|predictions|references|stats|tenants|limits|webhooks)/',
     'http/ speaks to predict/; deps.ts joins the rest',
   ],
   ...['shared/', 'workers/', 'gpu-runner/'].map((path) => [path, '(^|/)tests/', 'nothing imports tests/']),

@@ -13,6 +13,7 @@ interface ErrorRow {
 export const ERRORS = {
   malformed_request: { status: 400, title: 'The request is malformed', retryable: false },
   empty_body: { status: 400, title: 'The body is empty', retryable: false },
+  unauthorized: { status: 401, title: 'An API key is needed', retryable: false },
   forbidden: { status: 403, title: 'Not allowed', retryable: false },
   not_found: { status: 404, title: 'No such resource', retryable: false },
   method_not_allowed: { status: 405, title: 'Method not allowed here', retryable: false },
@@ -31,6 +32,7 @@ export const ERRORS = {
   invalid_option: { status: 422, title: 'Invalid option', retryable: false },
   idempotency_key_reused: { status: 422, title: 'The idempotency key belongs to another request', retryable: false },
   model_unavailable: { status: 422, title: 'The model has no trained weights', retryable: false },
+  rate_limited: { status: 429, title: 'Too much in too short a time', retryable: true },
   source_fetch_failed: { status: 502, title: 'The source could not be fetched', retryable: true },
   runner_failed: { status: 502, title: 'The runner failed', retryable: true },
   runner_busy: { status: 503, title: 'Every slot is busy', retryable: true },

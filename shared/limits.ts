@@ -245,3 +245,101 @@ export const MAX_TILE_PIXELS = 1024;
 
 /** A tile side that a caller asks for is a multiple of this, and so of every model's pad multiple. */
 export const TILE_STEP_PIXELS = 32;
+
+// ---- Webhooks ----------------------------------------------------------------------------------
+
+/**
+ * Seconds before each attempt, from the end of the one before: Standard Webhooks' own schedule. Eight attempts over 27.6
+ * hours outlast a night and the morning in which somebody notices.
+ */
+export const WEBHOOK_ATTEMPT_DELAYS_SECONDS: readonly number[] = [0, 5, 300, 1800, 7200, 18_000, 36_000, 36_000];
+
+/** Up to this share later, at random: what failed together is not tried again together. */
+export const WEBHOOK_JITTER = 0.1;
+
+/** A receiver may ask for more patience than the schedule has, but not for ever: the schedule's own longest delay. */
+export const WEBHOOK_RETRY_AFTER_MAX_SECONDS = 36_000;
+
+/** One attempt, from the dial to the answer's head: the lower bound that Standard Webhooks recommends. */
+export const WEBHOOK_TIMEOUT_MS = 15_000;
+
+/** Read of a receiver's answer, and thrown away: enough for the connection to be kept. */
+export const WEBHOOK_RESPONSE_MAX_BYTES = 16 * KiB;
+
+/** Longer addresses are no addresses: RFC 9110 § 4.1 asks for 8,000 octets at least, browsers stop at 2,048. */
+export const WEBHOOK_URL_MAX_CHARACTERS = 2_048;
+
+/** After a rotation the old secret still signs, beside the new one: time to deploy the new one to every receiver. */
+export const WEBHOOK_SECRET_OVERLAP_SECONDS = 24 * 3600;
+
+// ---- Access ------------------------------------------------------------------------------------
+
+/**
+ * How long an isolate believes what it was told of an API key: so long a revoked key still opens, at most. Longer saves
+ * little: a busy key is looked up twice a minute in each isolate.
+ */
+export const KEY_CACHE_SECONDS = 30;
+
+/** Keys remembered by one isolate, the unknown ones included; about 200 bytes each. */
+export const KEY_CACHE_MAX_ENTRIES = 2_000;
+
+/** `last_used_at` is written at most so often: it tells a dead key from a living one, and costs nothing per request. */
+export const KEY_LAST_USED_STEP_SECONDS = 3_600;
+
+/** Of one tenant: one for each program and person, with room for rotation. */
+export const KEYS_MAX_PER_TENANT = 100;
+
+export const KEY_NAME_MAX_CHARACTERS = 100;
+
+/** An Authorization header of ours has 130 characters; more is not hashed. */
+export const AUTHORIZATION_MAX_CHARACTERS = 512;
+
+/** The JSON of a small request: a key's name and scopes. */
+export const SMALL_JSON_MAX_BYTES = 4 * KiB;
+
+/**
+ * Megapixels that an API key may have restored in RATE_LIMIT_WINDOW_SECONDS, all at once if it likes: ten a second, about
+ * what one GPU does, so that no key fills more than an hour of one GPU's queue.
+ */
+export const RATE_LIMIT_KEY_MEGAPIXELS = 36_000;
+
+/** The same without a key, for each client address: the largest picture once, or one of 1 MP each minute. */
+export const RATE_LIMIT_ANONYMOUS_MEGAPIXELS = 60;
+
+/** In which an empty bucket is full again. */
+export const RATE_LIMIT_WINDOW_SECONDS = 3_600;
+
+/** No restoration costs less than a tile of 256×256. */
+export const RATE_LIMIT_MIN_MEGAPIXELS = 0.0655;
+
+/** What a picture costs before it is fetched and its size is known; the rest is charged then. */
+export const RATE_LIMIT_UNKNOWN_MEGAPIXELS = 1;
+
+/**
+ * Requests of any kind in REQUEST_LIMIT_WINDOW_SECONDS, in one data centre, approximately: polling and hits are cheap, floods
+ * are not. Said again in wrangler.toml, where the counters are bound.
+ */
+export const REQUEST_LIMIT_KEY = 3_000;
+export const REQUEST_LIMIT_ANONYMOUS = 300;
+
+/** Cloudflare's counters know windows of 10 and 60 seconds. */
+export const REQUEST_LIMIT_WINDOW_SECONDS = 60;
+
+// ---- Files -------------------------------------------------------------------------------------
+
+/** As long as a source is kept anyway: a file is one that has a name. */
+export const FILE_RETENTION_SECONDS = SOURCE_RETENTION_SECONDS;
+
+/** Of one tenant at a time: the ten thousand pictures of a pipeline. */
+export const FILES_MAX_PER_TENANT = 10_000;
+
+export const FILE_PAGE_SIZE = 100;
+
+/** POSIX's NAME_MAX. */
+export const FILE_NAME_MAX_CHARACTERS = 255;
+
+/** Of the JSON that a caller may attach to a file; the form's fields are bounded by the same. */
+export const FILE_METADATA_MAX_CHARACTERS = 1_024;
+
+/** After a tenant's last file has expired, and nothing else is known of it, its object is emptied; looked after so often. */
+export const TENANT_SWEEP_SECONDS = 24 * 3600;

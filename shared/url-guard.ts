@@ -141,7 +141,7 @@ function parseIpv4(text: string): number | undefined {
 }
 
 /** Eight 16-bit groups of RFC 4291 § 2.2 text, or undefined. */
-function parseIpv6(text: string): readonly number[] | undefined {
+export function parseIpv6(text: string): readonly number[] | undefined {
   const [address = ''] = text.replace(/^\[|\]$/g, '').split('%');
   const halves = address.split('::');
   if (halves.length > 2 || !address.includes(':')) return undefined;

@@ -81,7 +81,9 @@ export function checkSameBindings(local: WorkerConfig, production: WorkerConfig)
 }
 
 function shape(config: WorkerConfig): Readonly<Record<string, string | undefined>> {
-  const comparable = { ...config, vars: Object.keys(config.vars ?? {}).sort() };
+  // A secret that the schema leaves optional may be asked for in production alone: locally nobody needs an ADMIN_KEY.
+  const secrets = (config.secrets?.required ?? []).filter((name) => required.includes(name)).sort();
+  const comparable = { ...config, vars: Object.keys(config.vars ?? {}).sort(), secrets };
   return Object.fromEntries(Object.entries(comparable).map(([key, value]) => [key, JSON.stringify(value, anonymous)]));
 }
 

@@ -114,7 +114,10 @@ interface WorkersOptions {
   readonly log: Log;
 }
 
-/** Handed on when they are set, ALLOW_ORIGINS for sources beside public https; the optional secrets of wrangler.toml are read from the environment anyway. */
+/**
+ * Handed on when they are set: ALLOW_ORIGINS for a webhook receiver or a source on this machine. The optional secrets of
+ * wrangler.toml are read from the environment anyway.
+ */
 const OPTIONAL_VARS = ['ALLOW_ORIGINS', 'SIGNED_URL_SOURCES', 'SHARED_CACHE'];
 
 function startWorkers({ port, stateDir, runnerUrl, runnerToken, log }: WorkersOptions): Part {

@@ -130,6 +130,7 @@ describe('configuration', () => {
     INTERNAL_SECRET: 's'.repeat(32),
     GPU_RUNNER_URL: 'https://gpu.example/',
     GPU_RUNNER_TOKEN: 't',
+    ADMIN_KEY: 'an-admin-key-of-the-tests-32-characters',
     ALLOW_ORIGINS: '',
     SIGNED_URL_SOURCES: '',
     SHARED_CACHE: 'false',
@@ -139,8 +140,15 @@ describe('configuration', () => {
   it('is read once it is whole', () => {
     expect(readConfig(good)).toMatchObject({ production: true, gpu: { url: 'https://gpu.example/' } });
     expect(readConfig({ ...good, ENVIRONMENT: 'local', INTERNAL_ORIGIN: 'http://127.0.0.1:1' }).production).toBe(false);
-    const allowed = readConfig({ ...good, ENVIRONMENT: 'local', ALLOW_ORIGINS: ' http://127.0.0.1:9,http://a.test ' });
-    expect(allowed.allowOrigins).toEqual(['http://127.0.0.1:9', 'http://a.test']);
+    const ALLOW_ORIGINS = ' http://127.0.0.1:9000, https://a.example,';
+    expect(readConfig({ ...good, ENVIRONMENT: 'local', ALLOW_ORIGINS }).allowOrigins).toEqual([
+      'http://127.0.0.1:9000',
+      'https://a.example',
+    ]);
+    expect(readConfig({ ...good, ALLOW_ORIGINS: '', ANONYMOUS_ACCESS: 'false' })).toMatchObject({
+      allowOrigins: [],
+      anonymousAccess: false,
+    });
   });
 
   it.each([
@@ -153,6 +161,13 @@ describe('configuration', () => {
     ['GPU_RUNNER_URL', 'ftp://gpu.example'],
     ['GPU_RUNNER_URL', 'http://gpu.example'],
     ['GPU_RUNNER_TOKEN', ''],
+    ['ALLOW_ORIGINS', 'http://127.0.0.1:9000'],
+    ['ALLOW_ORIGINS', 'http://127.0.0.1:9000/path'],
+    ['ALLOW_ORIGINS', '*'],
+    ['ADMIN_KEY', ''],
+    ['ADMIN_KEY', 'short-key'],
+    ['ADMIN_KEY', 'a key with blanks is no bearer token at all'],
+    ['ANONYMOUS_ACCESS', 'maybe'],
     ['ALLOW_ORIGINS', 'http://127.0.0.1:9'],
     ['ALLOW_ORIGINS', 'https://a.example/path'],
     ['ALLOW_ORIGINS', 'http://127.0.0.1:1'],

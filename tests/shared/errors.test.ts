@@ -10,7 +10,7 @@ describe('the table of errors', () => {
     expect(status).toBeLessThan(600);
     expect(title).toMatch(/^[A-Z].*[a-z]$/);
     // What the caller did wrong stays wrong; what went wrong on our side, or took too long, may pass.
-    expect(retryable).toBe(status >= 500 || status === 408);
+    expect(retryable).toBe(status >= 500 || status === 408 || status === 429);
   });
 
   it('keeps 500 for what is not the user’s doing', () => {

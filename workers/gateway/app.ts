@@ -2,11 +2,15 @@
 import { Hono } from 'hono';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
-import { openAccess } from './http/auth.ts';
+import { authenticate, requireKey, requireScope } from './http/auth.ts';
 import type { AppEnv, Ports } from './http/context.ts';
+import { crossOrigin } from './http/cors.ts';
 import { postDeblur } from './http/deblur.ts';
+import { getDeliveries, replayDelivery } from './http/deliveries.ts';
+import { deleteFile, getFile, listFiles, postFile } from './http/files.ts';
 import { getHealth } from './http/health.ts';
 import { getSource, postCallback, putResult } from './http/internal.ts';
+import { deleteKey, getKeys, postKey } from './http/keys.ts';
 import { requestLog } from './http/log.ts';
 import { countRequests, getMetrics } from './http/metrics.ts';
 import { getModel, getModels } from './http/models.ts';
@@ -19,8 +23,10 @@ import {
   putPrediction,
 } from './http/predictions.ts';
 import { methodNotAllowed, notFound, onError } from './http/problem.ts';
+import { limitRequests } from './http/rate-limit.ts';
 import { deleteResult, getResult } from './http/results.ts';
 import { getSignedUrl } from './http/signed-url.ts';
+import { getWebhookSecret, rotateWebhookSecret } from './http/webhook-secret.ts';
 
 export function createApp(ports: Ports): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
@@ -28,7 +34,6 @@ export function createApp(ports: Ports): Hono<AppEnv> {
   app.use(requestId({ limitLength: 64 }));
   app.use(requestLog());
   app.use(countRequests(ports));
-  app.use(openAccess());
   // What a handler says itself stays: results have a policy of their own, and are the only thing that is cached.
   app.use(
     secureHeaders({
@@ -42,25 +47,52 @@ export function createApp(ports: Ports): Hono<AppEnv> {
     if (!c.res.headers.has('Cache-Control')) c.res.headers.set('Cache-Control', 'no-store');
   });
 
-  app.post('/v1/deblur', postDeblur(ports)).all(methodNotAllowed('POST'));
+  // Before the key is asked for: a preflight carries none.
+  app.use('/v1/*', crossOrigin);
+  app.use('/v1/*', authenticate(ports));
+  app.use('/v1/*', limitRequests(ports.rateLimits));
+
+  app.post('/v1/deblur', requireScope('create'), postDeblur(ports)).all(methodNotAllowed('POST'));
   app
     .get('/v1/results/:key', getResult(ports))
-    .delete(deleteResult(ports))
+    .delete(requireScope('delete'), deleteResult(ports))
     .all(methodNotAllowed('GET', 'HEAD', 'DELETE'));
+  // Signed by their site, so that whoever looks at it needs no key.
+  app.use('/i/*', crossOrigin);
   app.get('/i/*', getSignedUrl(ports)).all(methodNotAllowed('GET', 'HEAD'));
 
   app
-    .get('/v1/predictions', listPredictions(ports))
-    .post(postPrediction(ports))
+    .get('/v1/predictions', requireKey('read'), listPredictions(ports))
+    .post('/v1/predictions', requireScope('create'), postPrediction(ports))
     .all(methodNotAllowed('GET', 'HEAD', 'POST'));
   app
-    .get('/v1/predictions/:id', getPrediction(ports))
-    .put(putPrediction(ports))
+    .get('/v1/predictions/:id', requireScope('read'), getPrediction(ports))
+    .put('/v1/predictions/:id', requireScope('create'), putPrediction(ports))
     .all(methodNotAllowed('GET', 'HEAD', 'PUT'));
-  app.post('/v1/predictions/:id/cancel', cancelPrediction(ports)).all(methodNotAllowed('POST'));
-  app.post('/v1/models/:owner/:name/predictions', postModelPrediction(ports)).all(methodNotAllowed('POST'));
+  app.post('/v1/predictions/:id/cancel', requireScope('create'), cancelPrediction(ports)).all(methodNotAllowed('POST'));
+  app
+    .get('/v1/predictions/:id/deliveries', requireKey('read'), getDeliveries(ports))
+    .all(methodNotAllowed('GET', 'HEAD'));
+  app
+    .post('/v1/predictions/:id/deliveries/:n/replay', requireKey('create'), replayDelivery(ports))
+    .all(methodNotAllowed('POST'));
+  app
+    .post('/v1/models/:owner/:name/predictions', requireScope('create'), postModelPrediction(ports))
+    .all(methodNotAllowed('POST'));
   app.get('/v1/models/:owner/:name', getModel(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.get('/v1/models', getModels(ports)).all(methodNotAllowed('GET', 'HEAD'));
+
+  app.post('/v1/files', requireKey('create'), postFile(ports));
+  app.get('/v1/files', requireKey('read'), listFiles(ports)).all(methodNotAllowed('GET', 'HEAD', 'POST'));
+  app.get('/v1/files/:id', requireKey('read'), getFile(ports));
+  app.delete('/v1/files/:id', requireKey('delete'), deleteFile(ports)).all(methodNotAllowed('DELETE', 'GET', 'HEAD'));
+  app.post('/v1/keys', requireKey('admin'), postKey(ports));
+  app.get('/v1/keys', requireKey('admin'), getKeys(ports)).all(methodNotAllowed('GET', 'HEAD', 'POST'));
+  app.delete('/v1/keys/:id', requireKey('admin'), deleteKey(ports)).all(methodNotAllowed('DELETE'));
+  const secretPath = '/v1/webhooks/default/secret';
+  app.get(secretPath, requireKey('admin'), getWebhookSecret(ports)).all(methodNotAllowed('GET', 'HEAD'));
+  app.post(`${secretPath}/rotate`, requireKey('admin'), rotateWebhookSecret(ports)).all(methodNotAllowed('POST'));
+
   app.get('/healthz', getHealth(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.get('/metrics', getMetrics(ports)).all(methodNotAllowed('GET', 'HEAD'));
 

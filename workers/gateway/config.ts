@@ -10,7 +10,7 @@ export interface Config {
   readonly internalOrigin: string;
   readonly internalSecret: string;
   readonly gpu: GpuConfig;
-  /** Origins that sources and receivers may have although they are not public https: loopback ones, for tests. */
+  /** Origins that sources and webhooks may have besides public https; empty in production. */
   readonly allowOrigins: readonly string[];
   /** Empty: there are no signed URLs. */
   readonly signingKeys: readonly SigningKey[];
@@ -21,6 +21,10 @@ export interface Config {
   readonly purge: { readonly zoneId: string; readonly token: string } | null;
   /** Null: there is no /metrics. */
   readonly metricsToken: string | null;
+  /** Opens everything; null locally, where everything is open. */
+  readonly adminKey: string | null;
+  /** Whether anybody may restore without a key, within smaller limits. */
+  readonly anonymousAccess: boolean;
 }
 
 /** Where large pictures are restored: one's own runner, or a model on Replicate. */
@@ -46,17 +50,21 @@ export interface Variables {
   readonly SIGNED_URL_KEYS?: string;
   readonly PURGE_API_TOKEN?: string;
   readonly METRICS_TOKEN?: string;
+  readonly ADMIN_KEY?: string;
+  readonly ANONYMOUS_ACCESS?: string;
 }
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
 
 const unset = z.literal('');
-/** Origins, separated by commas or blanks. */
+
+const isOrigin = (text: string): boolean => URL.parse(text)?.origin === text;
+
 const origins = z
   .string()
-  .default('')
-  .transform((text) => text.split(/[\s,]+/).filter((origin) => origin !== ''))
-  .refine((list) => list.every((origin) => URL.parse(origin)?.origin === origin), 'must be a list of origins');
+  .transform((list) => list.split(',').map((entry) => entry.trim()))
+  .transform((entries) => entries.filter((entry) => entry !== ''))
+  .refine((entries) => entries.every(isOrigin), 'must be origins such as http://127.0.0.1:9000, joined by commas');
 
 /** Text that another module parses; its complaint is ours. */
 function parsedBy<T>(parse: (text: string) => T) {
@@ -76,7 +84,7 @@ const OPERATOR_TOKEN_MIN_CHARACTERS = 16;
 export const schema = z
   .object({
     ENVIRONMENT: z.enum(['local', 'production'], { error: 'must be local or production' }),
-    INTERNAL_ORIGIN: httpUrl.refine((url) => URL.parse(url)?.origin === url, 'must be an origin, without a path'),
+    INTERNAL_ORIGIN: httpUrl.refine(isOrigin, 'must be an origin, without a path'),
     INTERNAL_SECRET: z.string({ error: 'must be set' }).min(32, 'must have 32 characters or more'),
     GPU_RUNNER_URL: httpUrl.or(unset).optional(),
     GPU_RUNNER_TOKEN: z.string().optional(),
@@ -86,7 +94,6 @@ export const schema = z
       .or(unset)
       .optional(),
     REPLICATE_API_TOKEN: z.string().optional(),
-    ALLOW_ORIGINS: origins,
     SIGNED_URL_KEYS: parsedBy(parseSigningKeys).default([]),
     SIGNED_URL_SOURCES: parsedBy(parseSourceRules),
     SHARED_CACHE: z.enum(['true', 'false'], { error: 'must be true or false' }),
@@ -99,26 +106,31 @@ export const schema = z
         'must have 16 characters or more',
       )
       .default(''),
+    ALLOW_ORIGINS: origins.default([]),
+    // What a bearer token may consist of (RFC 6750), long enough not to be guessed.
+    ADMIN_KEY: z
+      .string()
+      .regex(/^[A-Za-z0-9._~+/-]{32,256}=*$/, 'must have 32 to 256 letters, digits or -._~+/')
+      .optional(),
+    ANONYMOUS_ACCESS: z.enum(['true', 'false'], { error: 'must be true or false' }).default('true'),
   })
   .superRefine((variables, context) => {
-    const complain = (name: keyof Variables, message: string): void =>
+    const refuse = (name: keyof Variables, message: string): void =>
       context.addIssue({ code: 'custom', path: [name], message });
+    const { GPU_RUNNER_URL, GPU_RUNNER_TOKEN, REPLICATE_MODEL, REPLICATE_API_TOKEN } = variables;
+    if (!GPU_RUNNER_URL === !REPLICATE_MODEL) refuse('GPU_RUNNER_URL', 'must be set, or REPLICATE_MODEL, and not both');
+    if (GPU_RUNNER_URL && !GPU_RUNNER_TOKEN) refuse('GPU_RUNNER_TOKEN', 'must be set');
+    if (REPLICATE_MODEL && !REPLICATE_API_TOKEN) refuse('REPLICATE_API_TOKEN', 'must be set');
+    if ((variables.PURGE_ZONE_ID === '') !== (variables.PURGE_API_TOKEN === '')) {
+      refuse('PURGE_ZONE_ID', 'must be set together with PURGE_API_TOKEN');
+    }
+    if (variables.ENVIRONMENT !== 'production') return;
     // Signed URLs and the token are credentials: in production they do not travel in the clear.
     for (const name of ['INTERNAL_ORIGIN', 'GPU_RUNNER_URL'] as const) {
-      if (variables.ENVIRONMENT !== 'production' || !variables[name] || variables[name].startsWith('https:')) continue;
-      complain(name, 'must be https in production');
+      if (variables[name] && !variables[name].startsWith('https:')) refuse(name, 'must be https in production');
     }
-    const { GPU_RUNNER_URL, GPU_RUNNER_TOKEN, REPLICATE_MODEL, REPLICATE_API_TOKEN } = variables;
-    if (!GPU_RUNNER_URL === !REPLICATE_MODEL)
-      complain('GPU_RUNNER_URL', 'must be set, or REPLICATE_MODEL, and not both');
-    if (GPU_RUNNER_URL && !GPU_RUNNER_TOKEN) complain('GPU_RUNNER_TOKEN', 'must be set');
-    if (REPLICATE_MODEL && !REPLICATE_API_TOKEN) complain('REPLICATE_API_TOKEN', 'must be set');
-    if (variables.ENVIRONMENT === 'production' && variables.ALLOW_ORIGINS.length > 0) {
-      complain('ALLOW_ORIGINS', 'must be empty in production');
-    }
-    if ((variables.PURGE_ZONE_ID === '') !== (variables.PURGE_API_TOKEN === '')) {
-      complain('PURGE_ZONE_ID', 'must be set together with PURGE_API_TOKEN');
-    }
+    if (variables.ALLOW_ORIGINS.length > 0) refuse('ALLOW_ORIGINS', 'must be empty in production');
+    if (variables.ADMIN_KEY === undefined) refuse('ADMIN_KEY', 'must be set in production');
   });
 
 /** @throws {Error} that names every variable at fault, without its value */
@@ -140,6 +152,8 @@ export function readConfig(env: Variables): Config {
     sharedCache: data.SHARED_CACHE === 'true',
     purge: data.PURGE_ZONE_ID === '' ? null : { zoneId: data.PURGE_ZONE_ID, token: data.PURGE_API_TOKEN },
     metricsToken: data.METRICS_TOKEN || null,
+    adminKey: data.ADMIN_KEY ?? null,
+    anonymousAccess: data.ANONYMOUS_ACCESS === 'true',
   };
 }
 

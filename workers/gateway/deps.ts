@@ -9,10 +9,12 @@ import { DurableJobs } from './jobs/job-client.ts';
 import type { DispatchMessage, DispatchPorts } from './jobs/dispatch-queue.ts';
 import type { JobPorts } from './jobs/job.ts';
 import { DurableSubscribers } from './jobs/subscribers.ts';
+import { CloudflareRateLimits } from './limits/rate-limits.ts';
+import type { RateLimits } from './predict/access-ports.ts';
 import { inspectImage } from './predict/inspect.ts';
 import type { Catalogue } from './predict/models.ts';
 import { isAllowedSource } from './predict/picture-link.ts';
-import type { Files } from './predict/prediction-ports.ts';
+import type { SourceStore } from './predict/ports.ts';
 import { DurablePredictions } from './predictions/prediction-client.ts';
 import type { PredictionPorts } from './predictions/prediction-object.ts';
 import { GuardedSourceFetcher as PredictionSourceFetcher } from './predictions/source-fetcher.ts';
@@ -30,6 +32,12 @@ import { R2ResultStore } from './store/result-store.ts';
 import { GuardedSourceFetcher } from './store/source-fetcher.ts';
 import { R2SourceLinks } from './store/source-links.ts';
 import { R2SourceStore } from './store/source-store.ts';
+import { TenantApiKeys } from './tenants/api-keys.ts';
+import { TenantFiles } from './tenants/files.ts';
+import type { TenantStubs } from './tenants/tenant-stub.ts';
+import { TenantWebhookSecrets } from './tenants/webhook-secrets.ts';
+import { Deliveries } from './webhooks/deliveries.ts';
+import { HttpWebhookSender } from './webhooks/sender.ts';
 
 /** Best restoration first. A model gets its manifest when its weights are exported into the repository. */
 const CATALOGUE: Catalogue = [
@@ -85,6 +93,7 @@ async function sendDispatch(env: Env, message: DispatchMessage, delaySeconds: nu
 export function createPredictionPorts(env: Env): PredictionPorts {
   const { sources, results } = createJobPorts(env);
   const { allowOrigins, sharedCache } = readConfig(env);
+  const webhookSecrets = new TenantWebhookSecrets(tenantStubs(env));
   return {
     catalogue: CATALOGUE,
     results,
@@ -93,7 +102,11 @@ export function createPredictionPorts(env: Env): PredictionPorts {
     references: referencesOf(env),
     sharedCache,
     stats: statsOf(env),
-    deliveries: null,
+    rateLimits: rateLimitsOf(env),
+    deliveries: (sql, tenantId) => {
+      const sender = new HttpWebhookSender({ allowOrigins, secrets: () => webhookSecrets.signing(tenantId()) });
+      return new Deliveries(sql, { sender, random: Math.random });
+    },
   };
 }
 
@@ -111,22 +124,20 @@ export function createReferencePorts(env: Env): ReferencePorts {
 export function createPorts(env: Env): Ports {
   const { allowOrigins, signingKeys, signedUrlSources, sharedCache, metricsToken } = readConfig(env);
   const jobPorts = createJobPorts(env);
-  const predictions = new DurablePredictions({
-    prediction: (name) => predictionStub(env, name),
-    index: (tenantId) => env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName(tenantId)),
-  });
   const fetcher = new GuardedSourceFetcher({
     allowOrigins,
     isAllowed: (url) => isAllowedSource(signedUrlSources, url),
   });
   return {
     ...jobPorts,
+    ...createAccessPorts(env, jobPorts.sources),
     catalogue: CATALOGUE,
     jobs: jobsOf(env),
-    predictions,
-    files: NO_FILES,
+    predictions: new DurablePredictions({
+      prediction: (name) => predictionStub(env, name),
+      index: (tenantId) => env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName(tenantId)),
+    }),
     checkUrl: (url) => void checkUrl(url, { allowOrigins }),
-    takesWebhooks: false,
     references: referencesOf(env),
     origins: new R2ResultOrigins(env.STORE),
     links: new R2SourceLinks(env.STORE, jobPorts.sources, fetcher),
@@ -138,9 +149,6 @@ export function createPorts(env: Env): Ports {
   };
 }
 
-/** Until there is an API for files, nobody has any. */
-const NO_FILES: Files = { open: () => Promise.resolve(null) };
-
 function jobsOf(env: Env): DurableJobs {
   return new DurableJobs((restorationKey) => env.JOBS.get(env.JOBS.idFromName(restorationKey)));
 }
@@ -150,3 +158,30 @@ function referencesOf(env: Env): DurableReferences {
 }
 
 const predictionStub = (env: Env, name: string) => env.PREDICTIONS.get(env.PREDICTIONS.idFromName(name));
+
+const tenantStubs =
+  (env: Env): TenantStubs =>
+  (tenantId) =>
+    env.TENANTS.get(env.TENANTS.idFromName(tenantId));
+
+const rateLimitsOf = (env: Env): RateLimits =>
+  new CloudflareRateLimits({
+    bucketOf: (account) => env.RATE_LIMITS.get(env.RATE_LIMITS.idFromName(account)),
+    counters: { key: env.REQUESTS_KEY, anonymous: env.REQUESTS_ANONYMOUS },
+  });
+
+/** Who may do what, how much of it, and what belongs to whom. */
+function createAccessPorts(env: Env, sources: SourceStore): AccessPorts {
+  const config = readConfig(env);
+  const stubs = tenantStubs(env);
+  return {
+    accessMode: !config.production ? 'local' : config.anonymousAccess ? 'keys_and_anonymous' : 'keys',
+    addressSalt: config.internalSecret,
+    apiKeys: new TenantApiKeys({ stubs, adminKey: config.adminKey }),
+    webhookSecrets: new TenantWebhookSecrets(stubs),
+    files: new TenantFiles(stubs, sources),
+    rateLimits: rateLimitsOf(env),
+  };
+}
+
+type AccessPorts = Pick<Ports, 'accessMode' | 'addressSalt' | 'apiKeys' | 'webhookSecrets' | 'files' | 'rateLimits'>;

@@ -15,6 +15,9 @@ import { RestorationReferences } from './references/reference-object.ts';
 export { PredictionIndexObject } from './predictions/prediction-index-object.ts';
 export { StatsObject } from './stats/stats-object.ts';
 
+export { RateLimitObject } from './limits/rate-limit-object.ts';
+export { TenantObject } from './tenants/tenant-object.ts';
+
 /** The bound class: one object for each RestorationKey. */
 export class JobObject extends RestorationJob {
   constructor(ctx: DurableObjectState, env: Env) {

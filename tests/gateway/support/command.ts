@@ -11,6 +11,7 @@ export function commandOf(): PredictionCommand {
     tenantId: 'other',
     id: newPredictionId(),
     fingerprint: 'f',
+    account: { key: 'local', tier: 'local' },
     origin: 'https://deblur.test',
     model: 'deblur/dhnet-edge',
     modelVersion: manifest.version,

@@ -2,6 +2,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import type { TestProject } from 'vitest/node';
 import { startGpuStandIn } from './gpu-stand-in.ts';
 import { startReplicateStandIn } from './replicate-stand-in.ts';
+import { startReceiverStandIn } from './receiver-stand-in.ts';
 import { startSourceHost } from './source-host.ts';
 import { startSourceStandIn } from './source-stand-in.ts';
 
@@ -15,19 +16,21 @@ export const SIGNED_URL_KEYS = [`${'0a'.repeat(32)}:${'1b'.repeat(16)}`, `${'2c'
 );
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const { server, url } = await startGpuStandIn(GPU_RUNNER_TOKEN);
+  const gpu = await startGpuStandIn(GPU_RUNNER_TOKEN);
   const replicate = await startReplicateStandIn();
-  project.provide('gpuRunnerUrl', url);
-  project.provide('replicateUrl', replicate.url);
+  const receiver = await startReceiverStandIn();
   const sources = await startSourceHost();
+  project.provide('gpuRunnerUrl', gpu.url);
+  project.provide('replicateUrl', replicate.url);
+  project.provide('receiverUrl', receiver.url);
   project.provide('sourceOrigin', sources.origin);
   const source = await startSourceStandIn();
   project.provide('sourceUrl', source.url);
   project.provide('gatewayPort', await freePort());
   return async () => {
-    for (const each of [server, replicate.server, sources.server, source.server]) {
-      each.closeAllConnections();
-      await new Promise((resolve) => each.close(resolve));
+    for (const { server } of [gpu, replicate, receiver, sources, source]) {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
     }
   };
 }

@@ -5,6 +5,8 @@ declare module 'vitest' {
   interface ProvidedContext {
     gpuRunnerUrl: string;
     replicateUrl: string;
+    /** The webhook receiver's stand-in. */
+    receiverUrl: string;
     /** The host of pictures that are asked for by address. */
     sourceOrigin: string;
     /** Origin of the host of pictures, and of what is called by API. */

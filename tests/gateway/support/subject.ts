@@ -3,11 +3,8 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { createPredictionPorts } from '../../../workers/gateway/deps.ts';
 import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
-import type {
-  DeliveryEvent,
-  PredictionCommand,
-  PredictionSnapshot,
-} from '../../../workers/gateway/predict/prediction-ports.ts';
+import type { DeliveryEvent } from '../../../workers/gateway/predict/delivery-ports.ts';
+import type { PredictionCommand, PredictionSnapshot } from '../../../workers/gateway/predict/prediction-ports.ts';
 import { planJob } from '../../../workers/gateway/predict/plan.ts';
 import { resolveModel } from '../../../workers/gateway/predict/models.ts';
 import { inspectImage } from '../../../workers/gateway/predict/inspect.ts';
@@ -56,6 +53,7 @@ export async function onStage<T>(options: StageOptions, play: (stage: Stage) => 
   const command: PredictionCommand = {
     ...commandOf(),
     tenantId: 'stage',
+    account: { key: 'stage', tier: 'local' },
     id,
     input: { image: `sha256:${source.digest}` },
     source: { kind: 'planned', job, megapixels: 0.5, tellsCache: true, result: null },
@@ -76,7 +74,7 @@ export async function onStage<T>(options: StageOptions, play: (stage: Stage) => 
         await options.leave?.();
       },
     },
-    deliveries: options.webhooks === true ? () => queueOf(deliveries) : null,
+    ...(options.webhooks === true ? { deliveries: () => queueOf(deliveries) } : {}),
     ...options.ports,
   };
   return runInDurableObject(stub, async (_, state) => {
@@ -115,6 +113,8 @@ function queueOf(deliveries: DeliveryEvent[]) {
     enqueue: (event: DeliveryEvent) => void deliveries.push(event),
     nextAttemptAt: () => null,
     runDue: () => Promise.resolve(),
+    list: () => [],
+    replay: () => false,
   };
 }
 

@@ -1,14 +1,109 @@
-/** Who asks. */
+/** Who asks, and what they may do. */
+import { sha256Hex } from '@deblur/shared/digest.ts';
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { AUTHORIZATION_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
+import { parseIpv6 } from '@deblur/shared/url-guard.ts';
 import type { MiddlewareHandler } from 'hono';
-import type { Tenant } from '../predict/ports.ts';
-import type { AppEnv } from './context.ts';
+import type { ApiKeys, Caller, RateLimits } from '../predict/access-ports.ts';
+import type { Scope } from '../predict/ports.ts';
+import { addToLog, type AppContext, type AppEnv } from './context.ts';
+import { admit } from './rate-limit.ts';
 
-const LOCAL: Tenant = { id: 'local', tier: 'local', scopes: new Set(['create', 'read', 'delete', 'admin']) };
+/** `local`: everybody may do everything, with any bearer token or none, and no limit counts. */
+export type AccessMode = 'local' | 'keys' | 'keys_and_anonymous';
 
-/** Everybody may do everything, with any bearer token or none. */
-export function openAccess(): MiddlewareHandler<AppEnv> {
+export interface AuthPorts {
+  readonly accessMode: AccessMode;
+  readonly apiKeys: ApiKeys;
+  /** Turns client addresses into names that tell nobody the address. */
+  readonly addressSalt: string;
+  readonly rateLimits: RateLimits;
+}
+
+const LOCAL: Caller = {
+  tenant: { id: 'local', tier: 'local', scopes: new Set(['create', 'read', 'delete', 'admin']) },
+  account: { key: 'local', tier: 'local' },
+};
+
+/** What may be done without a key: to restore, and to look at what came of it. Files and keys belong to somebody. */
+const ANONYMOUS_SCOPES: readonly Scope[] = ['create', 'read'];
+
+/**
+ * Reads `Authorization: Bearer <key>` (RFC 6750), or `Token <key>` as older clients of Replicate send it.
+ * @throws {DeblurError} `unauthorized` for a key that is nobody's: never the anonymous tier, whose smaller limits would
+ * hide the mistake; `rate_limited` for too many unknown keys from one address
+ */
+export function authenticate({ accessMode, apiKeys, addressSalt, rateLimits }: AuthPorts): MiddlewareHandler<AppEnv> {
+  const identify = async (c: AppContext): Promise<Caller> => {
+    if (accessMode === 'local') return LOCAL;
+    const anonymous = await anonymousCaller(c, addressSalt, accessMode === 'keys' ? [] : ANONYMOUS_SCOPES);
+    const authorization = c.req.header('authorization');
+    if (authorization === undefined) return anonymous;
+    const key = bearerToken(authorization);
+    const caller = key && (await apiKeys.authenticate(key, () => admit(rateLimits, anonymous.account, c)));
+    if (caller) return caller;
+    c.header('WWW-Authenticate', `${CHALLENGE}, error="invalid_token"`);
+    throw new DeblurError('unauthorized', 'The API key is not valid, or no longer.');
+  };
   return async (c, next) => {
-    c.set('tenant', LOCAL);
+    const { tenant, account } = await identify(c);
+    c.set('tenant', tenant);
+    c.set('account', account);
+    addToLog(c, { account: account.key });
     await next();
   };
+}
+
+const CHALLENGE = 'Bearer realm="deblur"';
+
+/** @throws {DeblurError} `unauthorized` when a key would help, `forbidden` when this key does not */
+export function requireScope(scope: Scope): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    const { scopes, tier } = c.get('tenant');
+    if (!scopes.has(scope)) throw refusal(c, scope, tier === 'anonymous');
+    await next();
+  };
+}
+
+/** For what belongs to somebody: whoever has no key shares an address with others. */
+export function requireKey(scope: Scope): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    const { scopes, tier } = c.get('tenant');
+    if (tier === 'anonymous' || !scopes.has(scope)) throw refusal(c, scope, tier === 'anonymous');
+    await next();
+  };
+}
+
+/** RFC 6750 § 3: who sent no key is told nothing but that one is needed. */
+function refusal(c: AppContext, scope: Scope, anonymous: boolean): DeblurError {
+  if (anonymous) {
+    c.header('WWW-Authenticate', CHALLENGE);
+    return new DeblurError('unauthorized', 'Send an API key: Authorization: Bearer …');
+  }
+  c.header('WWW-Authenticate', `${CHALLENGE}, error="insufficient_scope", scope="${scope}"`);
+  return new DeblurError('forbidden', `The API key lacks the scope ${scope}.`);
+}
+
+function bearerToken(authorization: string): string | null {
+  if (authorization.length > AUTHORIZATION_MAX_CHARACTERS) return null;
+  return /^(?:Bearer|Token) +([A-Za-z0-9._~+/_-]+=*) *$/i.exec(authorization)?.[1] ?? null;
+}
+
+/** A tenant for each client address: what others restore is not seen. Behind one address all are one. */
+async function anonymousCaller(c: AppContext, salt: string, scopes: readonly Scope[]): Promise<Caller> {
+  const name = await sha256Hex(`anonymous\n${salt}\n${clientNetwork(c.req.header('cf-connecting-ip') ?? '')}`);
+  const id = `anonymous-${name.slice(0, 32)}`;
+  return { tenant: { id, tier: 'anonymous', scopes: new Set(scopes) }, account: { key: id, tier: 'anonymous' } };
+}
+
+/**
+ * One subscriber: an IPv4 address, or the /64 of an IPv6 address, all of whose addresses are one customer's (RFC 6177).
+ * @param address what Cloudflare saw; what the client claims in X-Forwarded-For counts for nothing
+ */
+export function clientNetwork(address: string): string {
+  const groups = parseIpv6(address);
+  if (groups === undefined) return address;
+  // IPv4 in IPv6's clothes (::ffff:0:0/96) is one address and not a network of them.
+  const mapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
+  return (mapped ? groups : groups.slice(0, 4)).map((group) => group.toString(16)).join(':');
 }

@@ -2,14 +2,18 @@
 import type { SigningKey } from '@deblur/shared/signed-url.ts';
 import type { Context } from 'hono';
 import type { RequestIdVariables } from 'hono/request-id';
+import type { RateAccount } from '../predict/access-ports.ts';
 import type { CreatePorts } from '../predict/create-prediction.ts';
 import type { DeblurPorts } from '../predict/deblur.ts';
 import type { SourceRules } from '../predict/picture-link.ts';
 import type { InternalUrls, Part, RemoteRunner, Tenant } from '../predict/ports.ts';
 import type { ResultOrigins, SourceLinks } from '../predict/result-ports.ts';
 import type { Counts, Metrics } from '../predict/stats-ports.ts';
+import type { AuthPorts } from './auth.ts';
+import type { FilePorts } from './files.ts';
+import type { WebhookSecretPorts } from './webhook-secret.ts';
 
-export interface Ports extends DeblurPorts, CreatePorts {
+export interface Ports extends DeblurPorts, CreatePorts, AuthPorts, FilePorts, WebhookSecretPorts {
   readonly restorers: { readonly edge: Part; readonly gpu: Part & Pick<RemoteRunner, 'read'> };
   readonly urls: InternalUrls;
   readonly origins: ResultOrigins;
@@ -24,7 +28,7 @@ export interface Ports extends DeblurPorts, CreatePorts {
 export type LogFields = Record<string, string | number | boolean | null>;
 
 export interface AppEnv {
-  Variables: RequestIdVariables & { log: LogFields; tenant: Tenant };
+  Variables: RequestIdVariables & { log: LogFields; tenant: Tenant; account: RateAccount };
 }
 
 export type AppContext = Context<AppEnv>;

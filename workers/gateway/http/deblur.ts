@@ -14,7 +14,7 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
     const started = Date.now();
     const wait = waitPreference(c.req.header('prefer'));
     // An upload is its own idempotency key: the same bytes hit.
-    const terms = { ...termsOf(c), idempotencyKey: null };
+    const terms = { ...termsOf(c, ports), idempotencyKey: null };
     const upload = await readUpload(c.req.raw, ports.sources);
     const { source, options } = upload;
     const receiveMs = Date.now() - started;
@@ -23,7 +23,8 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
 
     const accept = c.req.header('accept') ?? null;
     const tenant = c.get('tenant');
-    const deblurred = await deblur(ports, { tenant, source, options, accept, waitSeconds: wait.seconds });
+    const { pay } = terms;
+    const deblurred = await deblur(ports, { tenant, source, options, accept, waitSeconds: wait.seconds, pay });
     if ('pending' in deblurred) return answerLater(c, ports, terms, deblurred, upload);
     const { result, cache, cost } = deblurred;
     addToLog(c, { cache, placement: result.placement, model: result.model, result_key: result.key });

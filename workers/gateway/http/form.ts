@@ -4,14 +4,17 @@ import { DeblurError } from '@deblur/shared/errors.ts';
 import { MULTIPART_FIELDS_MAX_BYTES, REFUSED_BODY_DRAIN_MS } from '@deblur/shared/limits.ts';
 import { within } from '../predict/within.ts';
 
+/** What the head of the picture's part says of it. */
+export interface FormPart {
+  readonly name: string | undefined;
+}
+
 export interface Form<Image> {
   /** Undefined when there was no such part. */
   readonly image: Image | undefined;
   /** The other parts, in their order. */
   readonly fields: readonly (readonly [name: string, value: string])[];
 }
-
-const IMAGE_FIELD = 'image';
 
 const LIMITS = {
   files: 1,
@@ -24,22 +27,24 @@ const LIMITS = {
 /**
  * Reads a form; the picture goes to `receive` while it arrives, with backpressure, wherever among the fields it stands.
  * @param contentType the request's, with the boundary
+ * @param imageField the name of the part that is the picture
  * @throws {DeblurError} `malformed_request` for what is no form, what `chunks` throws, and what `receive` throws
  */
 export async function readForm<Image>(
   chunks: AsyncIterable<Uint8Array>,
   contentType: string,
-  receive: (picture: AsyncIterable<Uint8Array>) => Promise<Image>,
+  receive: (picture: AsyncIterable<Uint8Array>, part: FormPart) => Promise<Image>,
+  imageField = 'image',
 ): Promise<Form<Image>> {
   const fields: [string, string][] = [];
   let image: Promise<Image> | undefined;
   let file: BusboyFileStream | undefined;
   const failed = Promise.withResolvers<never>();
   const finished = Promise.withResolvers<undefined>();
-  const parser = openParser(contentType);
-  parser.on('file', (_name, stream) => {
+  const parser = openParser(contentType, imageField);
+  parser.on('file', (_field, stream, name: string | undefined) => {
     file = stream;
-    image = receive(stream);
+    image = receive(stream, { name });
     image.catch(failed.reject);
   });
   parser.on('field', (name, value, _nameTruncated, valueTruncated) => {
@@ -63,10 +68,10 @@ export async function readForm<Image>(
   }
 }
 
-function openParser(contentType: string): BusboyInstance {
+function openParser(contentType: string, imageField: string): BusboyInstance {
   try {
     // A part is the picture by its name, whether or not it has a file name.
-    const isPartAFile = (name: string | undefined): boolean => name === IMAGE_FIELD;
+    const isPartAFile = (name: string | undefined): boolean => name === imageField;
     return new Busboy({ headers: { 'content-type': contentType }, limits: LIMITS, isPartAFile });
   } catch (cause) {
     throw malformed('The form has no boundary.', cause);

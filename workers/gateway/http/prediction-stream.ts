@@ -22,7 +22,9 @@ export function streamPrediction(c: AppContext, predictions: Predictions, first:
   const seen = lastEventId(c.req.header('last-event-id'));
   if (isTerminal(first.prediction.status) && seen >= first.revision) return c.body(null, 204);
   const response = streamSSE(c, (stream) => send(stream, predictions, tenantId, first, seen));
+  // Over Hono's own no-cache, in the answer and in the headers that middleware has begun, which are laid over it.
   response.headers.set('Cache-Control', 'no-store');
+  c.header('Cache-Control', 'no-store');
   return response;
 }
 

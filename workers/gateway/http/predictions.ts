@@ -14,6 +14,7 @@ import { readCreate } from './prediction-request.ts';
 import { streamPrediction, wantsEventStream } from './prediction-stream.ts';
 import { createPreference, type WaitPreference } from './prefer.ts';
 import { matchesEtag } from './range.ts';
+import { megapixelCharge } from './rate-limit.ts';
 
 /** What a create says by its path. */
 interface CreatePath {
@@ -46,7 +47,7 @@ export function postModelPrediction(ports: Ports): Handler<AppEnv, '/v1/models/:
 
 async function create(c: AppContext, ports: Ports, { id, model }: CreatePath): Promise<Response> {
   const preference = createPreference(c.req.header('prefer'));
-  const named = termsOf(c);
+  const named = termsOf(c, ports);
   // The id of a PUT is its idempotency key.
   const terms = id === undefined ? named : { ...named, id, idempotencyKey: null };
   const { version, inputModel, ...body } = await readCreate(c.req.raw, ports.sources, id);
@@ -62,9 +63,11 @@ async function create(c: AppContext, ports: Ports, { id, model }: CreatePath): P
 }
 
 /** What the headers say of a create. */
-export function termsOf(c: AppContext): CreateTerms {
+export function termsOf(c: AppContext, { rateLimits }: Pick<Ports, 'rateLimits'>): CreateTerms {
   return {
     tenantId: c.get('tenant').id,
+    account: c.get('account'),
+    pay: megapixelCharge(rateLimits, c),
     origin: new URL(c.req.url).origin,
     idempotencyKey: idempotencyKeyOf(c.req.header('idempotency-key')),
     deadlineSeconds: cancelAfterSeconds(c.req.header('cancel-after')),
@@ -119,7 +122,7 @@ function createdForm(prediction: Prediction): Prediction {
 export function getPrediction({ predictions }: Ports): Handler<AppEnv, '/v1/predictions/:id'> {
   return async (c) => {
     const snapshot = await predictions.read(c.get('tenant').id, knownForm(c.req.param('id')));
-    if (snapshot === null) throw notFound();
+    if (snapshot === null) throw predictionNotFound();
     c.header('Vary', 'Accept', { append: true });
     if (wantsEventStream(c)) return streamPrediction(c, predictions, snapshot);
     const etag = `"${snapshot.revision}"`;
@@ -133,7 +136,7 @@ export function getPrediction({ predictions }: Ports): Handler<AppEnv, '/v1/pred
 export function cancelPrediction({ predictions }: Ports): Handler<AppEnv, '/v1/predictions/:id/cancel'> {
   return async (c) => {
     const snapshot = await predictions.cancel(c.get('tenant').id, knownForm(c.req.param('id')));
-    if (snapshot === null) throw notFound();
+    if (snapshot === null) throw predictionNotFound();
     return c.json(snapshot.prediction);
   };
 }
@@ -153,12 +156,12 @@ export function listPredictions({ predictions }: Ports): Handler<AppEnv> {
 }
 
 /** What is not a name of ours names nothing. */
-function knownForm(id: string): string {
+export function knownForm(id: string): string {
   if (PREDICTION_ID.test(id)) return id;
-  throw notFound();
+  throw predictionNotFound();
 }
 
 /** The same for another tenant's. */
-function notFound(): DeblurError {
+export function predictionNotFound(): DeblurError {
   return new DeblurError('not_found', 'There is no such prediction, or it has expired.');
 }

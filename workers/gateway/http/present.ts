@@ -63,8 +63,6 @@ export function resultHeaders(result: StoredResult, now: number): Record<string,
     'Repr-Digest': contentDigest(result.sha256),
     'Content-Security-Policy': "default-src 'none'; sandbox",
     'Cross-Origin-Resource-Policy': 'cross-origin',
-    'Access-Control-Allow-Origin': '*',
-    'Access-Control-Expose-Headers': 'Content-Digest, Content-Location, Content-Range, ETag, Repr-Digest',
     'X-Model': `${result.model}@${result.modelVersion.slice(0, 12)}`,
     'X-Placement': result.placement,
   };

@@ -82,8 +82,9 @@ export function mergeEntries(...places: readonly Entries[]): Record<string, unkn
   return Object.fromEntries(merged);
 }
 
+/** @throws {DeblurError} `empty_body`, `malformed_request` */
 export function parseJsonObject(text: string): Record<string, unknown> {
-  if (text === '') throw new DeblurError('empty_body', 'There is no picture in the request.');
+  if (text === '') throw new DeblurError('empty_body', 'There is nothing in the request.');
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -1,17 +1,19 @@
 /** The decisions of a create, whatever form it came in. */
 import { sha256Hex } from '@deblur/shared/digest.ts';
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/shared/limits.ts';
 import { invalidOption, type Options } from '@deblur/shared/options.ts';
 import { MODEL_OWNER, type PredictionInput, type WebhookEvent } from '@deblur/shared/prediction.ts';
 import { resolveModel, type AvailableModel, type Catalogue } from './models.ts';
 import { megapixelsOf, planJob } from './plan.ts';
 import type { JobRequest, ReceivedSource, ResultStore, SourceStore, StoredBody } from './ports.ts';
+import type { Files, RateAccount } from './access-ports.ts';
 import type { References } from './result-ports.ts';
 import { requestedModel, type ModelReferences } from './requested-model.ts';
 import { newPredictionId } from './prediction-id.ts';
 import type {
   CheckUrl,
   CreatedPrediction,
-  Files,
   PredictionCommand,
   Predictions,
   PredictionSource,
@@ -27,12 +29,14 @@ export interface CreatePorts {
   readonly files: Files;
   readonly checkUrl: CheckUrl;
   readonly predictions: Predictions;
-  readonly takesWebhooks: boolean;
 }
 
 /** What a create says of itself, beside the picture and the options. */
 export interface CreateTerms {
   readonly tenantId: string;
+  readonly account: RateAccount;
+  /** Pays for an inference; a hit is free. @throws {DeblurError} `rate_limited` */
+  readonly pay: (megapixels: number) => Promise<void>;
   /** Chosen by the caller of a PUT. */
   readonly id?: string | undefined;
   readonly origin: string;
@@ -62,9 +66,9 @@ export async function createPrediction(ports: CreatePorts, request: CreateReques
   try {
     const options = { ...request.options, model: requestedModel(ports.catalogue, request.references) };
     const model = resolveModel(ports.catalogue, options.model);
-    assertWebhook(ports, request.webhook);
+    assertWebhook(ports, request);
     if (typeof image === 'string') image = await openImage(ports, request, image);
-    const source = await sourceOf(ports, { tenantId: request.tenantId, model, options }, image);
+    const source = await sourceOf(ports, request, { model, options }, image);
     const command = await commandOf({ ...request, options }, model, source, { image: shown, ...request.given });
     return await ports.predictions.create(command, request.idempotencyKey);
   } finally {
@@ -72,9 +76,10 @@ export async function createPrediction(ports: CreatePorts, request: CreateReques
   }
 }
 
-function assertWebhook({ takesWebhooks, checkUrl }: CreatePorts, webhook: string | null): void {
+/** Who has no key has no secret to check signatures by, and would have us call whom they like. */
+function assertWebhook({ checkUrl }: CreatePorts, { webhook, account }: CreateTerms): void {
   if (webhook === null) return;
-  if (!takesWebhooks) throw invalidOption('webhook', 'not supported yet');
+  if (account.tier === 'anonymous') throw new DeblurError('unauthorized', 'Webhooks need an API key.');
   checkUrl(webhook);
 }
 
@@ -124,13 +129,20 @@ async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8
 
 async function sourceOf(
   { results, references, sharedCache }: CreatePorts,
-  { tenantId, model, options }: { tenantId: string; model: AvailableModel; options: Options },
+  { tenantId, pay }: CreateTerms,
+  { model, options }: { model: AvailableModel; options: Options },
   received: ReceivedSource | string,
 ): Promise<PredictionSource> {
-  if (typeof received === 'string') return { kind: 'url', url: received };
+  if (typeof received === 'string') {
+    await pay(RATE_LIMIT_UNKNOWN_MEGAPIXELS);
+    return { kind: 'url', url: received };
+  }
   const job = await planJob(model, { source: received, options, accept: null });
+  const { resultKey } = job.task;
+  // Before anything is written: who cannot pay leaves nothing. What is there is asked for again below, once it is held.
+  if ((await results.head('result', resultKey)) === null) await pay(megapixelsOf(received));
   const { own } = await references.acquire(tenantId, { request: job, header: received.header });
-  const result = await results.head('result', job.task.resultKey);
+  const result = await results.head('result', resultKey);
   if (result === null) await received.keep();
   return {
     kind: 'planned',
@@ -147,7 +159,7 @@ async function commandOf(
   source: PredictionSource,
   input: PredictionInput,
 ): Promise<PredictionCommand> {
-  const { tenantId, id = newPredictionId(), origin, options, deadlineSeconds, webhook, webhookEvents } = terms;
+  const { tenantId, account, id = newPredictionId(), origin, options, deadlineSeconds, webhook, webhookEvents } = terms;
   // Of what was meant, not of how it was written: the same picture as a form and as JSON is the same request. Nor of what
   // it means today: a retry is the same request although another model is the best by then.
   const picture = source.kind === 'url' ? source.url : source.job.task.sourceDigest;
@@ -157,6 +169,7 @@ async function commandOf(
   const model = `${MODEL_OWNER}/${name}`;
   return {
     tenantId,
+    account,
     id,
     fingerprint,
     origin,

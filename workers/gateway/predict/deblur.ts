@@ -1,7 +1,7 @@
 /** One upload in, one stored result out: the decisions of `POST /v1/deblur`, without HTTP. */
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { resolveModel, type Catalogue } from './models.ts';
-import { planJob, type JobQuestion } from './plan.ts';
+import { megapixelsOf, planJob, type JobQuestion } from './plan.ts';
 import type {
   CacheStatus,
   JobReport,
@@ -30,6 +30,8 @@ export interface DeblurCommand extends JobQuestion {
   readonly source: ReceivedSource;
   /** 0: a result that is there already, or none. */
   readonly waitSeconds: number;
+  /** Pays for an inference; a hit is free. @throws {DeblurError} `rate_limited` */
+  readonly pay: (megapixels: number) => Promise<void>;
 }
 
 export interface Deblurred {
@@ -54,13 +56,15 @@ export interface Pending {
  * Answers from the store when it can, before a pixel is decoded; otherwise keeps the source, asks the job of its
  * RestorationKey and waits. Leaves nothing of the upload behind when it did not need it.
  *
- * @throws {DeblurError} `model_unavailable`, `not_acceptable`, and why a job failed
+ * @throws {DeblurError} `model_unavailable`, `not_acceptable`, `rate_limited`, and why a job failed
  */
 export async function deblur(ports: DeblurPorts, command: DeblurCommand): Promise<Deblurred | Pending> {
   const { source, waitSeconds } = command;
   try {
     const request = await planJob(resolveModel(ports.catalogue, command.options.model), command);
     const { resultKey } = request.task;
+    // Before anything is written: who cannot pay leaves nothing. What is there is asked for again below, once it is held.
+    if ((await ports.results.head('result', resultKey)) === null) await command.pay(megapixelsOf(source));
     const { own } = await ports.references.acquire(command.tenant.id, { request, header: source.header });
     const tellsCache = own || ports.sharedCache;
     const started = Date.now();

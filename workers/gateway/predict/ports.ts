@@ -27,8 +27,11 @@ export interface ReceivedSource {
   readonly digest: string;
   readonly bytes: number;
   readonly header: ImageHeader;
-  /** Stores it under its digest for the runner; twice is once. */
-  keep(): Promise<void>;
+  /**
+   * Stores it under its digest for the runner; twice is once.
+   * @param options `anew`: for its whole retention from now on, however long it has been there
+   */
+  keep(options?: { readonly anew?: boolean }): Promise<void>;
   /** Removes what was written while it arrived. Never fails, and does nothing after `keep`. */
   discard(): Promise<void>;
 }

@@ -1,14 +1,11 @@
 /** What predictions need from the world, and what they are to the requests. */
 import type { Prediction, PredictionInput, PredictionList, WebhookEvent } from '@deblur/shared/prediction.ts';
+import type { RateAccount } from './access-ports.ts';
+import type { Delivery } from './delivery-ports.ts';
 import type { Options } from '@deblur/shared/options.ts';
-import type { JobRequest, ReceivedSource, ResultMetadata, StoredBody } from './ports.ts';
+import type { JobRequest, ReceivedSource, ResultMetadata } from './ports.ts';
 
 // ---- Sources -----------------------------------------------------------------------------------
-
-export interface Files {
-  /** The bytes of an uploaded file; null when the tenant has no such file, or no longer. */
-  open(tenantId: string, id: string): Promise<StoredBody | null>;
-}
 
 export interface SourceFetcher {
   /**
@@ -39,6 +36,8 @@ export type PredictionSource =
 
 export interface PredictionCommand {
   readonly tenantId: string;
+  /** Charged for what a source costs beyond what was paid when its size was not known. */
+  readonly account: RateAccount;
   readonly id: string;
   /** Equal for equal requests: what an idempotent create is compared by. */
   readonly fingerprint: string;
@@ -85,6 +84,10 @@ export interface Predictions {
   next(tenantId: string, id: string, after: number | null, ms: number): Promise<PredictionSnapshot | null>;
   cancel(tenantId: string, id: string): Promise<PredictionSnapshot | null>;
   list(tenantId: string, cursor: string | null): Promise<PredictionPage>;
+  /** The webhooks that were sent for it, and how. */
+  deliveries(tenantId: string, id: string): Promise<readonly Delivery[] | null>;
+  /** Sends one again. False: there is no such delivery, or it is still under way. */
+  replay(tenantId: string, id: string, n: number): Promise<boolean | null>;
 }
 
 export interface PredictionPage {
@@ -92,20 +95,4 @@ export interface PredictionPage {
   readonly previous: string | null;
   readonly next: string | null;
   readonly results: PredictionList['results'];
-}
-
-// ---- Webhooks ----------------------------------------------------------------------------------
-
-export interface DeliveryEvent {
-  readonly type: `prediction.${WebhookEvent}`;
-  readonly url: string;
-  readonly body: string;
-}
-
-/** The webhook deliveries of one prediction, in the storage of its object and driven by its alarm. */
-export interface DeliveryQueue {
-  enqueue(event: DeliveryEvent, now: number): void;
-  /** Milliseconds since the epoch; null when nothing is due. */
-  nextAttemptAt(): number | null;
-  runDue(now: number): Promise<void>;
 }

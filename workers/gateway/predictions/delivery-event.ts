@@ -1,6 +1,6 @@
 /** What a webhook is told. */
 import type { WebhookEvent } from '@deblur/shared/prediction.ts';
-import type { DeliveryEvent } from '../predict/prediction-ports.ts';
+import type { DeliveryEvent } from '../predict/delivery-ports.ts';
 import { presentPrediction, type PredictionRecord } from '../predict/present-prediction.ts';
 
 /** The delivery of an event, with the prediction as it is; null when nobody asked to be told. */

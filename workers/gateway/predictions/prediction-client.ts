@@ -2,6 +2,7 @@
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import { invalidOption } from '@deblur/shared/options.ts';
+import type { Delivery } from '../predict/delivery-ports.ts';
 import { predictionName } from '../predict/prediction-id.ts';
 import type {
   CreatedPrediction,
@@ -19,6 +20,8 @@ interface PredictionStub {
   read(): Promise<PredictionSnapshot | null>;
   next(after: number | null, ms: number): Promise<PredictionSnapshot | null>;
   cancel(): Promise<PredictionSnapshot | null>;
+  deliveries(): Promise<readonly Delivery[] | null>;
+  replay(n: number): Promise<boolean | null>;
 }
 
 interface IndexStub {
@@ -90,6 +93,14 @@ export class DurablePredictions implements Predictions {
 
   cancel(tenantId: string, id: string): Promise<PredictionSnapshot | null> {
     return this.#prediction(tenantId, id, (stub) => stub.cancel());
+  }
+
+  deliveries(tenantId: string, id: string): Promise<readonly Delivery[] | null> {
+    return this.#prediction(tenantId, id, (stub) => stub.deliveries());
+  }
+
+  replay(tenantId: string, id: string, n: number): Promise<boolean | null> {
+    return this.#prediction(tenantId, id, (stub) => stub.replay(n));
   }
 
   /** Each from its own object, so that a list never shows a state that is over. */

@@ -14,19 +14,17 @@ import {
   PREDICTION_RETRY_MAX_MS,
   PREDICTION_RETRY_MS,
   PREDICTION_WATCHDOG_MS,
+  RATE_LIMIT_UNKNOWN_MEGAPIXELS,
   SOURCE_FETCH_MAX_ATTEMPTS,
 } from '@deblur/shared/limits.ts';
 import { isTerminal, type WebhookEvent } from '@deblur/shared/prediction.ts';
 import { resolveModel, type Catalogue } from '../predict/models.ts';
 import { megapixelsOf, planJob } from '../predict/plan.ts';
+import type { RateLimits } from '../predict/access-ports.ts';
+import type { Delivery, DeliveryQueue } from '../predict/delivery-ports.ts';
 import type { JobEvent, JobReport, Jobs, Placement, ResultStore } from '../predict/ports.ts';
 import { predictionName } from '../predict/prediction-id.ts';
-import type {
-  DeliveryQueue,
-  PredictionCommand,
-  PredictionSnapshot,
-  SourceFetcher,
-} from '../predict/prediction-ports.ts';
+import type { PredictionCommand, PredictionSnapshot, SourceFetcher } from '../predict/prediction-ports.ts';
 import { presentPrediction } from '../predict/present-prediction.ts';
 import { toldCache, type References } from '../predict/result-ports.ts';
 import type { Counts } from '../predict/stats-ports.ts';
@@ -45,8 +43,9 @@ export interface PredictionPorts {
   /** Whether a tenant is told that another one had asked before. */
   readonly sharedCache: boolean;
   readonly stats: Counts;
-  /** Webhook deliveries in this object's storage; null: no webhook is taken. */
-  readonly deliveries: ((sql: SqlStorage) => DeliveryQueue) | null;
+  /** Webhook deliveries in this object's storage; whose they are is known once something is sent. */
+  readonly deliveries: (sql: SqlStorage, tenantId: () => string) => DeliveryQueue;
+  readonly rateLimits: Pick<RateLimits, 'settle'>;
 }
 
 /** Failures travel as values, because exceptions lose their class over RPC. */
@@ -71,7 +70,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
   readonly #ports: PredictionPorts;
   readonly #table: PredictionTable;
   /** The place of the webhook deliveries: told of each event, run by the alarm. */
-  readonly #deliveries: DeliveryQueue | null;
+  readonly #deliveries: DeliveryQueue;
   readonly #watchers = new Watchers();
   #fetching: AbortController | undefined;
   #advancing: Promise<void> = Promise.resolve();
@@ -81,7 +80,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
     this.#ports = ports;
     this.#table = new PredictionTable(ctx.storage.sql);
     this.#table.recover();
-    this.#deliveries = ports.deliveries?.(ctx.storage.sql) ?? null;
+    this.#deliveries = ports.deliveries(ctx.storage.sql, () => this.#state().tenantId);
   }
 
   // ---- For the requests ------------------------------------------------------------------------
@@ -125,6 +124,18 @@ export abstract class PredictionResource extends DurableObject<Env> {
     return this.read();
   }
 
+  /** Null when there is no such prediction. */
+  deliveries(): readonly Delivery[] | null {
+    return this.#table.read() === undefined ? null : this.#deliveries.list();
+  }
+
+  async replay(n: number): Promise<boolean | null> {
+    if (this.#table.read() === undefined) return null;
+    const replayed = this.#deliveries.replay(n, Date.now());
+    await this.#schedule();
+    return replayed;
+  }
+
   // ---- For the job -----------------------------------------------------------------------------
 
   /**
@@ -163,7 +174,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
       this.#end(state, { status: 'failed', error: DEADLINE_EXCEEDED });
     }
     if (now >= dataRemovedAt(state)) this.#table.removeData();
-    await this.#deliveries?.runDue(now);
+    await this.#deliveries.runDue(now);
     await this.#advance();
   }
 
@@ -171,7 +182,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
   async #schedule(): Promise<void> {
     const state = this.#table.read();
     if (state === undefined) return;
-    const delivery = this.#deliveries?.nextAttemptAt() ?? Infinity;
+    const delivery = this.#deliveries.nextAttemptAt() ?? Infinity;
     await this.ctx.storage.setAlarm(Math.min(nextDue(state, Date.now()), delivery));
   }
 
@@ -215,6 +226,9 @@ export abstract class PredictionResource extends DurableObject<Env> {
         const stored = await results.head('result', job.task.resultKey);
         if (stored === null) await source.keep();
         if (!this.#table.plan(job, megapixelsOf(source), own || sharedCache)) return;
+        if (stored === null) {
+          await this.#ports.rateLimits.settle(state.account, megapixelsOf(source) - RATE_LIMIT_UNKNOWN_MEGAPIXELS);
+        }
         if (stored !== null) this.#succeed(this.#state(), HIT, stored.placement);
         else this.#watchers.wake();
       } finally {
@@ -298,7 +312,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
     this.#watchers.wake();
     const now = Date.now();
     const delivery = deliveryOf(this.#state(), event, now);
-    if (delivery !== null) this.#deliveries?.enqueue(delivery, now);
+    if (delivery !== null) this.#deliveries.enqueue(delivery, now);
   }
 
   #state(): PredictionState {

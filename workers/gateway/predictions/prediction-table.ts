@@ -45,6 +45,7 @@ export type Work = 'fetch' | 'submit' | 'joined' | 'leave' | 'done';
 /** Everything that is known of a prediction. */
 export interface PredictionState extends PredictionRecord {
   readonly tenantId: string;
+  readonly account: PredictionCommand['account'];
   readonly fingerprint: string;
   readonly options: Options;
   readonly sourceUrl: string | null;
@@ -233,10 +234,11 @@ function stateOf(row: Row): PredictionState {
   };
   const job = row.job === null ? null : (JSON.parse(row.job) as JobRequest);
   const { progress_done: done, progress_total: total, error_code: code, error_detail: detail } = row;
-  const { id, tenantId, fingerprint, options, origin, model, input, webhook, webhookEvents } = command;
+  const { id, tenantId, account, fingerprint, options, origin, model, input, webhook, webhookEvents } = command;
   return {
     id,
     tenantId,
+    account,
     fingerprint,
     options,
     origin,

@@ -48,8 +48,8 @@ export class R2SourceStore implements SourceStore {
       digest,
       bytes: bytes.length,
       header,
-      keep: async () => {
-        if (await this.isFresh(digest)) return;
+      keep: async ({ anew = false } = {}) => {
+        if (!anew && (await this.isFresh(digest))) return;
         await this.#bucket.put(sourceKey(digest), bytes, { sha256: digest });
       },
       discard: async () => undefined,
@@ -67,8 +67,8 @@ export class R2SourceStore implements SourceStore {
       if (temporary) await this.#bucket.delete(key).catch(() => undefined);
       temporary = false;
     };
-    const keep = async (): Promise<void> => {
-      if (!temporary || (await this.isFresh(digest))) return;
+    const keep = async ({ anew = false } = {}): Promise<void> => {
+      if (!temporary || (!anew && (await this.isFresh(digest)))) return;
       await this.#bucket.put(sourceKey(digest), new Uint8Array(0), { customMetadata: { object: key } });
       temporary = false;
     };

@@ -1,0 +1,189 @@
+import { env } from 'cloudflare:workers';
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import { describe, expect, it, vi } from 'vitest';
+import {
+  RATE_LIMIT_ANONYMOUS_MEGAPIXELS,
+  RATE_LIMIT_KEY_MEGAPIXELS,
+  REQUEST_LIMIT_ANONYMOUS,
+} from '@deblur/shared/limits.ts';
+import { CloudflareRateLimits } from '../../../workers/gateway/limits/rate-limits.ts';
+import { spend, type BucketState } from '../../../workers/gateway/limits/token-bucket.ts';
+import { call, gpu, problem, problemOf } from '../support/gateway.ts';
+import { png } from '../support/pictures.ts';
+import { newTenant, production } from './support.ts';
+
+const policy = { megapixels: 60, windowSeconds: 3600 };
+
+describe('a bucket', () => {
+  it('is emptied and fills evenly', () => {
+    const first = spend(undefined, policy, 59, 0);
+    expect(first.charge).toEqual({ allowed: true, remaining: 1, resetSeconds: 3540, retryAfterSeconds: 0 });
+    const second = spend(first.state, policy, 2, 0);
+    expect(second.charge).toEqual({ allowed: false, remaining: 1, resetSeconds: 3540, retryAfterSeconds: 60 });
+    // One megapixel each minute: exactly when it said, and not before.
+    expect(spend(second.state, policy, 2, 59_000).charge.allowed).toBe(false);
+    expect(spend(second.state, policy, 2, 60_000).charge.allowed).toBe(true);
+    expect(spend(first.state, policy, 60, 3_540_000).charge).toMatchObject({ allowed: true, remaining: 0 });
+  });
+
+  it('never holds more than it can, whatever the clock does', () => {
+    expect(spend({ megapixels: 60, at: 0 }, policy, 1, 1e12).charge.remaining).toBe(59);
+    expect(spend({ megapixels: 10, at: 1e12 }, policy, 1, 0).charge.remaining).toBe(9);
+  });
+
+  it('sells for a full bucket what costs more than one', () => {
+    expect(spend(undefined, policy, 1000, 0).charge).toMatchObject({ allowed: true, remaining: 0 });
+    expect(spend({ megapixels: 59, at: 0 }, policy, 1000, 0).charge).toMatchObject({
+      allowed: false,
+      retryAfterSeconds: 60,
+    });
+  });
+
+  it('may owe, and then waits for it', () => {
+    const { state, charge } = spend({ megapixels: 1, at: 0 }, policy, 50, 0, true);
+    expect(charge).toEqual({ allowed: true, remaining: 0, resetSeconds: 6540, retryAfterSeconds: 0 });
+    expect(spend(state, policy, 1, 0).charge).toMatchObject({ allowed: false, retryAfterSeconds: 3000 });
+  });
+
+  it('gives in an hour no more than two buckets, whatever is asked for when', () => {
+    for (const price of [0.0655, 1, 7.3, 33]) {
+      let state: BucketState | undefined;
+      let spent = 0;
+      for (let now = 0; now <= 3_600_000; now += 5_000) {
+        const spending = spend(state, policy, price, now);
+        if (spending.charge.allowed) spent += price;
+        state = spending.state;
+      }
+      const most = Math.min(2 * policy.megapixels, 721 * price);
+      expect(spent).toBeGreaterThan(most - 2 * price);
+      expect(spent).toBeLessThan(most + 1e-6);
+    }
+  });
+});
+
+describe('the object of an account', () => {
+  const object = () => env.RATE_LIMITS.get(env.RATE_LIMITS.newUniqueId());
+
+  it('charges everyone at once exactly', async () => {
+    const stub = object();
+    const charges = await Promise.all(Array.from({ length: 100 }, () => stub.charge(policy, 1, false)));
+    expect(charges.filter(({ allowed }) => allowed)).toHaveLength(60);
+  });
+
+  it('forgets nothing when it is evicted, and everything once it is full', async () => {
+    const stub = object();
+    await stub.charge(policy, 50, false);
+    await evictDurableObject(stub);
+    expect((await stub.charge(policy, 1, false)).remaining).toBeCloseTo(9, 1);
+    const stored = () => runInDurableObject(stub, (_, { storage }) => storage.kv.get('bucket'));
+    // Not full yet: the alarm sets itself again.
+    expect(await runDurableObjectAlarm(stub)).toBe(true);
+    expect(await stored()).toBeDefined();
+    vi.spyOn(Date, 'now').mockReturnValue(Date.now() + 3_600_000);
+    expect(await runDurableObjectAlarm(stub)).toBe(true);
+    vi.restoreAllMocks();
+    expect(await stored()).toBeUndefined();
+    expect(await runDurableObjectAlarm(stub)).toBe(false);
+  });
+});
+
+describe('restorations', () => {
+  /** Costs nine megapixels: by its header, since nothing here decodes. */
+  const large = () => ({ method: 'POST', body: png({ width: 3000, height: 3000 }) });
+  const headersOf = ({ status, headers }: Response) => [status, headers.get('ratelimit'), headers.get('retry-after')];
+
+  it('are paid for by their megapixels, hits are free', async () => {
+    const { call } = production();
+    const picture = large();
+    const first = await call('/v1/deblur', picture);
+    expect(first.headers.get('ratelimit-policy')).toBe(
+      '"megapixels";q=60;w=3600;qu="megapixels", "requests";q=300;w=60',
+    );
+    expect(headersOf(first)).toEqual([200, expect.stringMatching(/^"megapixels";r=51;t=5[34]\d$/), null]);
+    const hit = await call('/v1/deblur', picture);
+    expect([hit.headers.get('x-cache'), ...headersOf(hit)]).toEqual(['hit', 200, null, null]);
+    for (let i = 0; i < 5; i++) expect((await call('/v1/deblur', large())).status).toBe(200);
+    const refused = await call('/v1/deblur', large());
+    expect(headersOf(refused)).toEqual([
+      429,
+      expect.stringMatching(/^"megapixels";r=6;t=32\d\d$/),
+      expect.stringMatching(/^1[678]\d$/),
+    ]);
+    expect(await problemOf(refused)).toEqual(problem(429, 'rate_limited'));
+    // What fits still goes, and what is there already is given.
+    expect((await call('/v1/deblur', { method: 'POST', body: png() })).status).toBe(200);
+    expect((await call('/v1/deblur', picture)).status).toBe(200);
+  });
+
+  it('that are refused cost no inference and leave nothing', async () => {
+    const { call } = production();
+    for (let i = 0; i < 6; i++) await call('/v1/deblur', large());
+    const before = await env.STORE.list();
+    const asked = (await gpu.requests()).length;
+    const refused = await call('/v1/deblur', large());
+    expect(refused.status).toBe(429);
+    expect((await env.STORE.list()).objects.length).toBe(before.objects.length);
+    expect((await gpu.requests()).length).toBe(asked);
+    expect(asked).toBe(6);
+  });
+
+  it('are counted for each key and each address by itself', async () => {
+    const one = production();
+    for (let i = 0; i < 6; i++) await one.call('/v1/deblur', large());
+    expect((await one.call('/v1/deblur', large())).status).toBe(429);
+    expect((await production().call('/v1/deblur', large())).status).toBe(200);
+    const key = await one.keyOf(newTenant());
+    const paid = await one.call('/v1/deblur', { ...large(), key });
+    expect(paid.headers.get('ratelimit')).toMatch(`"megapixels";r=${RATE_LIMIT_KEY_MEGAPIXELS - 9};`);
+    expect(RATE_LIMIT_KEY_MEGAPIXELS).toBeGreaterThan(RATE_LIMIT_ANONYMOUS_MEGAPIXELS);
+  });
+
+  it('have no price that is refused for ever', async () => {
+    const { call } = production();
+    const largest = { method: 'POST', body: png({ width: 7000, height: 7000 }) };
+    expect((await call('/v1/deblur', largest)).status).toBe(200);
+  });
+});
+
+describe('requests', () => {
+  it('are bounded, with a word when to come again', async () => {
+    const { call } = production();
+    let response = await call('/v1/models');
+    let served = 0;
+    // A window of the counter may end in between, so it may be up to two of them.
+    for (; response.status === 200 && served <= 2 * REQUEST_LIMIT_ANONYMOUS; served++)
+      response = await call('/v1/models');
+    expect(served).toBeGreaterThanOrEqual(REQUEST_LIMIT_ANONYMOUS);
+    expect(response.headers.get('retry-after')).toBe('60');
+    expect(response.headers.get('ratelimit')).toBe('"requests";r=0;t=60');
+    expect(await problemOf(response)).toEqual(problem(429, 'rate_limited'));
+  });
+
+  it('with invented keys are bounded before a tenant is asked', async () => {
+    const { call } = production();
+    let last = 401;
+    for (let i = 0; i <= 2 * REQUEST_LIMIT_ANONYMOUS && last === 401; i++) {
+      last = (await call('/v1/models', { key: `deblur_x_${'0'.repeat(16)}_${i.toString(16).padStart(64, '0')}` }))
+        .status;
+    }
+    expect(last).toBe(429);
+  });
+});
+
+it('nothing is limited on one’s own machine', async () => {
+  const response = await call('/v1/deblur', { method: 'POST', body: png({ width: 3000, height: 3000 }) });
+  expect(response.status).toBe(200);
+  expect([...response.headers.keys()].filter((name) => name.startsWith('ratelimit'))).toEqual([]);
+});
+
+it('a limiter that is down refuses nobody', async () => {
+  const broken = () => Promise.reject(new Error('down'));
+  const limits = new CloudflareRateLimits({
+    bucketOf: () => ({ charge: broken }),
+    counters: { key: { limit: broken }, anonymous: { limit: broken } },
+  });
+  const account = { key: 'key:x', tier: 'key' } as const;
+  expect(await limits.admit(account)).toBe(true);
+  expect((await limits.charge(account, 1)).allowed).toBe(true);
+  await limits.settle(account, 1);
+});

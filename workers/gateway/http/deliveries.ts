@@ -1,0 +1,57 @@
+/** `/v1/predictions/{id}/deliveries`: every webhook of a prediction, every attempt at it, and once more on demand. */
+import { DeblurError } from '@deblur/shared/errors.ts';
+import type { Handler } from 'hono';
+import type { Delivery } from '../predict/delivery-ports.ts';
+import type { Predictions } from '../predict/prediction-ports.ts';
+import type { AppEnv } from './context.ts';
+import { knownForm, predictionNotFound } from './predictions.ts';
+
+interface DeliveryLog {
+  readonly predictions: Pick<Predictions, 'deliveries' | 'replay'>;
+}
+
+export function getDeliveries({ predictions }: DeliveryLog): Handler<AppEnv, '/v1/predictions/:id/deliveries'> {
+  return async (c) => {
+    const deliveries = await predictions.deliveries(c.get('tenant').id, knownForm(c.req.param('id')));
+    if (deliveries === null) throw predictionNotFound();
+    return c.json({ results: deliveries.map(present) });
+  };
+}
+
+/** 202: it is sent after the answer, and the log says how it went. */
+export function replayDelivery({
+  predictions,
+}: DeliveryLog): Handler<AppEnv, '/v1/predictions/:id/deliveries/:n/replay'> {
+  return async (c) => {
+    const { id, n } = c.req.param();
+    if (!/^\d{1,9}$/.test(n)) throw unknownDelivery();
+    const replayed = await predictions.replay(c.get('tenant').id, knownForm(id), Number(n));
+    if (replayed === null) throw predictionNotFound();
+    if (!replayed) throw unknownDelivery();
+    return c.json({ replayed: Number(n) }, 202, { Location: `/v1/predictions/${id}/deliveries` });
+  };
+}
+
+function present({ n, webhookId, type, url, state, createdAt, nextAttemptAt, attempts }: Delivery) {
+  return {
+    n,
+    webhook_id: webhookId,
+    type,
+    url,
+    state,
+    created_at: timeOf(createdAt),
+    next_attempt_at: nextAttemptAt === null ? null : timeOf(nextAttemptAt),
+    attempts: attempts.map(({ at, status, latencyMs, error }) => ({
+      at: timeOf(at),
+      status,
+      latency_ms: latencyMs,
+      error,
+    })),
+  };
+}
+
+const timeOf = (ms: number): string => new Date(ms).toISOString();
+
+function unknownDelivery(): DeblurError {
+  return new DeblurError('not_found', 'There is no such delivery, or it is still under way.');
+}

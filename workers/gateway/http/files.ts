@@ -1,0 +1,140 @@
+/** `/v1/files`: pictures uploaded once and named by predictions, in Replicate's form. */
+import { DeblurError } from '@deblur/shared/errors.ts';
+import {
+  ASYNC_UPLOAD_MAX_BYTES,
+  FILE_METADATA_MAX_CHARACTERS,
+  FILE_NAME_MAX_CHARACTERS,
+  MULTIPART_FIELDS_MAX_BYTES,
+} from '@deblur/shared/limits.ts';
+import { invalidOption } from '@deblur/shared/options.ts';
+import type { Handler } from 'hono';
+import type { FileRecord, Files } from '../predict/access-ports.ts';
+import type { ReceivedSource, SourceStore } from '../predict/ports.ts';
+import { assertContentLength, bodyChunks, limitBytes } from './body.ts';
+import { addToLog, type AppEnv } from './context.ts';
+import { readForm } from './form.ts';
+
+export interface FilePorts {
+  readonly files: Files;
+  readonly sources: SourceStore;
+}
+
+/** `POST /v1/files`: a form with the part `content`, and perhaps `filename`, `type` (which the bytes decide) and `metadata`. */
+export function postFile({ files, sources }: FilePorts): Handler<AppEnv> {
+  return async (c) => {
+    const { source, name, metadata } = await readFile(c.req.raw, sources);
+    addToLog(c, { bytes: source.bytes, source_format: source.header.format });
+    try {
+      const file = await files.create(c.get('tenant').id, source, { name, metadata });
+      return c.json(present(file, c.req.url), 201, { Location: `/v1/files/${file.id}` });
+    } finally {
+      await source.discard();
+    }
+  };
+}
+
+export function getFile({ files }: FilePorts): Handler<AppEnv, '/v1/files/:id'> {
+  return async (c) => {
+    const file = await files.get(c.get('tenant').id, c.req.param('id'));
+    if (file === null) throw unknownFile();
+    return c.json(present(file, c.req.url));
+  };
+}
+
+export function deleteFile({ files }: FilePorts): Handler<AppEnv, '/v1/files/:id'> {
+  return async (c) => {
+    if (!(await files.delete(c.get('tenant').id, c.req.param('id')))) throw unknownFile();
+    return c.body(null, 204);
+  };
+}
+
+/** `GET /v1/files`: newest first, in pages. */
+export function listFiles({ files }: FilePorts): Handler<AppEnv> {
+  return async (c) => {
+    const cursor = c.req.query('cursor');
+    if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) throw invalidOption('cursor', 'is not one of ours');
+    const page = await files.list(c.get('tenant').id, cursor === undefined ? null : Number(cursor));
+    const next = page.next === null ? null : new URL(`/v1/files?cursor=${page.next}`, c.req.url).href;
+    return c.json({ previous: null, next, results: page.files.map((file) => present(file, c.req.url)) });
+  };
+}
+
+interface NewFile {
+  readonly source: ReceivedSource;
+  readonly name: string;
+  readonly metadata: Record<string, unknown>;
+}
+
+/** @throws {DeblurError} whatever is wrong with the form or the picture; nothing is left stored */
+async function readFile(request: Request, sources: SourceStore): Promise<NewFile> {
+  const contentType = request.headers.get('content-type') ?? '';
+  if (!/^multipart\/form-data\b/i.test(contentType)) {
+    throw new DeblurError('malformed_request', 'A form is needed: multipart/form-data with the part "content".');
+  }
+  const maxBytes = ASYNC_UPLOAD_MAX_BYTES + MULTIPART_FIELDS_MAX_BYTES;
+  assertContentLength(request.headers.get('content-length') ?? undefined, maxBytes);
+  const { image, fields } = await readForm(
+    bodyChunks(request.body, maxBytes),
+    contentType,
+    async (picture, { name }) => ({ source: await sources.receive(limitBytes(picture, ASYNC_UPLOAD_MAX_BYTES)), name }),
+    'content',
+  );
+  if (image === undefined) throw new DeblurError('malformed_request', 'The form has no part "content".');
+  const { source, name } = image;
+  try {
+    return { source, ...aboutFile(new Map(fields), name) };
+  } catch (error) {
+    await source.discard();
+    throw error;
+  }
+}
+
+const FIELDS = ['filename', 'metadata', 'type'];
+
+function aboutFile(fields: ReadonlyMap<string, string>, partName: string | undefined): Omit<NewFile, 'source'> {
+  for (const field of fields.keys()) {
+    if (FIELDS.includes(field)) continue;
+    const shown = field.slice(0, 64);
+    throw new DeblurError('unknown_option', `${shown}: is not a field of a file`, {
+      fields: [{ field: shown, message: 'is not a field of a file' }],
+    });
+  }
+  const name = (fields.get('filename') ?? partName ?? '')
+    // Without control characters: a name is shown, and put into headers by others.
+    .replace(/\p{Cc}/gu, '')
+    .slice(0, FILE_NAME_MAX_CHARACTERS);
+  return { name: name === '' ? 'file' : name, metadata: metadataOf(fields.get('metadata') ?? '{}') };
+}
+
+function metadataOf(text: string): Record<string, unknown> {
+  if (text.length > FILE_METADATA_MAX_CHARACTERS) {
+    throw invalidOption('metadata', `has more than ${FILE_METADATA_MAX_CHARACTERS} characters`);
+  }
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+  } catch {
+    // Said below.
+  }
+  throw invalidOption('metadata', 'is not a JSON object');
+}
+
+function present({ id, name, format, bytes, sha256, metadata, createdAt, expiresAt }: FileRecord, url: string) {
+  return {
+    id,
+    name,
+    content_type: `image/${format}`,
+    size: bytes,
+    etag: sha256,
+    checksums: { sha256 },
+    metadata,
+    created_at: new Date(createdAt).toISOString(),
+    expires_at: new Date(expiresAt).toISOString(),
+    urls: { get: new URL(`/v1/files/${id}`, url).href },
+  };
+}
+
+/** The same for another tenant's: who may not know of it learns nothing. */
+function unknownFile(): DeblurError {
+  return new DeblurError('not_found', 'There is no such file, or it has expired.');
+}

@@ -1,0 +1,87 @@
+/** `/v1/keys`: API keys, by whoever has the scope admin. */
+import { SMALL_JSON_MAX_BYTES, KEY_NAME_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { invalidOption, optionError } from '@deblur/shared/options.ts';
+import type { Handler } from 'hono';
+import { z } from 'zod';
+import { OPERATOR_TENANT, TENANT_ID, type ApiKey, type ApiKeys } from '../predict/access-ports.ts';
+import type { Tenant } from '../predict/ports.ts';
+import { bodyText } from './body.ts';
+import { addToLog, type AppEnv } from './context.ts';
+import { parseJsonObject } from './upload.ts';
+
+export interface KeyPorts {
+  readonly apiKeys: ApiKeys;
+}
+
+const newKeySchema = z.strictObject({
+  name: z.string().trim().min(1).max(KEY_NAME_MAX_CHARACTERS),
+  scopes: z
+    .array(z.enum(['create', 'read', 'delete', 'admin']))
+    .min(1)
+    .transform((scopes) => [...new Set(scopes)])
+    .default(['create', 'read', 'delete']),
+  expires_at: z.iso.datetime({ offset: true }).transform(Date.parse).nullable().default(null),
+  tenant: z.string().regex(TENANT_ID, 'must be letters, digits and hyphens, 32 at most').optional(),
+});
+
+/** `POST /v1/keys`: the only answer that shows the key. */
+export function postKey({ apiKeys }: KeyPorts): Handler<AppEnv> {
+  return async (c) => {
+    const parsed = newKeySchema.safeParse(parseJsonObject(await bodyText(c.req.raw.body, SMALL_JSON_MAX_BYTES)));
+    if (!parsed.success) throw optionError(parsed.error);
+    const { name, scopes, expires_at: expiresAt, tenant } = parsed.data;
+    if (expiresAt !== null && expiresAt <= Date.now()) throw invalidOption('expires_at', 'is over');
+    const { record, key } = await apiKeys.create(administered(c.get('tenant'), tenant), { name, scopes, expiresAt });
+    addToLog(c, { key_created: record.id });
+    return c.json({ ...present(record), key }, 201, { Location: `/v1/keys/${record.id}` });
+  };
+}
+
+/** `GET /v1/keys`: the tenant's, newest first. The operator names another by `?tenant=`. */
+export function getKeys({ apiKeys }: KeyPorts): Handler<AppEnv> {
+  return async (c) => {
+    const keys = await apiKeys.list(administered(c.get('tenant'), c.req.query('tenant')));
+    return c.json({ previous: null, next: null, results: keys.map(present) });
+  };
+}
+
+/** `DELETE /v1/keys/{id}`: it stops to open within KEY_CACHE_SECONDS everywhere. */
+export function deleteKey({ apiKeys }: KeyPorts): Handler<AppEnv, '/v1/keys/:id'> {
+  return async (c) => {
+    const id = c.req.param('id');
+    const tenantId = id.slice(0, Math.max(0, id.indexOf('_')));
+    const caller = c.get('tenant');
+    const own = tenantId === caller.id || administersAll(caller);
+    if (!own || !TENANT_ID.test(tenantId) || !(await apiKeys.revoke(tenantId, id))) throw unknownKey();
+    addToLog(c, { key_deleted: id });
+    return c.body(null, 204);
+  };
+}
+
+const administersAll = ({ id, tier }: Tenant): boolean => id === OPERATOR_TENANT || tier === 'local';
+
+/** The tenant whose keys these are: one's own, unless one administers all. */
+function administered(caller: Tenant, tenantId: string | undefined): string {
+  if (tenantId === undefined || tenantId === caller.id) return caller.id;
+  if (!administersAll(caller)) throw new DeblurError('forbidden', 'You administer your own keys only.');
+  if (!TENANT_ID.test(tenantId)) throw invalidOption('tenant', 'is no name of a tenant');
+  return tenantId;
+}
+
+function present({ id, name, scopes, createdAt, lastUsedAt, expiresAt }: ApiKey) {
+  const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+  return {
+    id,
+    tenant: id.slice(0, id.indexOf('_')),
+    name,
+    scopes,
+    created_at: time(createdAt),
+    last_used_at: time(lastUsedAt),
+    expires_at: time(expiresAt),
+  };
+}
+
+function unknownKey(): DeblurError {
+  return new DeblurError('not_found', 'There is no such key.');
+}

@@ -1,0 +1,46 @@
+/** A token bucket in megapixels. Pure: the caller passes the time and keeps the state. */
+import type { RateCharge } from '../predict/access-ports.ts';
+
+export interface BucketPolicy {
+  /** Of a full bucket. */
+  readonly megapixels: number;
+  /** In which an empty one is full again, evenly. */
+  readonly windowSeconds: number;
+}
+
+export interface BucketState {
+  /** Below zero after a debt. */
+  readonly megapixels: number;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+/**
+ * @param state undefined: a full bucket
+ * @param price more than a full bucket holds counts as a full bucket, or it could never be paid
+ * @param mayOwe the price is paid whatever is there
+ */
+export function spend(
+  state: BucketState | undefined,
+  { megapixels: capacity, windowSeconds }: BucketPolicy,
+  price: number,
+  now: number,
+  mayOwe = false,
+): { readonly state: BucketState; readonly charge: RateCharge } {
+  const perSecond = capacity / windowSeconds;
+  // A clock that goes backwards fills nothing.
+  const elapsedSeconds = state === undefined ? 0 : Math.max(0, now - state.at) / 1000;
+  const available = state === undefined ? capacity : Math.min(capacity, state.megapixels + elapsedSeconds * perSecond);
+  const due = Math.min(price, capacity);
+  const allowed = mayOwe || available >= due;
+  const left = allowed ? available - (mayOwe ? price : due) : available;
+  return {
+    state: { megapixels: left, at: now },
+    charge: {
+      allowed,
+      remaining: Math.max(0, left),
+      resetSeconds: Math.ceil((capacity - left) / perSecond),
+      retryAfterSeconds: allowed ? 0 : Math.max(1, Math.ceil((due - available) / perSecond)),
+    },
+  };
+}
