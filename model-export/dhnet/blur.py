@@ -36,15 +36,15 @@ def trajectory(rng: np.random.Generator, length: float, frames: int) -> np.ndarr
     return path - path.mean(0)
 
 
-def motion(rng: np.random.Generator, length: float, frames: int, size: int, turn: bool) -> Tensor:
-    """Affine maps [frames + 1, 2, 3] from output pixels (centred) to source pixels: path, rotation, zoom.
+def motion(rng: np.random.Generator, length: float, frames: int, size: int, turn: float) -> Tensor:
+    """Affine maps [frames + 1, 2, 3] from output pixels (centred) to source pixels: path, `turn` × rotation and zoom.
 
     The last one is the mean pose: the identity.
     """
     path = np.concatenate([trajectory(rng, length, frames), np.zeros((1, 2))])
     t = np.append(np.linspace(-1, 1, frames), 0.0)
-    angle = t * rng.normal(0, 1) * (min(length, 20) / size) * 0.5 if turn else t * 0
-    zoom = t * rng.normal(0, 1) * (min(length, 20) / size) * 0.3 if turn else t * 0
+    angle = t * rng.normal(0, 1) * (min(length, 20) / size) * 0.5 * turn
+    zoom = t * rng.normal(0, 1) * (min(length, 20) / size) * 0.3 * turn
     centre = rng.uniform(-1.5, 1.5, 2) * size
     cos, sin = (1 + zoom) * np.cos(angle), (1 + zoom) * np.sin(angle)
     linear = np.stack([np.stack([cos, -sin], 1), np.stack([sin, cos], 1)], 1)
@@ -90,20 +90,20 @@ def exposure(
     source: Tensor, other: Tensor, size: int, c: DataConfig, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """(blurred, target), [3, size, size], in the light of `source` [3, S, S]; `other` textures objects."""
-    length = 0.5 + (c.shake_max - 0.5) * rng.random() ** 1.7
+    length = 0.5 + (c.shake_max - 0.5) * rng.random() ** c.shake_power
     moving = rng.random() < c.objects
     still = moving and rng.random() < 0.35  # camera on a stand, object in motion
-    own = 1.0 + (c.shake_max - 1) * rng.random() ** 1.3 if moving else 0.0
+    own = 1.0 + (c.shake_max - 1) * rng.random() ** c.object_power if moving else 0.0
     shake = length * 0.1 if still else length
     frames = int(np.clip(math.ceil(max(shake, own) / 1.6), 5, 21))
     offset = torch.from_numpy(rng.uniform(-0.5, 0.5, 2)).float()
-    maps = motion(rng, shake, frames, size, turn=True)
+    maps = motion(rng, shake, frames, size, turn=c.turn)
     maps[:, :, 2] += offset
     shots = render(source, maps, size)
     if moving:
         mask = blob(rng, source.shape[-1])
         layer = torch.cat([other * mask, mask])
-        away = motion(rng, own, frames, size, turn=rng.random() < 0.3)
+        away = motion(rng, own, frames, size, turn=c.turn if rng.random() < 0.3 else 0.0)
         away[:, :, 2] += torch.from_numpy(rng.uniform(-0.25, 0.25, (1, 2)) * size).float()
         over = render(layer, away, size)
         shots = shots * (1 - over[:, 3:]) + over[:, :3]

@@ -92,6 +92,10 @@ class DataConfig:
     real: float = 0.22  # share of pairs cut from pairs-train
     identity: float = 0.12  # share of pairs whose input is already sharp
     shake_max: float = 26.0  # longest camera path
+    shake_power: float = 1.7  # 1: all lengths alike; above: short paths are more frequent
+    object_power: float = 1.3  # the same for moving layers
+    turn: float = 1.0  # rotation and zoom along a path; 1 is a camera whose whole frame is the patch
+    enlarge: float = 1.0  # above 1: photos also enlarged by so much, for targets as soft as frames of video
     objects: float = 0.35  # share with moving layers
     defocus: float = 0.05
     highlights: float = 0.2
@@ -107,6 +111,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         _at_least("data.patch, workers", 1, self.patch, self.workers)
         _at_least("data.dev, photos", 0, self.dev, self.photos)
+        _at_least("data.shake_power, object_power, turn", 0, self.shake_power, self.object_power, self.turn)
+        _at_least("data.enlarge", 1, self.enlarge)
 
 
 @dataclass(frozen=True)

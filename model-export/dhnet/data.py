@@ -63,8 +63,10 @@ def pairs(folder: Path) -> list[Pair]:
     return out
 
 
-def photos(folder: Path, limit: int, least: int, share: tuple[int, int] = (0, 1)) -> list[np.ndarray]:
-    """Sharp photos of DIR/sharp*.tar or DIR/sharp/, each also at 2/3 and 1/2 size where large enough."""
+def photos(
+    folder: Path, limit: int, least: int, share: tuple[int, int] = (0, 1), enlarge: float = 1.0
+) -> list[np.ndarray]:
+    """Sharp photos of DIR/sharp*.tar or DIR/sharp/, each also at 2/3 and 1/2 size where large enough, and enlarged."""
     names = sorted(folder.glob("sharp*.tar"))
     files: list[bytes] = []
     for name in names:
@@ -75,7 +77,7 @@ def photos(folder: Path, limit: int, least: int, share: tuple[int, int] = (0, 1)
     out = []
     for data in files[: limit or None][share[0] :: share[1]]:
         image = Image.open(io.BytesIO(data)).convert("RGB")
-        for scale in (1, 2 / 3, 1 / 2):
+        for scale in (1, 2 / 3, 1 / 2, *((enlarge,) if enlarge > 1 else ())):
             size = (round(image.width * scale), round(image.height * scale))
             if min(size) >= least:
                 out.append(np.asarray(image if scale == 1 else image.resize(size, Image.Resampling.LANCZOS)))
@@ -93,7 +95,7 @@ class Source:
             raise UserError(f"{folder}: no such folder")
         self.config, self.seed = config, seed
         self.cut = config.patch + MARGIN
-        self.photos = photos(folder, config.photos, self.cut, share)
+        self.photos = photos(folder, config.photos, self.cut, share, config.enlarge)
         real = folder / "pairs-train"
         self.real = [(read(p.blur), read(p.sharp)) for p in pairs(real)] if config.real and real.is_dir() else []
 

@@ -22,6 +22,7 @@ const replicate: Variables = {
   GPU_RUNNER_URL: '',
   REPLICATE_MODEL: 'acme/deblur',
   REPLICATE_API_TOKEN: 'r8_secret',
+  ADMIN_KEY: 'a'.repeat(32),
 };
 
 describe('where large pictures are restored', () => {

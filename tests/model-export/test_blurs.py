@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import picture
-from dhnet import baselines, blur, blurs, known
+from dhnet import baselines, blur, blurs, data, known
 from dhnet.__main__ import main
 from dhnet.config import DataConfig
 from PIL import Image
@@ -78,7 +78,7 @@ def test_a_still_camera_gives_the_target_itself(monkeypatch):
     """The identity trajectory, through the whole of the synthesis: input and target are the same picture."""
     move = blur.motion
     monkeypatch.setattr(blur, "trajectory", lambda rng, length, frames: np.zeros((frames, 2)))
-    monkeypatch.setattr(blur, "motion", lambda *given, turn: move(*given, turn=False))
+    monkeypatch.setattr(blur, "motion", lambda *given, turn: move(*given, turn=0.0))
     quiet = DataConfig(patch=32, identity=0, noise=0, jpeg=0, defocus=0, objects=0.5)
     for seed in range(8):
         given, target = blur.synthesise(picture(80, 80), picture(80, 80, 1), quiet, np.random.default_rng(seed))
@@ -88,7 +88,7 @@ def test_a_still_camera_gives_the_target_itself(monkeypatch):
 def test_random_motion_leaves_the_centroid_of_a_spot_where_the_target_has_it():
     columns = torch.arange(65.0)
     for seed in range(10):
-        maps = blur.motion(np.random.default_rng(seed), 14.0, 15, 64, turn=False)
+        maps = blur.motion(np.random.default_rng(seed), 14.0, 15, 64, turn=0.0)
         source = torch.zeros(1, 129, 129)
         source[0, 62:67, 62:67] = 1
         shots = blur.render(source, maps, 65)
@@ -102,7 +102,7 @@ def test_turning_displaces_the_centroid_by_second_order_only():
     points = np.array([[x, y, 1.0] for x in (-64, 0, 64) for y in (-64, 0, 64)]).T
     offsets = []
     for seed in range(200):
-        at = blur.motion(np.random.default_rng(seed), 14.0, 15, 128, turn=True).numpy() @ points
+        at = blur.motion(np.random.default_rng(seed), 14.0, 15, 128, turn=1.0).numpy() @ points
         assert np.allclose(at[-1], points[:2], atol=1e-4)
         offsets.append(np.hypot(*(at[:-1].mean(0) - at[-1])).mean())
     assert np.median(offsets) < 0.15
@@ -119,3 +119,19 @@ def test_opposite_shifts_move_the_spot_symmetrically():
     at = [(s.sum(0) * columns).sum().item() / s.sum().item() for s in shots]
     assert at == pytest.approx([21, 16, 11], abs=1e-3)  # the map goes from output to source, so +5 moves the spot left
     assert torch.allclose(shots[0], shots[2].flip(1), atol=1e-5)
+
+
+def test_turning_grows_with_its_share():
+    def swing(turn):
+        maps = blur.motion(np.random.default_rng(5), 14.0, 15, 128, turn=turn).numpy()
+        return np.abs(maps[:, :, :2] - np.eye(2)).max()
+
+    assert swing(0.0) == 0
+    assert swing(0.2) == pytest.approx(swing(1.0) / 5, rel=0.02)
+
+
+def test_photos_are_enlarged_on_request(tmp_path):
+    (tmp_path / "sharp").mkdir()
+    Image.fromarray(picture(96, 120)).save(tmp_path / "sharp" / "a.png")
+    assert [p.shape for p in data.photos(tmp_path, 0, 60)] == [(96, 120, 3), (64, 80, 3)]
+    assert [p.shape for p in data.photos(tmp_path, 0, 60, enlarge=1.5)][-1] == (144, 180, 3)
