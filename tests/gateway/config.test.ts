@@ -15,7 +15,6 @@ const own: Variables = {
 
 const replicate: Variables = {
   ...surface,
-  ADMIN_KEY: 'an-admin-key-of-the-tests-32-characters',
   ENVIRONMENT: 'production',
   INTERNAL_ORIGIN: 'https://deblur.test',
   INTERNAL_SECRET: 's'.repeat(32),
