@@ -9,8 +9,8 @@ describe('the table of errors', () => {
     expect(status).toBeGreaterThanOrEqual(400);
     expect(status).toBeLessThan(600);
     expect(title).toMatch(/^[A-Z].*[a-z]$/);
-    // What the caller did wrong stays wrong; what went wrong on our side, or took too long, may pass.
-    expect(retryable).toBe(status >= 500 || status === 408 || status === 429);
+    // What the caller did wrong stays wrong; what went wrong on our side, took too long or was in the way may pass.
+    expect(retryable).toBe(status >= 500 || [408, 409, 429].includes(status));
   });
 
   it('keeps 500 for what is not the user’s doing', () => {
