@@ -19,9 +19,19 @@ async function samples(): Promise<ReadonlyMap<string, number>> {
   );
 }
 
-/** What these series rise by while something is done; counts come a second late. */
+/** Counts come a second late: what was done before must not be counted among what follows. */
+async function settled(names: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  for (let before = await samples(); ;) {
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    const after = await samples();
+    if (names.every((name) => before.get(name) === after.get(name))) return after;
+    before = after;
+  }
+}
+
+/** What these series rise by while something is done. */
 async function risesBy(wanted: Readonly<Record<string, number>>, work: () => Promise<unknown>): Promise<void> {
-  const before = await samples();
+  const before = await settled(Object.keys(wanted));
   await work();
   const risen = async () => {
     const after = await samples();
