@@ -63,6 +63,9 @@ export const DEFAULT_MAX_SESSION_WORKERS = 4;
 export const THREAD_RESTART_DELAY_MS = 500;
 export const THREAD_MAX_RESTARTS = 5;
 
+/** A cancelled picture stops between two steps; one step of a codec may take seconds at 50 MP. */
+export const THREAD_CLOSE_WAIT_MS = 5_000;
+
 /** Receiving one request, body included. */
 export const REQUEST_TIMEOUT_MS = 60_000;
 

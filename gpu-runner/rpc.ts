@@ -28,15 +28,10 @@ type ReplyMessage<Reply> =
   | { readonly id: number; readonly ok: true; readonly value: Reply }
   | { readonly id: number; readonly ok: false; readonly error: WireError; readonly message: string };
 
-interface PendingCall<Reply> {
-  resolve(value: Reply): void;
-  reject(error: unknown): void;
-}
-
 /** The calling side. */
 export class RpcClient<Request, Reply> {
   readonly #endpoint: Endpoint;
-  readonly #pending = new Map<number, PendingCall<Reply>>();
+  readonly #pending = new Map<number, PromiseWithResolvers<Reply>>();
   readonly #serving = Promise.withResolvers<undefined>();
   #nextId = 0;
   #failure: Error | undefined;
@@ -58,6 +53,11 @@ export class RpcClient<Request, Reply> {
     return this.#pending.size;
   }
 
+  /** Resolves when every call that was made has ended, well or badly. */
+  async settled(): Promise<void> {
+    await Promise.allSettled([...this.#pending.values()].map(({ promise }) => promise));
+  }
+
   /**
    * @param transfer buffers inside the request that the other thread gets; they are empty here afterwards
    * @throws {DeblurError} as thrown on the other side; anything else thrown there arrives as `internal`
@@ -68,11 +68,12 @@ export class RpcClient<Request, Reply> {
     if (this.#failure !== undefined) throw this.#failure;
     const id = this.#nextId++;
     const abort = (): void => this.#endpoint.postMessage({ kind: 'abort', id } satisfies CallMessage<Request>);
-    const reply = new Promise<Reply>((resolve, reject) => this.#pending.set(id, { resolve, reject }));
+    const reply = Promise.withResolvers<Reply>();
+    this.#pending.set(id, reply);
     signal?.addEventListener('abort', abort, { once: true });
     try {
       this.#endpoint.postMessage({ kind: 'call', id, request } satisfies CallMessage<Request>, transfer);
-      return await reply;
+      return await reply.promise;
     } catch (error) {
       signal?.throwIfAborted();
       throw error;

@@ -1,8 +1,9 @@
 /** A thread of our own that is called over rpc.ts and started again when it dies. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Transferable } from 'node:worker_threads';
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { THREAD_MAX_RESTARTS, THREAD_RESTART_DELAY_MS } from './limits.ts';
+import { THREAD_CLOSE_WAIT_MS, THREAD_MAX_RESTARTS, THREAD_RESTART_DELAY_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import { RpcClient } from './rpc.ts';
 
@@ -58,8 +59,11 @@ export class WorkerThread<Request, Reply> {
     return client.call(request, transfer, signal);
   }
 
+  /** Takes no more calls, lets those in progress end for a while, and ends the thread. */
   async close(): Promise<void> {
     this.#state = 'closed';
+    // A thread that is ended inside native code can take the process with it.
+    await Promise.race([this.#client?.settled(), sleep(THREAD_CLOSE_WAIT_MS, undefined, { ref: false })]);
     await this.#worker?.terminate();
   }
 
@@ -84,7 +88,7 @@ export class WorkerThread<Request, Reply> {
     this.#state = 'restarting';
     while (this.#restarts < THREAD_MAX_RESTARTS) {
       this.#restarts++;
-      await new Promise((resolve) => setTimeout(resolve, THREAD_RESTART_DELAY_MS));
+      await sleep(THREAD_RESTART_DELAY_MS);
       if (this.#isClosed()) return;
       try {
         await this.#launch();

@@ -53,6 +53,15 @@ it('fails what a dying thread leaves behind, and works again afterwards', async 
   expect(await thread.call('prepare')).toBe('prepare');
 });
 
+it('lets what it does end before it is closed, and takes nothing more', async () => {
+  await start();
+  const working = thread.call('work');
+  const closing = thread.close();
+  await expect(thread.call('prepare')).rejects.toMatchObject({ code: 'runner_failed' });
+  await closing;
+  expect(await working).toBe('work');
+});
+
 it('does not start when its script does not come up', async () => {
   await start();
   const missing = new URL('./support/no-such-worker.ts', import.meta.url);

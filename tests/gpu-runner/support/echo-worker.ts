@@ -3,7 +3,7 @@ import { parentPort } from 'node:worker_threads';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { serveRpc } from '../../../gpu-runner/rpc.ts';
 
-export type EchoRequest = 'prepare' | 'die' | 'refuse' | 'break' | 'wait' | Uint8Array;
+export type EchoRequest = 'prepare' | 'die' | 'refuse' | 'break' | 'wait' | 'work' | Uint8Array;
 
 serveRpc<EchoRequest, unknown>(parentPort!, async (request, signal) => {
   if (request === 'die') process.exit(3);
@@ -13,6 +13,7 @@ serveRpc<EchoRequest, unknown>(parentPort!, async (request, signal) => {
     await new Promise((resolve) => signal.addEventListener('abort', resolve));
     signal.throwIfAborted();
   }
+  if (request === 'work') await new Promise((resolve) => setTimeout(resolve, 300));
   if (request instanceof Uint8Array) return { value: request, transfer: [request.buffer as ArrayBuffer] };
   return { value: request };
 });
