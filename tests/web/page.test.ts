@@ -297,6 +297,8 @@ describe('when the service fails', () => {
   });
 
   it('to answer at all, the page says that it cannot be reached', async () => {
+    // The list of models is there: what fails from now on is the upload.
+    await page.getByTestId('model').locator('option[value="dhnet"]').waitFor({ state: 'attached' });
     await page.context().setOffline(true);
     await choose(page, photo);
     await page.getByTestId('error').waitFor();
