@@ -1,7 +1,8 @@
 /**
  * The sessions that are open: on which execution provider, for which models. Those of several models stay open side by
- * side within a budget of memory; beyond it the one that was used longest ago is closed. A session lives in a thread, and
- * its memory comes back when the thread ends (bench runner-sessions); releasing it inside a process that lives on leaks.
+ * side within a budget of memory; beyond it the one that was used longest ago is closed. It is closed by ending its
+ * threads: opening and closing again levels off (bench runner-memory), while releasing sessions inside a thread that lives
+ * on leaks.
  */
 import { DeblurError } from '@deblur/shared/errors.ts';
 import type { ModelManifest, ModelVariant } from '@deblur/shared/model-manifest.ts';

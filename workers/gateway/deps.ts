@@ -105,7 +105,7 @@ export function createPredictionPorts(env: Env): PredictionPorts {
     rateLimits: rateLimitsOf(env),
     deliveries: (sql, tenantId) => {
       const sender = new HttpWebhookSender({ allowOrigins, secrets: () => webhookSecrets.signing(tenantId()) });
-      return new Deliveries(sql, { sender, random: Math.random });
+      return new Deliveries(sql, { sender, stats: statsOf(env), random: Math.random });
     },
   };
 }

@@ -5,6 +5,7 @@ import { beforeEach, describe, expect, inject, it } from 'vitest';
 import { newWebhookSecret, verifyWebhook } from '@deblur/shared/standard-webhooks.ts';
 import { Deliveries } from '../../../workers/gateway/webhooks/deliveries.ts';
 import type { DeliveryType } from '../../../workers/gateway/predict/delivery-ports.ts';
+import type { Counts } from '../../../workers/gateway/predict/stats-ports.ts';
 import type { AttemptOutcome, WebhookAttempt } from '../../../workers/gateway/webhooks/ports.ts';
 import { nextAttemptAt, parseRetryAfter } from '../../../workers/gateway/webhooks/schedule.ts';
 import { checkWebhookUrl, HttpWebhookSender } from '../../../workers/gateway/webhooks/sender.ts';
@@ -34,7 +35,11 @@ const secrets = async (): Promise<string[]> => [secret];
 const allowOrigins = [receiverUrl];
 
 function deliveries(sql: SqlStorage, random = () => 0): Deliveries {
-  return new Deliveries(sql, { sender: new HttpWebhookSender({ secrets, allowOrigins, timeoutMs: 1500 }), random });
+  return new Deliveries(sql, {
+    stats,
+    sender: new HttpWebhookSender({ secrets, allowOrigins, timeoutMs: 1500 }),
+    random,
+  });
 }
 
 /** A sender that takes a second for each, and answers as told. */
@@ -52,6 +57,11 @@ class Told {
     return { status: status === 0 ? null : status, latencyMs: 1000, retryAfterSeconds: null, error: null };
   }
 }
+
+/** The outcomes that were counted. */
+let counted: string[] = [];
+const stats: Counts = { count: (_, labels) => void counted.push(...Object.values<string>(labels)) };
+beforeEach(() => (counted = []));
 
 const event = (type: DeliveryType = 'prediction.completed', body = '{}') => ({ type, url, body });
 
@@ -160,7 +170,7 @@ describe('a receiver that fails for a while', () => {
   it('and never comes back is given up after eight attempts', async () => {
     const told = new Told(...Array.from({ length: 20 }, () => 500));
     const [times, list] = await inObject(async (sql) => {
-      const queue = new Deliveries(sql, { sender: told, random: () => 0 });
+      const queue = new Deliveries(sql, { stats, sender: told, random: () => 0 });
       queue.enqueue(event(), 0);
       return [await runToTheEnd(queue), queue.list()] as const;
     });
@@ -168,12 +178,13 @@ describe('a receiver that fails for a while', () => {
     expect(times.map((at, i) => at - (times[i - 1] ?? 0))).toEqual([0, ...DELAYS.map((delay) => delay + second)]);
     expect(list[0]).toMatchObject({ state: 'exhausted', nextAttemptAt: null });
     expect(list[0]?.attempts).toHaveLength(8);
+    expect(counted).toEqual(Array(8).fill('failed'));
   });
 
   it('and says 410 is called no more', async () => {
     const told = new Told(410);
     const [states, sent] = await inObject(async (sql) => {
-      const queue = new Deliveries(sql, { sender: told, random: () => 0 });
+      const queue = new Deliveries(sql, { stats, sender: told, random: () => 0 });
       queue.enqueue(event('prediction.start'), 0);
       queue.enqueue(event('prediction.output'), 0);
       await queue.runDue(0);
@@ -192,7 +203,7 @@ describe('the order of events', () => {
   it('is that in which they happened', async () => {
     const told = new Told();
     await inObject(async (sql) => {
-      const queue = new Deliveries(sql, { sender: told, random: () => 0 });
+      const queue = new Deliveries(sql, { stats, sender: told, random: () => 0 });
       for (const type of ['start', 'output', 'completed'] as const) queue.enqueue(event(`prediction.${type}`, type), 5);
       await Promise.all([queue.runDue(5), queue.runDue(5)]);
       expect(queue.nextAttemptAt()).toBeNull();
@@ -203,7 +214,7 @@ describe('the order of events', () => {
   it('does not let old news come after the end', async () => {
     const told = new Told(500);
     const states = await inObject(async (sql) => {
-      const queue = new Deliveries(sql, { sender: told, random: () => 0 });
+      const queue = new Deliveries(sql, { stats, sender: told, random: () => 0 });
       queue.enqueue(event('prediction.start', 'start'), 0);
       await queue.runDue(0);
       expect(queue.nextAttemptAt()).toBe(6000);
@@ -218,7 +229,7 @@ describe('the order of events', () => {
   it('skips progress that was overtaken before it was sent', async () => {
     const told = new Told();
     await inObject(async (sql) => {
-      const queue = new Deliveries(sql, { sender: told, random: () => 0 });
+      const queue = new Deliveries(sql, { stats, sender: told, random: () => 0 });
       for (let i = 0; i < 100; i++) queue.enqueue(event('prediction.logs', `logs ${i}`), 0);
       await queue.runDue(0);
       for (let i = 100; i < 200; i++) queue.enqueue(event('prediction.logs', `logs ${i}`), 1);
@@ -231,7 +242,7 @@ describe('the order of events', () => {
   it('never drops the end', async () => {
     const told = new Told(500, 500, 500, 500, 204);
     const [states] = await inObject(async (sql) => {
-      const queue = new Deliveries(sql, { sender: told, random: () => 0 });
+      const queue = new Deliveries(sql, { stats, sender: told, random: () => 0 });
       queue.enqueue(event('prediction.output', 'output'), 0);
       queue.enqueue(event('prediction.completed', 'completed'), 0);
       await runToTheEnd(queue);
@@ -246,10 +257,14 @@ describe('an object that dies while it sends', () => {
   it('sends again, under the same id, and the broken attempt counts', async () => {
     const told = new Told();
     const [list, times] = await inObject(async (sql) => {
-      const dying = new Deliveries(sql, { sender: { send: () => new Promise(() => undefined) }, random: () => 0 });
+      const dying = new Deliveries(sql, {
+        stats,
+        sender: { send: () => new Promise(() => undefined) },
+        random: () => 0,
+      });
       dying.enqueue(event(), 0);
       void dying.runDue(0);
-      const next = new Deliveries(sql, { sender: told, random: () => 0 });
+      const next = new Deliveries(sql, { stats, sender: told, random: () => 0 });
       return [next.list(), await runToTheEnd(next)] as const;
     });
     expect(list[0]?.state).toBe('pending');
@@ -261,7 +276,11 @@ describe('an object that dies while it sends', () => {
     const states = await inObject(async (sql) => {
       const states: (string | undefined)[] = [];
       for (let i = 0; i < 10; i++) {
-        const dying = new Deliveries(sql, { sender: { send: () => new Promise(() => undefined) }, random: () => 0 });
+        const dying = new Deliveries(sql, {
+          stats,
+          sender: { send: () => new Promise(() => undefined) },
+          random: () => 0,
+        });
         if (i === 0) dying.enqueue(event(), 0);
         void dying.runDue(i);
         states.push(dying.list()[0]?.state);
@@ -274,11 +293,11 @@ describe('an object that dies while it sends', () => {
   it('does not take the answer of its predecessor for its own', async () => {
     const states = await inObject(async (sql) => {
       const late = Promise.withResolvers<AttemptOutcome>();
-      const first = new Deliveries(sql, { sender: { send: () => late.promise }, random: () => 0 });
+      const first = new Deliveries(sql, { stats, sender: { send: () => late.promise }, random: () => 0 });
       first.enqueue(event(), 0);
       const running = first.runDue(0);
       const told = new Told(500);
-      const second = new Deliveries(sql, { sender: told, random: () => 0 });
+      const second = new Deliveries(sql, { stats, sender: told, random: () => 0 });
       await second.runDue(1);
       late.resolve({ status: 204, latencyMs: 1, retryAfterSeconds: null, error: null });
       await running;
@@ -293,7 +312,7 @@ describe('a replay', () => {
   it('sends what was given up again, under the same id', async () => {
     const told = new Told(...Array.from({ length: 8 }, () => 500));
     const [list, replays] = await inObject(async (sql) => {
-      const queue = new Deliveries(sql, { sender: told, random: () => 0 });
+      const queue = new Deliveries(sql, { stats, sender: told, random: () => 0 });
       queue.enqueue(event('prediction.start', 'start'), 0);
       queue.enqueue(event(), 0);
       await runToTheEnd(queue);
@@ -311,7 +330,7 @@ describe('a replay', () => {
   it('is for one that arrived, too, and for a receiver that was gone', async () => {
     const told = new Told(204, 410, 204);
     const states = await inObject(async (sql) => {
-      const queue = new Deliveries(sql, { sender: told, random: () => 0 });
+      const queue = new Deliveries(sql, { stats, sender: told, random: () => 0 });
       queue.enqueue(event(), 0);
       await queue.runDue(0);
       const states = [queue.list()[0]?.state];
@@ -323,6 +342,7 @@ describe('a replay', () => {
       return states;
     });
     expect(states).toEqual(['delivered', 'disabled', 'delivered']);
+    expect(counted).toEqual(states);
   });
 });
 

@@ -1,6 +1,6 @@
 import { JOB_LEASE_MS, JOB_MAX_ATTEMPTS, RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
-import { keyOf, onBench, REPORT, requestFor, RESTORATION_KEY, type Bench } from './bench.ts';
+import { keyOf, onBench, REPORT, requestFor, RESTORATION_KEY, type Bench } from './harness.ts';
 
 const failed = (code: string) => ({ type: 'failed', error: { code, detail: expect.any(String) } });
 const succeeded = (cache: string) => ({ type: 'succeeded', report: expect.objectContaining({ cache }) });

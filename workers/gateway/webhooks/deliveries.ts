@@ -63,6 +63,7 @@ export class Deliveries implements DeliveryQueue {
       now += outcome.latencyMs;
       this.#table.finish(claim, outcome, startedAt, this.#after(claim, outcome, now));
       if (outcome.status === 410) this.#table.disable(claim.url);
+      this.#ports.stats.count('deblur_deliveries_total', { outcome: outcomeOf(outcome) });
       this.#table.supersede();
     }
   }
@@ -72,10 +73,17 @@ export class Deliveries implements DeliveryQueue {
     { status, retryAfterSeconds }: AttemptOutcome,
     now: number,
   ): { readonly state: DeliveryState; readonly nextAttemptAt: number | null } {
-    if (status !== null && status >= 200 && status < 300) return { state: 'delivered', nextAttemptAt: null };
+    if (isDelivered(status)) return { state: 'delivered', nextAttemptAt: null };
     // Standard Webhooks: the endpoint is gone on purpose.
     if (status === 410) return { state: 'disabled', nextAttemptAt: null };
     const at = nextAttemptAt(attempt, now, retryAfterSeconds, this.#ports.random());
     return at === null ? { state: 'exhausted', nextAttemptAt: null } : { state: 'pending', nextAttemptAt: at };
   }
 }
+
+function outcomeOf({ status }: AttemptOutcome): 'delivered' | 'disabled' | 'failed' {
+  if (status === 410) return 'disabled';
+  return isDelivered(status) ? 'delivered' : 'failed';
+}
+
+const isDelivered = (status: number | null): boolean => status !== null && status >= 200 && status < 300;

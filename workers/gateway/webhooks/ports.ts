@@ -1,5 +1,6 @@
 /** What webhooks need from the world. */
 import type { AttemptError } from '../predict/delivery-ports.ts';
+import type { Counts } from '../predict/stats-ports.ts';
 
 /** One attempt of one message. */
 export interface WebhookAttempt {
@@ -25,6 +26,7 @@ export interface WebhookSender {
 
 export interface DeliveryPorts {
   readonly sender: WebhookSender;
+  readonly stats: Counts;
   /** In [0, 1). */
   readonly random: () => number;
 }
