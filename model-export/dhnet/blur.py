@@ -86,6 +86,26 @@ def disc(radius: float, sides: int) -> Tensor:
     return kernel / kernel.sum()
 
 
+def defocused(picture: Tensor, radius: float, sides: int) -> Tensor:
+    """`picture` [C, H, W] as a lens shows it whose circle of confusion has `radius` pixels; reflected at the edges."""
+    kernel = disc(radius, sides)
+    pad = kernel.shape[-1] // 2
+    wide = F.pad(picture[None], [pad] * 4, mode="reflect")[0]
+    size = tuple(wide.shape[1:])  # by Fourier transforms: a wide kernel costs what a narrow one does
+    product = torch.fft.rfft2(wide) * torch.fft.rfft2(kernel, size)
+    return torch.fft.irfft2(product, size)[:, 2 * pad :, 2 * pad :]
+
+
+def shallow(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """`photo` uint8 [S, S, 3] partly or wholly out of focus, in linear light: what no network shall sharpen."""
+    light = (torch.linspace(0, 1, 256) ** GAMMA)[torch.from_numpy(photo.astype(np.int32)).permute(2, 0, 1)]
+    soft = defocused(light, rng.uniform(1, 6), int(rng.choice([0, 6])))
+    if rng.random() < 0.6:
+        mask = blob(rng, photo.shape[0])
+        soft = light * mask + soft * (1 - mask)
+    return ((soft.clamp(0, 1) ** (1 / GAMMA)) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
 def exposure(
     source: Tensor, other: Tensor, size: int, c: DataConfig, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -109,10 +129,7 @@ def exposure(
         shots = shots * (1 - over[:, 3:]) + over[:, :3]
     blurred, target = shots[:-1].mean(0), shots[-1]
     if rng.random() < c.defocus:
-        kernel = disc(rng.uniform(1, 4.5), int(rng.choice([0, 6])))
-        pad = kernel.shape[-1] // 2
-        wide = F.pad(blurred[None], [pad] * 4, mode="reflect")
-        blurred = F.conv2d(wide.transpose(0, 1), kernel[None, None]).transpose(0, 1)[0]
+        blurred = defocused(blurred, rng.uniform(1, 4.5), int(rng.choice([0, 6])))
     return blurred, target
 
 
@@ -133,6 +150,8 @@ def camera(picture: Tensor, c: DataConfig, rng: np.random.Generator) -> Tensor:
 
 def synthesise(photo: np.ndarray, other: np.ndarray, c: DataConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """One training pair (input, target), uint8 [3, patch, patch], from two uint8 cuts [S, S, 3], S ≥ patch."""
+    if rng.random() < c.soft:
+        photo = shallow(photo, rng)
     if rng.random() < c.identity:
         margin = (photo.shape[0] - c.patch) // 2
         middle = photo[margin : margin + c.patch, margin : margin + c.patch].copy()

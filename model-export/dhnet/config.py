@@ -97,7 +97,8 @@ class DataConfig:
     turn: float = 1.0  # rotation and zoom along a path; 1 is a camera whose whole frame is the patch
     enlarge: float = 1.0  # above 1: photos also enlarged by so much, for targets as soft as frames of video
     objects: float = 0.35  # share with moving layers
-    defocus: float = 0.05
+    defocus: float = 0.05  # share of inputs that are also out of focus, with a target in focus
+    soft: float = 0.0  # share of photos that are partly out of focus, in input and target alike
     highlights: float = 0.2
     noise: float = 0.35
     noise_max: float = 0.012  # standard deviation, of 1.0

@@ -105,6 +105,23 @@ def test_defocus_kernels_are_normalised_and_centred(sides):
     assert (kernel.sum(0) * axis).sum().item() == pytest.approx(0, abs=1e-5)
 
 
+def test_a_soft_photo_is_the_target_too():
+    c = DataConfig(patch=48, identity=1.0, soft=1.0, noise=0, jpeg=0)
+    photo = np.random.default_rng(2).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    made, target = blur.synthesise(photo, photo, c, np.random.default_rng(1))
+    sharp = torch.from_numpy(photo[24:72, 24:72].copy()).permute(2, 0, 1)
+    assert torch.equal(made, target)
+    assert target.float().diff(dim=2).abs().mean() < 0.9 * sharp.float().diff(dim=2).abs().mean()
+
+
+def test_a_lens_out_of_focus_spreads_a_point_over_its_disc_and_keeps_its_light():
+    point = torch.zeros(1, 31, 31)
+    point[0, 15, 12] = 1.0
+    spread = blur.defocused(point, 4.0, 0)[0]
+    assert spread.sum().item() == pytest.approx(1, abs=1e-5)
+    assert torch.allclose(spread[11:20, 8:17], blur.disc(4.0, 0), atol=1e-6)
+
+
 def test_pairs_are_repeatable_and_of_the_patch_size():
     c = DataConfig(patch=32, objects=1.0, defocus=1.0, jpeg=1.0, noise=1.0)
     make = [blur.synthesise(picture(80, 80), picture(80, 80, 1), c, np.random.default_rng(5)) for _ in range(2)]
