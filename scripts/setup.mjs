@@ -1,5 +1,5 @@
 // Makes a fresh clone ready: Node packages from the lockfile; with --python model-export's environment, with --packaging
-// the validators that tests/packaging runs.
+// the validators that tests/packaging runs, with --examples what the examples in Python import.
 // It has no dependencies and runs on any Node from 20, because it runs before anything is installed.
 // What is up to date is left alone: the second run takes milliseconds. It speaks on stderr only.
 import { spawnSync } from 'node:child_process';
@@ -94,4 +94,7 @@ if (process.argv.includes('--python')) {
 }
 if (process.argv.includes('--packaging')) {
   installPythonEnvironment('tests/packaging', 'the validators of container files (once)');
+}
+if (process.argv.includes('--examples')) {
+  installPythonEnvironment('examples', 'the HTTP clients of the examples in Python (once)');
 }

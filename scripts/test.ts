@@ -67,6 +67,7 @@ try {
       'model-export/pyproject.toml',
       'model-export',
       'tests/model-export',
+      'examples',
     ]),
   );
   steps.push(run('pytest', python, ['-m', 'pytest', '-q', `--junitxml=${pytestReport}`, 'tests/model-export']));

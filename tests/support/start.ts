@@ -14,12 +14,12 @@ export interface Started {
 }
 
 /** Runs the script behind `npm start` with storage of its own, until its one line says that it serves. */
-export async function startAsUser(): Promise<Started> {
+export async function startAsUser(env: Readonly<Record<string, string>> = {}): Promise<Started> {
   const port = await freePort();
   const stateDir = await mkdtemp(path.join(tmpdir(), 'deblur-state-'));
   const child = spawn(process.execPath, ['scripts/start.ts'], {
     cwd: root,
-    env: { ...process.env, PORT: String(port), STATE_DIR: stateDir },
+    env: { ...process.env, ...env, PORT: String(port), STATE_DIR: stateDir },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exit = once(child, 'exit') as Promise<[number | null]>;
