@@ -62,7 +62,7 @@ export const predictionSchema = z.strictObject({
   urls: z.strictObject({
     get: z.url(),
     cancel: z.url(),
-    /** With `Accept: text/event-stream`. */
+    /** Server-sent events, without a key: whoever has the address may watch. */
     stream: z.url(),
     /** Where the result will be, as soon as its name is known; null when there will be none. */
     result: z.url().nullable(),

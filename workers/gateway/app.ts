@@ -22,6 +22,7 @@ import {
   postPrediction,
   putPrediction,
 } from './http/predictions.ts';
+import { getStream } from './http/prediction-stream.ts';
 import { methodNotAllowed, notFound, onError } from './http/problem.ts';
 import { limitRequests } from './http/rate-limit.ts';
 import { deleteResult, getResult } from './http/results.ts';
@@ -76,6 +77,8 @@ export function createApp(ports: Ports): Hono<AppEnv> {
   app
     .post('/v1/predictions/:id/deliveries/:n/replay', requireKey('create'), replayDelivery(ports))
     .all(methodNotAllowed('POST'));
+  // The address is its own credential: whoever watches sends no key.
+  app.get('/v1/streams/:token', getStream(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app
     .post('/v1/models/:owner/:name/predictions', requireScope('create'), postModelPrediction(ports))
     .all(methodNotAllowed('POST'));

@@ -3,9 +3,11 @@ import type { Prediction } from '@deblur/shared/prediction.ts';
 import { env } from 'cloudflare:workers';
 import { abortAllDurableObjects, evictDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
-import { call, edge, until } from '../support/gateway.ts';
+import { newTenant, production } from '../access/support.ts';
+import { call, edge, problem, problemOf, until } from '../support/gateway.ts';
 import { addGhosts, cancel, created, dataUri, ending, get, host, objectOf, picture } from '../support/predictions.ts';
 import { png } from '../support/pictures.ts';
+import { onStage } from '../support/subject.ts';
 
 const image = () => dataUri(png());
 const restoring = () => until(async () => (await edge.calls()).restore === 1);
@@ -54,6 +56,40 @@ async function say(id: string, sequence: number, event: object): Promise<void> {
   const resultKey = urls.result?.split('/').at(-1) ?? '';
   await objectOf(id).onJobEvent(resultKey, sequence, event as never);
 }
+
+describe('the address of a stream', () => {
+  it('needs no key, shows one prediction, and cannot be guessed', async () => {
+    const { call: send, keyOf } = production();
+    const key = await keyOf(newTenant());
+    const made = await Promise.all(
+      [0, 1].map(async () => {
+        const body = JSON.stringify({ input: { image: image() } });
+        const headers = { 'content-type': 'application/json' };
+        return (await send('/v1/predictions', { method: 'POST', body, headers, key })).json<Prediction>();
+      }),
+    );
+    const [first, second] = made as [Prediction, Prediction];
+    const seen = await events(await send(new URL(first.urls.stream).pathname));
+    expect(seen.at(-1)).toMatchObject({ event: 'completed', prediction: { id: first.id, status: 'succeeded' } });
+    expect((await send(`/v1/predictions/${first.id}`)).status).toBe(404);
+
+    const [tenant, id, secret = ''] = first.urls.stream.split('/').at(-1)?.split('.') ?? [];
+    const other = second.urls.stream.split('.').at(-1);
+    const turned = secret.startsWith('a') ? `b${secret.slice(1)}` : `a${secret.slice(1)}`;
+    for (const token of [`${tenant}.${id}.${turned}`, `${tenant}.${id}.${other}`, `x.${id}.${secret}`, `${id}`, 'x']) {
+      expect(await problemOf(await send(`/v1/streams/${token}`)), token).toEqual(problem(404, 'not_found'));
+    }
+  });
+
+  it('is the prediction itself for what was made before there were such addresses', () => {
+    // JSON leaves out what is undefined, as the version before left it out.
+    return onStage({ command: { streamSecret: undefined as never } }, async (stage) => {
+      await stage.subject().create(stage.command);
+      const { urls } = stage.now().prediction;
+      expect(urls.stream).toBe(urls.get);
+    });
+  });
+});
 
 describe('a stream', () => {
   it('tells of the start, the progress and the end, and closes', async () => {

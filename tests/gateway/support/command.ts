@@ -1,6 +1,6 @@
 /** What a create hands to the objects, for tests that reach them without HTTP. */
 import { inject } from 'vitest';
-import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
+import { newPredictionId, newStreamSecret } from '../../../workers/gateway/predict/prediction-id.ts';
 import type { PredictionCommand } from '../../../workers/gateway/predict/prediction-ports.ts';
 import manifest from '../../../model-export/weights/dhnet-edge/manifest.json';
 
@@ -11,6 +11,7 @@ export function commandOf(): PredictionCommand {
     tenantId: 'other',
     id: newPredictionId(),
     fingerprint: 'f',
+    streamSecret: newStreamSecret(),
     account: { key: 'local', tier: 'local' },
     origin: 'https://deblur.test',
     model: 'deblur/dhnet-edge',

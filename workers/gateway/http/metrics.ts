@@ -2,6 +2,7 @@ import { DeblurError } from '@deblur/shared/errors.ts';
 import type { Handler, MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import type { AppEnv, Ports } from './context.ts';
+import { isSame } from './constant-time.ts';
 
 const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
@@ -14,14 +15,6 @@ export function getMetrics({ metrics, metricsToken }: Ports): Handler<AppEnv> {
     return c.body(await metrics.render(), 200, { 'Content-Type': CONTENT_TYPE });
   };
 }
-
-/** In constant time: digests have one length, whatever was given. */
-async function isSame(given: string, expected: string): Promise<boolean> {
-  const [a, b] = await Promise.all([given, expected].map((text) => crypto.subtle.digest('SHA-256', encode(text))));
-  return a !== undefined && b !== undefined && crypto.subtle.timingSafeEqual(a, b);
-}
-
-const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** Methods that we have; others are one series together. */
 const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS'];

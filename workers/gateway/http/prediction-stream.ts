@@ -4,11 +4,15 @@
  * too quickly to be told, is in the next. An event's id is the revision it shows: whoever reconnects with
  * `Last-Event-ID` goes on from there, and gets 204, on which browsers give up, when it has seen the end.
  */
+import { DeblurError } from '@deblur/shared/errors.ts';
 import { EVENT_STREAM_MAX_MS, PREDICTION_POLL_MS } from '@deblur/shared/limits.ts';
 import { isTerminal } from '@deblur/shared/prediction.ts';
+import type { Handler } from 'hono';
 import { streamSSE, type SSEStreamingApi } from 'hono/streaming';
+import { readStreamToken } from '../predict/prediction-id.ts';
 import type { Predictions, PredictionSnapshot } from '../predict/prediction-ports.ts';
-import type { AppContext } from './context.ts';
+import { isSame } from './constant-time.ts';
+import type { AppContext, AppEnv, Ports } from './context.ts';
 
 const RECONNECT_MS = 1_000;
 
@@ -17,8 +21,30 @@ export function wantsEventStream(c: AppContext): boolean {
   return types.includes('text/event-stream');
 }
 
-export function streamPrediction(c: AppContext, predictions: Predictions, first: PredictionSnapshot): Response {
-  const tenantId = c.get('tenant').id;
+/**
+ * `GET /v1/streams/{token}`: what a prediction's `urls.stream` names. Whoever has the address may watch this one prediction
+ * and needs no key, because those who open it cannot send one: EventSource has no headers, and the `replicate` client's
+ * stream sends none.
+ */
+export function getStream({ predictions }: Ports): Handler<AppEnv, '/v1/streams/:token'> {
+  return async (c) => {
+    const token = c.req.param('token');
+    const { tenantId, id } = readStreamToken(token) ?? {};
+    const snapshot = tenantId && id ? await predictions.read(tenantId, id) : null;
+    const expected = snapshot?.prediction.urls.stream.split('/').at(-1) ?? '';
+    if (!tenantId || !snapshot || !(await isSame(token, expected))) {
+      throw new DeblurError('not_found', 'There is no such stream, or it has expired.');
+    }
+    return streamPrediction(c, predictions, snapshot, tenantId);
+  };
+}
+
+export function streamPrediction(
+  c: AppContext,
+  predictions: Predictions,
+  first: PredictionSnapshot,
+  tenantId: string,
+): Response {
   const seen = lastEventId(c.req.header('last-event-id'));
   if (isTerminal(first.prediction.status) && seen >= first.revision) return c.body(null, 204);
   const response = streamSSE(c, (stream) => send(stream, predictions, tenantId, first, seen));

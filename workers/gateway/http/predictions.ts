@@ -124,7 +124,7 @@ export function getPrediction({ predictions }: Ports): Handler<AppEnv, '/v1/pred
     const snapshot = await predictions.read(c.get('tenant').id, knownForm(c.req.param('id')));
     if (snapshot === null) throw predictionNotFound();
     c.header('Vary', 'Accept', { append: true });
-    if (wantsEventStream(c)) return streamPrediction(c, predictions, snapshot);
+    if (wantsEventStream(c)) return streamPrediction(c, predictions, snapshot, c.get('tenant').id);
     const etag = `"${snapshot.revision}"`;
     c.header('ETag', etag);
     if (matchesEtag(c.req.header('if-none-match'), etag)) return c.body(null, 304);

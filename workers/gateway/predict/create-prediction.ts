@@ -10,7 +10,7 @@ import type { JobRequest, ReceivedSource, ResultStore, SourceStore, StoredBody }
 import type { Files, RateAccount } from './access-ports.ts';
 import type { References } from './result-ports.ts';
 import { requestedModel, type ModelReferences } from './requested-model.ts';
-import { newPredictionId } from './prediction-id.ts';
+import { newPredictionId, newStreamSecret } from './prediction-id.ts';
 import type {
   CheckUrl,
   CreatedPrediction,
@@ -172,6 +172,7 @@ async function commandOf(
     account,
     id,
     fingerprint,
+    streamSecret: newStreamSecret(),
     origin,
     model,
     modelVersion: version,

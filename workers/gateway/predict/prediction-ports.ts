@@ -41,6 +41,8 @@ export interface PredictionCommand {
   readonly id: string;
   /** Equal for equal requests: what an idempotent create is compared by. */
   readonly fingerprint: string;
+  /** What makes `urls.stream` an address that only those know who were given it. */
+  readonly streamSecret: string;
   /** The origin that the prediction's URLs have. */
   readonly origin: string;
   readonly model: string;

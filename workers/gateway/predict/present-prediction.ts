@@ -8,6 +8,7 @@ import {
   type PredictionStatus,
   type WebhookEvent,
 } from '@deblur/shared/prediction.ts';
+import { streamToken } from './prediction-id.ts';
 
 export interface PredictionProgress {
   readonly done: number;
@@ -16,7 +17,10 @@ export interface PredictionProgress {
 
 /** Times in milliseconds since the epoch. */
 export interface PredictionRecord {
+  readonly tenantId: string;
   readonly id: string;
+  /** Null for what was made before streams had addresses of their own. */
+  readonly streamSecret: string | null;
   readonly origin: string;
   readonly model: string;
   readonly modelVersion: string;
@@ -36,8 +40,9 @@ export interface PredictionRecord {
 }
 
 export function presentPrediction(record: PredictionRecord): Prediction {
-  const { id, origin, status, dataRemoved, progress, error, resultKey, webhookEvents } = record;
+  const { tenantId, id, origin, streamSecret, status, dataRemoved, progress, error, resultKey, webhookEvents } = record;
   const url = `${origin}/v1/predictions/${id}`;
+  const stream = streamSecret === null ? url : `${origin}/v1/streams/${streamToken(tenantId, id, streamSecret)}`;
   const expected = status !== 'failed' && status !== 'canceled' && resultKey !== null && !dataRemoved;
   const result = expected ? `${origin}/v1/results/${resultKey}` : null;
   return {
@@ -51,7 +56,7 @@ export function presentPrediction(record: PredictionRecord): Prediction {
     logs: progress === null || dataRemoved ? '' : progressBar(progress),
     metrics: record.metrics,
     progress,
-    urls: { get: url, cancel: `${url}/cancel`, stream: url, result },
+    urls: { get: url, cancel: `${url}/cancel`, stream, result },
     created_at: iso(record.createdAt),
     started_at: record.startedAt === null ? null : iso(record.startedAt),
     completed_at: record.completedAt === null ? null : iso(record.completedAt),

@@ -44,7 +44,6 @@ export type Work = 'fetch' | 'submit' | 'joined' | 'leave' | 'done';
 
 /** Everything that is known of a prediction. */
 export interface PredictionState extends PredictionRecord {
-  readonly tenantId: string;
   readonly account: PredictionCommand['account'];
   readonly fingerprint: string;
   readonly options: Options;
@@ -229,8 +228,9 @@ export class PredictionTable {
 
 /** What is JSON was written by this class, by this version or the one before. */
 function stateOf(row: Row): PredictionState {
-  const command = JSON.parse(row.command) as Omit<PredictionCommand, 'source'> & {
+  const command = JSON.parse(row.command) as Omit<PredictionCommand, 'source' | 'streamSecret'> & {
     source: { readonly url: string } | null;
+    streamSecret?: string;
   };
   const job = row.job === null ? null : (JSON.parse(row.job) as JobRequest);
   const { progress_done: done, progress_total: total, error_code: code, error_detail: detail } = row;
@@ -242,6 +242,7 @@ function stateOf(row: Row): PredictionState {
     fingerprint,
     options,
     origin,
+    streamSecret: command.streamSecret ?? null,
     model,
     input,
     webhook,
