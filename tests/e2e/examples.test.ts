@@ -11,6 +11,7 @@ import type { Prediction, PredictionList } from '@deblur/shared/prediction.ts';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { freePort, root } from '../../scripts/lib/service.ts';
+import { restoredBefore } from '../support/api.ts';
 import { launchChromium } from '../support/chromium.ts';
 import { fixture } from '../support/images.ts';
 import { needProgram, runProgram } from '../support/programs.ts';
@@ -53,15 +54,6 @@ function run(command: string, args: readonly string[], env: Record<string, strin
 
 const written = (name: string): Promise<Buffer> => readFile(path.join(folder, name));
 
-/** What the API itself answers for a picture and options: equal requests have equal bytes, and they are there already. */
-async function restoredBy(picture: Buffer, query = ''): Promise<Buffer> {
-  const response = await fetch(`${service.url}/v1/deblur${query}`, { method: 'POST', body: new Uint8Array(picture) });
-  expect([response.status, response.headers.get('x-cache')]).toEqual([200, 'hit']);
-  const restored = Buffer.from(await response.arrayBuffer());
-  expect(restored.equals(picture)).toBe(false);
-  return restored;
-}
-
 async function sizeAndFormat(file: Buffer): Promise<[number, number, string | undefined]> {
   const { width, height, mediaType } = await sharp(file).metadata();
   return [width, height, mediaType];
@@ -69,7 +61,8 @@ async function sizeAndFormat(file: Buffer): Promise<[number, number, string | un
 
 it('curl, that chooses, follows and asks again', async () => {
   const picture = await write('curl.jpg', 0);
-  const told = await run('sh', [path.join(examples, 'curl.sh'), 'curl.jpg'], { CURL: needProgram('curl') });
+  needProgram('curl');
+  const told = await run('sh', [path.join(examples, 'curl.sh'), 'curl.jpg']);
   expect(told.match(/^(image|event|again).*/gm)).toEqual([
     'image/jpeg, placement edge, cache miss',
     'image/webp, placement edge, cache hit',
@@ -85,7 +78,7 @@ it('curl, that chooses, follows and asks again', async () => {
   ] as const) {
     const file = await written(name);
     expect(await sizeAndFormat(file)).toEqual([288, 208, type]);
-    expect(file.equals(await restoredBy(picture, query)), name).toBe(true);
+    expect(file.equals(await restoredBefore(service.url, picture, query)), name).toBe(true);
   }
 });
 
@@ -100,7 +93,7 @@ it('the client of Replicate, with files and a webhook', async () => {
     ['restored.jpg', 'image/jpeg', '?format=jpeg'],
   ] as const) {
     expect(told).toContain(`${name}: ${type} from ${service.url}/v1/results/`);
-    expect((await written(name)).equals(await restoredBy(picture, query)), name).toBe(true);
+    expect((await written(name)).equals(await restoredBefore(service.url, picture, query)), name).toBe(true);
   }
 });
 
@@ -123,7 +116,7 @@ it('a webhook receiver', async () => {
     const [type, ofId, status, output = ''] = String((await lines.next()).value).split(' ');
     expect([type, ofId, status]).toEqual(['prediction.completed', id, 'succeeded']);
     const result = Buffer.from(await (await fetch(output)).arrayBuffer());
-    expect(result.equals(await restoredBy(picture))).toBe(true);
+    expect(result.equals(await restoredBefore(service.url, picture))).toBe(true);
   } finally {
     receiver.kill();
   }
@@ -162,7 +155,7 @@ it('a browser, from another origin', async () => {
       return { size: [naturalWidth, naturalHeight], bytes: Array.from(bytes) };
     });
     expect(shown.size).toEqual([1280, 840]);
-    expect(Buffer.from(shown.bytes).equals(await restoredBy(large, '?format=webp'))).toBe(true);
+    expect(Buffer.from(shown.bytes).equals(await restoredBefore(service.url, large, '?format=webp'))).toBe(true);
     expect(complaints).toEqual([]);
   } finally {
     await browser.close();
@@ -205,7 +198,7 @@ it('requests, through a network that loses an answer and a service that is busy'
   expect(creates[0]).toMatch(/^[0-9a-f-]{36}$/);
   expect(await predictionIds()).toHaveLength(before.length + 1);
   const restored = await written('requests.restored.png');
-  expect(restored.equals(await restoredBy(picture, '?metadata=strip'))).toBe(true);
+  expect(restored.equals(await restoredBefore(service.url, picture, '?metadata=strip'))).toBe(true);
 });
 
 it('httpx, with several pictures, one of them broken, through the same', async () => {
@@ -234,7 +227,7 @@ it('httpx, with several pictures, one of them broken, through the same', async (
   expect(await predictionIds()).toHaveLength(before.length + 3);
   for (const [i, name] of names.entries()) {
     const restored = await written(name.replace('.', '.restored.'));
-    expect(restored.equals(await restoredBy(pictures[i]!)), name).toBe(true);
+    expect(restored.equals(await restoredBefore(service.url, pictures[i]!)), name).toBe(true);
   }
 });
 

@@ -6,6 +6,7 @@ import sharp from 'sharp';
 import { Webhook } from 'standardwebhooks';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { freePort } from '../../scripts/lib/service.ts';
+import { restoredBefore } from '../support/api.ts';
 import { decodeRgb, fixture, mosaic, psnr } from '../support/images.ts';
 import { startAsUser, type Started } from '../support/start.ts';
 
@@ -43,19 +44,12 @@ async function bytesAt(address: unknown): Promise<Buffer> {
   return Buffer.from(await response.arrayBuffer());
 }
 
-/** What the API answers for the same picture and options; it is there already. */
-async function restoredBy(picture: Buffer, query = ''): Promise<Buffer> {
-  const response = await fetch(`${service.url}/v1/deblur${query}`, { method: 'POST', body: new Uint8Array(picture) });
-  expect([response.status, response.headers.get('x-cache')]).toEqual([200, 'hit']);
-  return Buffer.from(await response.arrayBuffer());
-}
-
 describe('run', () => {
   it('uploads a picture and brings it back sharper', async () => {
     const seen: string[] = [];
     const output = await replicate.run(MODEL, { input: { image: fileOf(blurred) } }, ({ status }) => seen.push(status));
     const restored = await bytesAt(output);
-    expect(restored.equals(await restoredBy(blurred))).toBe(true);
+    expect(restored.equals(await restoredBefore(service.url, blurred))).toBe(true);
     const truth = await decodeRgb(await crop(0, 'reds/sharp.png'));
     expect(psnr(await decodeRgb(restored), truth)).toBeGreaterThan(psnr(await decodeRgb(blurred), truth));
     expect(seen.at(-1)).toBe('succeeded');
@@ -65,7 +59,7 @@ describe('run', () => {
     const { latest_version: latest } = await replicate.models.get('deblur', 'dhnet-edge');
     const image = `data:image/png;base64,${blurred.toString('base64')}`;
     const byVersion = await replicate.run(`${MODEL}:${latest?.id ?? ''}`, { input: { image, format: 'webp' } });
-    expect((await bytesAt(byVersion)).equals(await restoredBy(blurred, '?format=webp'))).toBe(true);
+    expect((await bytesAt(byVersion)).equals(await restoredBefore(service.url, blurred, '?format=webp'))).toBe(true);
     const ofBuffer = await replicate.run(MODEL, { input: { image: blurred, format: 'webp' }, wait: { mode: 'poll' } });
     expect(ofBuffer).toEqual(byVersion);
   });
@@ -94,7 +88,7 @@ describe('predictions', () => {
     });
     expect(ended).toMatchObject({ id: created.id, status: 'succeeded', metrics: { placement: 'gpu' } });
     expect(shares.some((share) => share > 0)).toBe(true);
-    expect((await bytesAt(ended.output)).equals(await restoredBy(picture))).toBe(true);
+    expect((await bytesAt(ended.output)).equals(await restoredBefore(service.url, picture))).toBe(true);
     expect(await replicate.predictions.get(created.id)).toEqual(ended);
     expect((await replicate.predictions.list()).results[0]).toEqual(ended);
     const pages = [];

@@ -3,10 +3,9 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 
 /** There is no skipping: a machine without a program is told how to get it. */
-export function needProgram(name: string): string {
+export function needProgram(name: string): void {
   const { status } = spawnSync('which', [name]);
-  if (status === 0) return name;
-  throw new Error(`${name} is needed: apt-get install -y ${name}`);
+  if (status !== 0) throw new Error(`${name} is needed: apt-get install -y ${name}`);
 }
 
 export interface RunOptions {
