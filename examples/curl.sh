@@ -13,16 +13,18 @@ url=${DEBLUR_URL:-http://127.0.0.1:8787}
 deblur() {
   curl -sS --fail-with-body --retry 5 ${DEBLUR_API_KEY:+--oauth2-bearer "$DEBLUR_API_KEY"} "$@"
 }
-told='%{content_type}, placement %header{x-placement}, cache %header{x-cache}\n'
+# What is not ready after so many seconds is answered with 202 and a prediction: see 4.
+wait='Prefer: wait=60'
+told='%{http_code} %{content_type}, placement %header{x-placement}, cache %header{x-cache}\n'
 
 echo '1. A picture in, the restored one out, in its own format:'
-deblur "$url/v1/deblur" --data-binary "@$picture" -o restored -w "$told"
+deblur "$url/v1/deblur" -H "$wait" --data-binary "@$picture" -o restored -w "$told"
 
 echo '2. With options; the network has done its work, so this is a hit:'
-deblur "$url/v1/deblur?format=webp&quality=80&metadata=strip" --data-binary "@$picture" -o restored.webp -w "$told"
+deblur "$url/v1/deblur?format=webp&quality=80&metadata=strip" -H "$wait" --data-binary "@$picture" -o restored.webp -w "$told"
 
 echo '3. In the best format that you say you take, from a form:'
-deblur "$url/v1/deblur" -H 'Accept: image/jpeg;q=0.5, image/avif' -F "image=@$picture" -o restored.avif -w "$told"
+deblur "$url/v1/deblur" -H "$wait" -H 'Accept: image/jpeg;q=0.5, image/avif' -F "image=@$picture" -o restored.avif -w "$told"
 
 echo '4. Not waiting for it: 202 and a prediction, followed event by event until its end:'
 prediction=$(deblur "$url/v1/predictions?format=png" -H 'Prefer: respond-async' --data-binary "@$picture" \

@@ -63,10 +63,10 @@ it('curl, that chooses, follows and asks again', async () => {
   const picture = await write('curl.jpg', 0);
   needProgram('curl');
   const told = await run('sh', [path.join(examples, 'curl.sh'), 'curl.jpg']);
-  expect(told.match(/^(image|event|again).*/gm)).toEqual([
-    'image/jpeg, placement edge, cache miss',
-    'image/webp, placement edge, cache hit',
-    expect.stringMatching(/^image\/avif, placement (edge|gpu), cache hit$/),
+  expect(told.match(/^(\d{3} |event|again).*/gm)).toEqual([
+    '200 image/jpeg, placement edge, cache miss',
+    '200 image/webp, placement edge, cache hit',
+    expect.stringMatching(/^200 image\/avif, placement (edge|gpu), cache hit$/),
     'event: completed',
     'again: 304, 0 bytes',
   ]);
