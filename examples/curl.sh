@@ -26,12 +26,12 @@ deblur "$url/v1/deblur?format=webp&quality=80&metadata=strip" -H "$wait" --data-
 echo '3. In the best format that you say you take, from a form:'
 deblur "$url/v1/deblur" -H "$wait" -H 'Accept: image/jpeg;q=0.5, image/avif' -F "image=@$picture" -o restored.avif -w "$told"
 
-echo '4. Not waiting for it: 202 and a prediction, followed event by event until its end:'
+echo '4. Without waiting: a prediction, followed event by event until its end:'
 prediction=$(deblur "$url/v1/predictions?format=png" -H 'Prefer: respond-async' --data-binary "@$picture" \
   -o /dev/null -w '%header{location}')
 deblur "$url$prediction" -H 'Accept: text/event-stream' --no-buffer | grep '^event:'
 output=$(deblur "$url$prediction" | grep -o '"output":"[^"]*' | cut -d '"' -f 4)
 
-echo '5. Results have addresses that may be cached for ever: a second look at the same bytes costs none.'
+echo '5. Results have addresses and may be kept for ever: what has not changed is not sent again:'
 deblur "$output" -o restored.png --etag-save restored.etag
 deblur "$output" -o /dev/null --etag-compare restored.etag -w 'again: %{http_code}, %{size_download} bytes\n'
