@@ -122,10 +122,10 @@ def _strip(args: argparse.Namespace) -> None:
 def _export(args: argparse.Namespace) -> None:
     from .export import export
 
-    names = ("tile", "strength", "prior", "dtype", "weights", "batch", "fixed")
+    names = ("tile", "strength", "prior", "dtypes", "weights", "batch", "fixed", "url_base")
     manifest = export(args.name, args.checkpoint, args.out, **{name: getattr(args, name) for name in names})
     variants = manifest["variants"]
-    for v in [*variants, *variants[0].get("external", [])]:
+    for v in [*variants, *variants[0].get("external_data", [])]:
         print(f"{args.out / v['file']}: {v['bytes']} bytes, sha256 {v['sha256']}")
 
 
@@ -230,10 +230,18 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--tile", type=int, default=256, help="side of the service's tiles, in pixels (dhnet-edge: 192)")
     p.add_argument("--strength", type=float, default=1.0, help="factor of the residual, for sharp pictures' sake")
     p.add_argument("--prior", type=Path, help="checkpoint of the frozen prior; its weights go to a file of their own")
-    p.add_argument("--dtype", choices=("float32", "float16"), default="float32", help="what the graph computes in")
+    p.add_argument(
+        "--dtype",
+        dest="dtypes",
+        nargs="+",
+        choices=("float32", "float16"),
+        default=("float32",),
+        help="what the graphs compute in; with both the CPU runs the one, a GPU the other",
+    )
     p.add_argument("--weights", choices=("float16", "float32"), default="float16", help="how weights are stored")
     p.add_argument("--batch", type=int, help="fixed number of pictures (default: any)")
     p.add_argument("--fixed", action="store_true", help="height and width are the tile's (default: any)")
+    p.add_argument("--url-base", help="where the files will be put on the web: the manifest names a URL for each")
 
     p = command("verify", _verify, "Compare an exported model with PyTorch; exit status 1 on a mismatch.")
     p.add_argument("--model", required=True, help="name under weights/, or a folder")

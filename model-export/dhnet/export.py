@@ -1,9 +1,11 @@
 """Checkpoint → ONNX files, manifest and the slim checkpoint that the repository keeps."""
 
 import hashlib
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import onnx
 import torch
@@ -30,16 +32,19 @@ class Options:
     strength in (0, 1] scales the residual, in the files and in the slim checkpoint alike. A network trained for the
     least error loses only the (1 − strength)² part of its gain, while what it wrongly does to sharp pictures shrinks
     in proportion.
-    dtype: what the graph computes in; float16 is meant for GPUs. weights: how weights are stored.
+    dtypes: what the graphs compute in; every one makes variants of its own, and float16 is meant for GPUs.
+    weights: how weights are stored.
     batch: fixed number of pictures, None for any. fixed: height and width are the tile's, not free.
+    url_base: folder on the web from which the files will be fetched; None where they stay beside the manifest.
     """
 
     tile: int = 256
     strength: float = 1.0
-    dtype: str = "float32"
+    dtypes: tuple[str, ...] = ("float32",)
     weights: str = "float16"
     batch: int | None = None
     fixed: bool = False
+    url_base: str | None = None
 
     def check(self, config: ModelConfig) -> None:
         """UserError if these options do not fit the network."""
@@ -49,8 +54,10 @@ class Options:
             raise UserError(f"export: --tile must be a multiple of {config.pad_multiple} above {OVERLAP}")
         if self.batch is not None and self.batch < 1:
             raise UserError("export: --batch must be at least 1")
-        if self.dtype == "float16" and self.weights != "float16":
+        if "float16" in self.dtypes and self.weights != "float16":
             raise UserError("export: a graph that computes in float16 stores float16 weights")
+        if self.url_base is not None and not is_web_address(self.url_base):
+            raise UserError("export: --url-base must be a URL such as https://models.example.com/dhnet-b/")
         own = WINDOW if config.prior != "none" or config.network != "dhnet" else self.tile
         if self.tile > min(config.window or own, own):
             raise UserError(
@@ -63,24 +70,37 @@ class Options:
         return (self.batch, self.tile, self.tile) if self.fixed else (self.batch, None, None)
 
 
-def variant(folder: Path, name: str, kind: str, model: nn.Module, options: Options, external: External | None) -> dict:
-    """Write one ONNX file; its entry in the manifest."""
-    path, half = folder / f"{name}.{kind}.onnx", options.weights == "float16"
-    compute = HALF if options.dtype == "float16" else FLOAT
+def is_web_address(text: str) -> bool:
+    """Whether `text` is an http or https URL to which a file's name can be added."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
+
+
+def variant(
+    folder: Path, name: str, kind: str, dtype: str, model: nn.Module, options: Options, external: External | None
+) -> dict:
+    """Write one ONNX file, for samples of `kind`, computing in `dtype`; its entry in the manifest."""
+    label = kind if dtype == "float32" else f"{kind}-{dtype}"
+    path, half = folder / f"{name}.{label}.onnx", options.weights == "float16"
+    compute = HALF if dtype == "float16" else FLOAT
     path.write_bytes(graph.build(model, kind == "uint8", half, compute, options.size, external).SerializeToString())
     return {
-        "id": kind,
-        **described(path),
-        "dtype": options.dtype,
+        "id": label,
+        **described(path, options.url_base),
+        "dtype": dtype,
         "weights_dtype": options.weights,
         "input": {"name": "image", "type": kind, "layout": "NHWC"},
         "output": {"name": "restored", "type": kind, "layout": "NHWC"},
     }
 
 
-def described(path: Path) -> dict:
+def described(path: Path, url_base: str | None = None) -> dict:
     """A file's entry in the manifest."""
-    return {"file": path.name, "sha256": file_sha256(path), "bytes": path.stat().st_size}
+    entry = {"file": path.name, "sha256": file_sha256(path), "bytes": path.stat().st_size}
+    return entry if url_base is None else {**entry, "url": f"{url_base.rstrip('/')}/{path.name}"}
 
 
 def export(
@@ -89,7 +109,8 @@ def export(
     """Export the EMA weights of `source` as model `name` into folder `out`; returns the manifest.
 
     prior: published checkpoint of the frozen prior, where the network has one; its weights go to a file of their own,
-    which all variants read. tile, strength and further options: see `Options`.
+    which all variants read. tile, strength and further options: see `Options`. What the manifest may say is defined by
+    shared/model-manifest.ts.
     """
     state, chosen = checkpoint.load(source), Options(tile, strength, **options)
     chosen.check(checkpoint.model_config(state))
@@ -100,13 +121,14 @@ def export(
     state = {**state, "ema": own_state(model)}
     out.mkdir(parents=True, exist_ok=True)
     external = External(f"{name}.prior.bin") if prior else None
-    variants = [variant(out, name, kind, model, chosen, external) for kind in ("uint8", "float32")]
+    kinds = itertools.product(chosen.dtypes, ("uint8", "float32"))
+    variants = [variant(out, name, kind, dtype, model, chosen, external) for dtype, kind in kinds]
     files = []
     if external:
         (out / external.file).write_bytes(external.data)
-        files = [described(out / external.file)]
+        files = [described(out / external.file, chosen.url_base)]
         for v in variants:
-            v["external"] = files
+            v["external_data"] = files
             onnx.checker.check_model(str(out / v["file"]), full_check=True)
     manifest = described_model(name, model, chosen, variants, files) | {
         "trained": trained(state, strength),

@@ -55,7 +55,7 @@ def verify(folder: Path, images: Path | None, prior: Path | None = None) -> list
     manifest's.
     """
     manifest = runtime.read_manifest(folder)
-    for file in [f for v in manifest["variants"] for f in (v, *v.get("external", []))]:
+    for file in [f for v in manifest["variants"] for f in (v, *v.get("external_data", []))]:
         if export.file_sha256(folder / file["file"]) != file["sha256"]:
             raise UserError(f"{folder / file['file']}: its SHA-256 differs from the manifest's")
     network = checkpoint.network(checkpoint.load(folder / "checkpoint.safetensors"), prior)
@@ -63,11 +63,11 @@ def verify(folder: Path, images: Path | None, prior: Path | None = None) -> list
     answers = [expected(network, image) for _, image in batches]
     rows = []
     for v in manifest["variants"]:
-        kind, session = v["id"], runtime.Model(folder, v["id"])
-        most, mean = (t + r * (kind == "uint8") for t, r in zip(TOLERANCE[v["dtype"]], ROUNDING, strict=True))
+        in_bytes, session = v["input"]["type"] == "uint8", runtime.Model(folder, v["id"])
+        most, mean = (t + r * in_bytes for t, r in zip(TOLERANCE[v["dtype"]], ROUNDING, strict=True))
         for (name, image), answer in zip(batches, answers, strict=True):
-            given = image if kind == "uint8" else image.astype(np.float32) / 255
-            error = np.abs(session.run(given).astype(np.float64) * (1 if kind == "uint8" else 255) - answer)
-            row = {"variant": kind, "input": name, "max": float(error.max()), "mean": float(error.mean())}
+            given = image if in_bytes else image.astype(np.float32) / 255
+            error = np.abs(session.run(given).astype(np.float64) * (1 if in_bytes else 255) - answer)
+            row = {"variant": v["id"], "input": name, "max": float(error.max()), "mean": float(error.mean())}
             rows.append({**row, "ok": row["max"] <= most and row["mean"] <= mean})
     return rows

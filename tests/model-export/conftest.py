@@ -14,7 +14,7 @@ torch.set_num_threads(2)
 
 from dhnet import checkpoint, export
 from dhnet import config as configs
-from dhnet.model import DHNet
+from dhnet.model import DHNet, build, own_state
 from dhnet.train import Trainer
 
 TINY = {
@@ -46,6 +46,24 @@ def lively(model: DHNet, seed: int = 0) -> DHNet:
                 value.copy_(torch.randn(value.shape, generator=generator) * 0.3 + (name.endswith("norm.weight")))
         model.ending.weight.copy_(torch.randn(model.ending.weight.shape, generator=generator) * 0.01)
     return model.eval()
+
+
+def saved(folder: Path, values: dict, seed: int = 0, patches: int = 0) -> tuple[list[str], torch.nn.Module]:
+    """A lively network's full checkpoint and its prior's, as the arguments that name them; and the network.
+
+    patches: what the checkpoint says of its training; a service offers no model without any.
+    """
+    torch.manual_seed(seed)
+    config = configs.from_dict({"name": "run", "model": values, "data": {"patch": 32}})
+    model = lively(build(config.model), seed)
+    state = {"config": configs.to_dict(config), "ema": own_state(model), "history": [], "device": "cpu", "prior": None}
+    arguments = ["--checkpoint", str(folder / "last.pt")]
+    if config.model.prior != "none":
+        torch.save({"params": model.prior.network.state_dict()}, folder / "prior.pth")
+        state["prior"] = checkpoint.file_sha256(folder / "prior.pth")
+        arguments += ["--prior", str(folder / "prior.pth")]
+    checkpoint.save(folder / "last.pt", {**state, "step": 0, "patches": patches, "seconds": 0})
+    return arguments, model
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from conftest import TINY, lively
+from conftest import TINY, lively, saved
 from dhnet import checkpoint, export, graph, runtime, verify
 from dhnet import config as configs
 from dhnet.__main__ import main
 from dhnet.config import ModelConfig, UserError
-from dhnet.model import build, own_state
+from dhnet.model import build
 from dhnet.onnx_graph import FLOAT, HALF, External
 from onnx import TensorProto
 
@@ -38,21 +38,6 @@ def session(source: bytes | str) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-
-
-def saved(folder, values: dict, seed: int = 0) -> tuple[list[str], torch.nn.Module]:
-    """A lively network's full checkpoint and its prior's, as the arguments that name them; and the network."""
-    torch.manual_seed(seed)
-    config = configs.from_dict({"name": "run", "model": values, "data": {"patch": 32}})
-    model = lively(build(config.model), seed)
-    state = {"config": configs.to_dict(config), "ema": own_state(model), "history": [], "device": "cpu", "prior": None}
-    arguments = ["--checkpoint", str(folder / "last.pt")]
-    if config.model.prior != "none":
-        torch.save({"params": model.prior.network.state_dict()}, folder / "prior.pth")
-        state["prior"] = checkpoint.file_sha256(folder / "prior.pth")
-        arguments += ["--prior", str(folder / "prior.pth")]
-    checkpoint.save(folder / "last.pt", {**state, "step": 0, "patches": 0, "seconds": 0})
-    return arguments, model
 
 
 @pytest.mark.parametrize(
@@ -113,28 +98,50 @@ def test_dhnet_b_at_full_width_exports_with_its_prior_beside_it(tmp_path, capsys
     arguments, model = saved(tmp_path, values)
     out = tmp_path / "dhnet-b"
     export_arguments = ["export", "dhnet-b", *arguments, "--out", str(out), "--tile", "64", "--dtype", "float16"]
-    assert main(export_arguments) == 0
+    assert main([*export_arguments, "--url-base", "https://models.example.com/b"]) == 0
     assert "dhnet-b.prior.bin" in capsys.readouterr().out
     manifest = json.loads((out / "manifest.json").read_text())
     frozen = sum(p.numel() for p in model.prior.parameters())
     assert manifest["parameters"] == sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert manifest["macs_256"] > 250e9
     assert manifest["prior"] == {"network": "ufpnet", "sha256": checkpoint.file_sha256(tmp_path / "prior.pth")}
+    assert [v["id"] for v in manifest["variants"]] == ["uint8-float16", "float32-float16"]
     for v in manifest["variants"]:
         assert (v["dtype"], v["weights_dtype"]) == ("float16", "float16")
-        [beside] = v["external"]
+        [beside] = v["external_data"]
+        assert [v["url"], beside["url"]] == [f"https://models.example.com/b/{f['file']}" for f in (v, beside)]
         assert hashlib.sha256((out / beside["file"]).read_bytes()).hexdigest() == beside["sha256"]
         assert beside["bytes"] == (out / beside["file"]).stat().st_size
         # Once for both variants: float16, but the flow's float32 and each variant's own first convolutions.
         assert 2 * 0.99 * (frozen - 1_080_000) < beside["bytes"] < 2 * 1.03 * frozen
     x = np.random.default_rng(1).integers(0, 256, (1, 64, 64, 3), np.uint8)
-    got = runtime.Model(out, "uint8").run(x).astype(float)
+    got = runtime.Model(out, "uint8-float16").run(x).astype(float)
     answer = verify.expected(model, x)
     assert np.abs(answer - x).max() > 3
     assert np.abs(got - answer).max() <= 2
     (out / "dhnet-b.prior.bin").write_bytes(b"other")
     with pytest.raises(UserError, match=r"prior.bin: its SHA-256 differs"):
         verify.verify(out, None, tmp_path / "prior.pth")
+
+
+def test_variants_for_the_cpu_and_for_gpus_share_one_prior(tmp_path):
+    arguments, _ = saved(tmp_path, {**SMALL, "prior": "ufpnet"})
+    out = tmp_path / "b"
+    assert main(["export", "b", *arguments, "--out", str(out), "--tile", "64", "--dtype", "float32", "float16"]) == 0
+    manifest = json.loads((out / "manifest.json").read_text())
+    found = {v["id"]: (v["input"]["type"], v["output"]["type"], v["dtype"]) for v in manifest["variants"]}
+    assert found == {
+        "uint8": ("uint8", "uint8", "float32"),
+        "float32": ("float32", "float32", "float32"),
+        "uint8-float16": ("uint8", "uint8", "float16"),
+        "float32-float16": ("float32", "float32", "float16"),
+    }
+    assert {f["file"] for v in manifest["variants"] for f in v["external_data"]} == {"b.prior.bin"}
+    assert "url" not in json.dumps(manifest)
+    for v in manifest["variants"]:
+        kinds = {t.data_type for t in onnx.load(out / v["file"]).graph.initializer}
+        assert TensorProto.FLOAT16 in kinds  # stored so, whatever the graph computes in
+    assert all(row["ok"] for row in verify.verify(out, None, tmp_path / "prior.pth"))
 
 
 def test_verify_takes_the_prior_and_sees_another_one(tmp_path, capsys):
@@ -155,7 +162,7 @@ def test_verify_takes_the_prior_and_sees_another_one(tmp_path, capsys):
     manifest = json.loads((tmp_path / "b" / "manifest.json").read_text())
     (tmp_path / "b" / "b.prior.bin").write_bytes(external.data)
     manifest["variants"] = [{**manifest["variants"][0], **export.described(tmp_path / "b" / "b.uint8.onnx")}]
-    manifest["variants"][0]["external"] = [export.described(tmp_path / "b" / "b.prior.bin")]
+    manifest["variants"][0]["external_data"] = [export.described(tmp_path / "b" / "b.prior.bin")]
     export.write_json(tmp_path / "b" / "manifest.json", manifest)
     assert main(["verify", "--model", out, *arguments[2:]]) == 1
     assert "FAILED" in capsys.readouterr().out
@@ -185,7 +192,10 @@ def test_a_fixed_graph_takes_its_tile_and_batch_only_and_smaller_ones_are_filled
         ({"tile": 32}, "above 32"),
         ({"batch": 0}, "at least 1"),
         ({"strength": 0}, "above 0"),
-        ({"dtype": "float16", "weights": "float32"}, "stores float16 weights"),
+        ({"dtypes": ("float32", "float16"), "weights": "float32"}, "stores float16 weights"),
+        ({"url_base": "models/dhnet-b"}, "--url-base must be a URL"),
+        ({"url_base": "ftp://models.example.com"}, "--url-base must be a URL"),
+        ({"url_base": "https://models.example.com/b?token=x"}, "--url-base must be a URL"),
     ],
 )
 def test_options_that_do_not_fit_are_one_line(options, said):
