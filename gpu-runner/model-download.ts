@@ -23,6 +23,9 @@ export interface FileDownload {
 /** It would fail again in the same way. */
 class FinalError extends Error {}
 
+/** All is there, and is something else. Once that may be an old part of another file; twice it is the source. */
+class MismatchError extends Error {}
+
 /**
  * Fetches into a `.part` file beside its place and renames it there once its digest is right. What was fetched before, in
  * this process or in an earlier one, is not fetched again (RFC 9110 § 14, ranges). Several processes may do so at once:
@@ -34,7 +37,7 @@ export async function downloadFile(download: FileDownload, http: HttpClient): Pr
   // The digest in its name: part of another version is not part of this one.
   const part = `${path}.${sha256.slice(0, 16)}.part`;
   await mkdir(dirname(path), { recursive: true });
-  for (let failures = 0; ;) {
+  for (let failures = 0, mismatches = 0; ;) {
     const before = await sizeOf(part);
     try {
       if (before < download.bytes) await fetchRest(download, part, before, http);
@@ -43,6 +46,7 @@ export async function downloadFile(download: FileDownload, http: HttpClient): Pr
     } catch (error) {
       // As long as more arrives, it is the same download on a bad line.
       failures = (await sizeOf(part)) > before ? 1 : failures + 1;
+      if (error instanceof MismatchError && ++mismatches > 1) throw error;
       if (failures >= DOWNLOAD_ATTEMPTS || error instanceof FinalError || isRefusal(error)) throw error;
       await sleep(DOWNLOAD_BACKOFF_MS * 2 ** (failures - 1));
     }
@@ -95,7 +99,7 @@ async function complete({ path, bytes, sha256 }: FileDownload, part: string): Pr
   if (size < bytes) throw new Error(`its source ended after ${size} of ${bytes} bytes`);
   if ((await sha256OfFile(part)) !== sha256) {
     await rm(part, { force: true });
-    throw new Error("its source's sha256 is not the manifest's");
+    throw new MismatchError("its source's sha256 is not the manifest's");
   }
   const file = await open(part, 'r+');
   await file.sync().finally(() => file.close());

@@ -3,8 +3,9 @@
  * describes. Files that are not on disk are fetched into a cache, in a folder of their version.
  */
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { z } from 'zod';
 import {
   manifestSchema,
   type ModelFile,
@@ -66,8 +67,10 @@ export class ModelFiles {
     const trained = [...models.values()].filter(({ manifest }) => manifest.trained !== null);
     if (trained.length === 0) throw new Error('no model with trained weights in MODEL_DIR');
     const paths = new Map<ModelVariant, string>();
+    // What several variants refer to is large, and checked once.
+    const checked = new Set<string>();
     for (const model of trained) {
-      for (const variant of model.manifest.variants) paths.set(variant, await obtain(model, variant, options));
+      for (const variant of model.manifest.variants) paths.set(variant, await obtain(model, variant, checked, options));
     }
     return new ModelFiles(
       trained.map(({ manifest }) => manifest),
@@ -88,10 +91,11 @@ export class ModelFiles {
   }
 }
 
-/** @returns where the variant's graph lies, with everything that it refers to beside it */
+/** @returns where the variant's graph lies, with everything that it refers to beside it; adds to `checked` what is right */
 async function obtain(
   model: Model,
   variant: ModelVariant,
+  checked: Set<string>,
   { cacheDir, http, log }: ModelFilesOptions,
 ): Promise<string> {
   const { manifest, dir } = model;
@@ -100,23 +104,32 @@ async function obtain(
   const folder = isHere ? dir : join(cacheDir, manifest.name, manifest.version);
   for (const file of files) {
     const path = join(folder, file.file);
+    if (checked.has(path)) continue;
     const failed = (reason: string, cause?: unknown): Error =>
       new Error(`model ${manifest.name}: ${reason}`, cause === undefined ? {} : { cause });
-    if (!existsSync(path)) {
+    if (existsSync(path)) {
+      const fault = await faultOf(path, file).catch((cause: unknown) => {
+        throw failed(`${file.file} cannot be read`, cause);
+      });
+      if (fault !== undefined) throw failed(fault);
+    } else {
       const url = urlOf(file, model);
       if (url === undefined) throw failed(`${file.file} cannot be read, and its manifest has no url`);
       log.info('model_download', { model: manifest.name, file: file.file, bytes: file.bytes, host: new URL(url).host });
       await downloadFile({ ...file, url, path }, http).catch((cause: unknown) => {
         throw failed(`${file.file} could not be fetched: ${cause instanceof Error ? cause.message : ''}`, cause);
       });
-      continue;
     }
-    const actual = await sha256OfFile(path).catch((cause: unknown) => {
-      throw failed(`${file.file} cannot be read`, cause);
-    });
-    if (actual !== file.sha256) throw failed(`sha256 of ${file.file} is not the manifest's`);
+    checked.add(path);
   }
   return join(folder, variant.file);
+}
+
+/** In what a file is not the manifest's; undefined: it is. */
+async function faultOf(path: string, { file, bytes, sha256 }: ModelFile): Promise<string | undefined> {
+  const { size } = await stat(path);
+  if (size !== bytes) return `${file} has ${size} bytes, and its manifest says ${bytes}`;
+  return (await sha256OfFile(path)) === sha256 ? undefined : `sha256 of ${file} is not the manifest's`;
 }
 
 function urlOf({ file, url }: ModelFile, { url: manifestUrl }: Model): string | undefined {
@@ -147,7 +160,7 @@ async function readManifest(dir: string, folder: string): Promise<ModelManifest 
   try {
     manifest = manifestSchema.parse(JSON.parse(await readFile(path, 'utf8')));
   } catch (cause) {
-    throw new Error(`model ${folder}: manifest.json is invalid`, { cause });
+    throw new Error(`model ${folder}: manifest.json is invalid${placeOf(cause)}`, { cause });
   }
   if (manifest.name !== folder) throw new Error(`model ${folder}: its manifest names ${manifest.name}`);
   return manifest;
@@ -167,6 +180,12 @@ async function fetchManifest(url: string, http: HttpClient): Promise<ModelManife
     if (statusCode !== 200) throw new Error(`status ${statusCode}`);
     return manifestSchema.parse(JSON.parse(Buffer.concat(chunks).toString()));
   } catch (cause) {
-    throw new Error(`MODEL_MANIFESTS: ${new URL(url).host} gave no valid manifest`, { cause });
+    throw new Error(`MODEL_MANIFESTS: ${new URL(url).host} gave no valid manifest${placeOf(cause)}`, { cause });
   }
+}
+
+/** Which of a manifest's fields is wrong, where it is one of them. */
+function placeOf(cause: unknown): string {
+  const issue = cause instanceof z.ZodError ? cause.issues[0] : undefined;
+  return issue === undefined ? '' : ` (${issue.path.join('.')}: ${issue.message})`;
 }

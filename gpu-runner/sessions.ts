@@ -102,7 +102,7 @@ export class Sessions {
    * @throws {DeblurError} `runner_unavailable` when the sessions cannot be created
    */
   acquire(model: ModelManifest, samples: 'uint8' | 'float32'): Promise<Lease> {
-    const variant = this.#variant(model, samples);
+    const variant = variantFor(model, samples, this.provider.used);
     const acquired = this.#last.then(() => this.#lease(model, variant));
     this.#last = acquired.catch(() => undefined);
     return acquired;
@@ -154,15 +154,6 @@ export class Sessions {
 
   async #touch(model: ModelManifest): Promise<void> {
     (await this.acquire(model, 'uint8')).release();
-  }
-
-  /** On a GPU the graph that computes in float16, where the model has one. */
-  #variant(model: ModelManifest, samples: 'uint8' | 'float32'): ModelVariant {
-    const fitting = model.variants.filter(({ input }) => input.type === samples);
-    const half = this.provider.used === 'cpu' ? undefined : fitting.find(({ dtype }) => dtype === 'float16');
-    const variant = half ?? fitting.find(({ dtype }) => dtype === 'float32');
-    if (variant !== undefined) return variant;
-    throw new DeblurError('runner_unavailable', `${model.name} has no variant that takes ${samples}.`);
   }
 
   async #lease(model: ModelManifest, variant: ModelVariant): Promise<Lease> {
@@ -241,6 +232,22 @@ export class Sessions {
     if (this.provider.used === 'cpu') return process.memoryUsage.rss();
     return (await readGpuUsage()).reduce((sum, { usedBytes }) => sum + usedBytes, 0);
   }
+}
+
+/**
+ * On a GPU the graph that computes in float16, where the model has one; never on a CPU, which would only cast.
+ * @throws {DeblurError} `runner_unavailable` when the model has nothing for this provider
+ */
+export function variantFor(
+  model: ModelManifest,
+  samples: 'uint8' | 'float32',
+  provider: ExecutionProvider,
+): ModelVariant {
+  const fitting = model.variants.filter(({ input }) => input.type === samples);
+  const half = provider === 'cpu' ? undefined : fitting.find(({ dtype }) => dtype === 'float16');
+  const variant = half ?? fitting.find(({ dtype }) => dtype === 'float32');
+  if (variant !== undefined) return variant;
+  throw new DeblurError('runner_unavailable', `${model.name} has no variant that takes ${samples} on ${provider}.`);
 }
 
 function choose(requested: ExecutionProvider, reason: string): ProviderChoice {

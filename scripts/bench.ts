@@ -14,6 +14,7 @@ const benches: Readonly<Record<string, string>> = {
   'runner-batch': 'tests/bench/gpu-runner/batch.ts',
   'runner-memory': 'tests/bench/gpu-runner/memory.ts',
   'runner-large': 'tests/bench/gpu-runner/large.ts',
+  'runner-model': 'tests/bench/gpu-runner/model.ts',
   'service-latency': 'tests/bench/service/latency.ts',
   'first-picture': 'tests/bench/service/first-picture.ts',
 };

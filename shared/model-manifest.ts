@@ -19,21 +19,26 @@ const fileShape = {
   url: z.url().optional(),
 };
 
-export const variantSchema = z.object({
-  ...fileShape,
-  /**
-   * `uint8`: bytes in and out. `float32`: [0, 1] in and out, for 16-bit pictures and providers without uint8. The same with
-   * `-float16`: computed in float16, for GPUs.
-   */
-  id: z.enum(['uint8', 'float32', 'uint8-float16', 'float32-float16']),
-  file: z.string().regex(/^[a-z0-9.-]+\.onnx$/),
-  /** Files that the graph refers to by name (ONNX external data), in its folder. */
-  external_data: z.array(z.object(fileShape)).optional(),
-  dtype: z.enum(['float32', 'float16']),
-  weights_dtype: z.enum(['float32', 'float16', 'int8']),
-  input: tensor,
-  output: tensor,
-});
+export const variantSchema = z
+  .object({
+    ...fileShape,
+    /**
+     * `uint8`: bytes in and out. `float32`: [0, 1] in and out, for 16-bit pictures and providers without uint8. The same with
+     * `-float16`: computed in float16, for GPUs.
+     */
+    id: z.enum(['uint8', 'float32', 'uint8-float16', 'float32-float16']),
+    file: z.string().regex(/^[a-z0-9.-]+\.onnx$/),
+    /** Files that the graph refers to by name (ONNX external data), in its folder. */
+    external_data: z.array(z.object(fileShape)).optional(),
+    dtype: z.enum(['float32', 'float16']),
+    weights_dtype: z.enum(['float32', 'float16', 'int8']),
+    input: tensor,
+    output: tensor,
+  })
+  .refine(
+    ({ id, input, dtype }) => id === (dtype === 'float16' ? `${input.type}-float16` : input.type),
+    'id does not say what the variant takes and computes in',
+  );
 
 const manifestShape = z.object({
   schema_version: z.literal(1),
@@ -57,6 +62,12 @@ const manifestShape = z.object({
   /** Largest batch the graph takes; null: any. */
   max_batch: z.int().positive().nullable(),
   variants: z.array(variantSchema).min(1),
+  /** The frozen network whose maps the model reads, and the checkpoint that it came from. */
+  prior: z.object({ network: z.enum(['nafnet', 'ufpnet']), sha256 }).optional(),
+  /** Tiles at the end of a small picture are smaller: a graph for one size only does not restore them. */
+  input_shape: z
+    .undefined({ error: 'is of a graph for one size only: export it without --fixed and --batch' })
+    .optional(),
   /** Null: the weights are random, and the model is not offered. */
   trained: z
     .object({ patches: z.int(), seconds: z.number(), device: z.string(), config: z.string() })
@@ -73,7 +84,11 @@ export const manifestSchema = manifestShape
   )
   .refine((m) => new Set(m.variants.map(({ id }) => id)).size === m.variants.length, 'two variants have one id');
 
+/** What is said of a model to those who do not run it. */
+export const modelFactsSchema = manifestShape.omit({ variants: true });
+
 export type ModelManifest = z.infer<typeof manifestSchema>;
+export type ModelFacts = z.infer<typeof modelFactsSchema>;
 export type ModelVariant = z.infer<typeof variantSchema>;
 /** A file that a model is made of, and where it may be fetched. */
 export type ModelFile = Pick<ModelVariant, keyof typeof fileShape>;

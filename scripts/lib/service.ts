@@ -115,10 +115,11 @@ interface WorkersOptions {
 }
 
 /**
- * Handed on when they are set: ALLOW_ORIGINS for a webhook receiver or a source on this machine. The optional secrets of
+ * Handed on when they are set: ALLOW_ORIGINS for a webhook receiver or a source on this machine, RUNNER_MODELS for what lies
+ * in another MODEL_DIR. The optional secrets of
  * wrangler.toml are read from the environment anyway.
  */
-const OPTIONAL_VARS = ['ALLOW_ORIGINS', 'SIGNED_URL_SOURCES', 'SHARED_CACHE'];
+const OPTIONAL_VARS = ['ALLOW_ORIGINS', 'RUNNER_MODELS', 'SIGNED_URL_SOURCES', 'SHARED_CACHE'];
 
 function startWorkers({ port, stateDir, runnerUrl, runnerToken, log }: WorkersOptions): Part {
   const origin = `http://127.0.0.1:${port}`;

@@ -1,4 +1,6 @@
+import { modelFactsSchema } from '@deblur/shared/model-manifest.ts';
 import { describe, expect, it } from 'vitest';
+import exported from '../../model-export/weights/dhnet-edge/manifest.json';
 import { readConfig, type Variables } from '../../workers/gateway/config.ts';
 
 const surface = { SIGNED_URL_SOURCES: '', SHARED_CACHE: 'false', PURGE_ZONE_ID: '' };
@@ -57,5 +59,27 @@ describe('where large pictures are restored', () => {
     const read = () => readConfig({ ...own, ...variables });
     expect(read).toThrow(name);
     expect(read).not.toThrow(/r8_secret|the-token|short/);
+  });
+});
+
+describe('what the runner has besides the shipped models', () => {
+  const facts = { ...modelFactsSchema.parse(exported), name: 'dhnet-b' };
+  const read = (text: string) => readConfig({ ...own, RUNNER_MODELS: text }).runnerModels;
+
+  it('is a list of manifests, with their files or without', () => {
+    expect(read('')).toEqual([]);
+    expect(read(JSON.stringify([facts]))).toEqual([facts]);
+    expect(read(JSON.stringify([{ ...exported, name: 'dhnet-b' }], undefined, 2))).toEqual([facts]);
+  });
+
+  it.each([
+    ['no JSON', 'dhnet-b', /RUNNER_MODELS must be a JSON list of model manifests$/],
+    ['no list', JSON.stringify(facts), /RUNNER_MODELS must be a JSON list .*: all: /],
+    ['an unknown model', JSON.stringify([{ ...facts, name: 'secret-xl' }]), /RUNNER_MODELS .*: 0\.name: /],
+    ['a version that is none', JSON.stringify([{ ...facts, version: 'latest' }]), /RUNNER_MODELS .*: 0\.version: /],
+    ['a model twice', JSON.stringify([facts, facts]), /RUNNER_MODELS .*: all: two models have one name/],
+  ])('is refused, by name and without a value: %s', (_, text, complaint) => {
+    expect(() => read(text)).toThrow(complaint);
+    expect(() => read(text)).not.toThrow(/secret-xl|latest/);
   });
 });

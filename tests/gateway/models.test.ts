@@ -1,6 +1,6 @@
 import { manifestSchema, type ModelManifest } from '@deblur/shared/model-manifest.ts';
 import { describe, expect, it } from 'vitest';
-import { resolveModel, type Catalogue } from '../../workers/gateway/predict/models.ts';
+import { resolveModel, withRunnerModels, type Catalogue } from '../../workers/gateway/predict/models.ts';
 import exported from '../../model-export/weights/dhnet-edge/manifest.json';
 import { call } from './support/gateway.ts';
 
@@ -61,6 +61,24 @@ describe('resolveModel', () => {
     ['auto', catalogue(null, manifestOf('dhnet-edge', false))],
   ] as const)('%s without trained weights is refused, not substituted', (wanted, models) => {
     expect(() => resolveModel(models, wanted)).toThrow(expect.objectContaining({ code: 'model_unavailable' }));
+  });
+});
+
+describe('withRunnerModels', () => {
+  const b = manifestOf('dhnet', true);
+
+  it('offers what the operator says the runner has, the best of it first', () => {
+    const models = withRunnerModels(catalogue(null, edge), [b]);
+    expect(resolveModel(models, 'auto')).toMatchObject({ name: 'dhnet', version: b.version, placements: ['gpu'] });
+    expect(resolveModel(models, 'dhnet-edge').version).toBe(edge.version);
+  });
+
+  it('takes no untrained model, and no other version of what runs at the edge too', () => {
+    const models = withRunnerModels(catalogue(null, edge), [
+      manifestOf('dhnet', false),
+      { ...edge, version: '0'.repeat(64) },
+    ]);
+    expect(resolveModel(models, 'auto')).toMatchObject({ name: 'dhnet-edge', version: edge.version });
   });
 });
 

@@ -4,10 +4,11 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node
 import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { HttpClient } from '../../gpu-runner/http-client.ts';
 import { downloadFile } from '../../gpu-runner/model-download.ts';
 import { ModelFiles } from '../../gpu-runner/model-files.ts';
+import { variantFor } from '../../gpu-runner/sessions.ts';
 import { dataUri, gradientPng } from './support/images.ts';
 import { readManifest } from './support/network.ts';
 import { startReceiver, type Receiver } from './support/receiver.ts';
@@ -159,32 +160,101 @@ it("serves a model of which it had only the manifest's URL, and fetches it once"
   await distrustful.stop();
 });
 
-it('fetches what is missing beside a manifest on disk, external data included', async () => {
-  await offerRemotely();
-  const manifest = await readManifest();
-  const weights = { file: 'weights.bin', sha256, bytes: content.length, url: `${receiver.origin}/weights.bin` };
-  receiver.sources.set('/weights.bin', serveRange);
-  const variants = manifest.variants.map((variant) => ({
-    ...variant,
-    url: `${receiver.origin}/models/${variant.file}`,
-    external_data: [weights],
-  }));
-  await mkdir(path.join(dir, 'models/dhnet-edge'), { recursive: true });
-  await writeFile(path.join(dir, 'models/dhnet-edge/manifest.json'), JSON.stringify({ ...manifest, variants }));
-  const files = await ModelFiles.load({
-    dir: path.join(dir, 'models'),
-    cacheDir: path.join(dir, 'cache'),
-    manifestUrls: [],
-    http,
-    log,
+describe('a model with external data', () => {
+  /** Of a model whose graphs both refer to one file of weights; `served` answers for that file. */
+  async function load(
+    served: Buffer | ((response: ServerResponse) => void),
+  ): Promise<{ graph: string; fetched: string[] }> {
+    await offerRemotely();
+    const manifest = await readManifest();
+    receiver.sources.set('/models/weights.bin', served);
+    const weights = {
+      file: 'weights.bin',
+      sha256,
+      bytes: content.length,
+      url: `${receiver.origin}/models/weights.bin`,
+    };
+    const variants = manifest.variants.map((variant) => ({
+      ...variant,
+      url: `${receiver.origin}/models/${variant.file}`,
+      external_data: [weights],
+    }));
+    await mkdir(path.join(dir, 'models/dhnet-edge'), { recursive: true });
+    await writeFile(path.join(dir, 'models/dhnet-edge/manifest.json'), JSON.stringify({ ...manifest, variants }));
+    const fetched: string[] = [];
+    const files = await ModelFiles.load({
+      dir: path.join(dir, 'models'),
+      cacheDir: path.join(dir, 'cache'),
+      manifestUrls: [],
+      http,
+      log: { ...log, info: (_, { file: name } = {}) => void fetched.push(String(name)) },
+    });
+    return { graph: files.path(files.offered()[0]!.variants[0]!), fetched };
+  }
+  const cached = async (): Promise<string> => path.join(dir, 'cache/dhnet-edge', (await readManifest()).version);
+  const names = ['dhnet-edge.float32.onnx', 'dhnet-edge.uint8.onnx', 'weights.bin'];
+
+  it('is fetched as a whole, each file once, and found again', async () => {
+    const { graph, fetched } = await load(serveRange);
+    expect(path.dirname(graph)).toBe(await cached());
+    expect(await readdir(await cached())).toEqual(names);
+    expect(fetched.sort()).toEqual(names);
+    expect((await load(Buffer.alloc(0))).fetched).toEqual([]);
   });
-  const graph = files.path(files.offered()[0]!.variants[0]!);
-  expect(path.dirname(graph)).toBe(path.join(dir, 'cache/dhnet-edge', manifest.version));
-  expect(await readdir(path.dirname(graph))).toEqual([
-    'dhnet-edge.float32.onnx',
-    'dhnet-edge.uint8.onnx',
-    'weights.bin',
-  ]);
+
+  it('goes on with what an interrupted start left', async () => {
+    await mkdir(await cached(), { recursive: true });
+    const part = `weights.bin.${sha256.slice(0, 16)}.part`;
+    await writeFile(path.join(await cached(), part), content.subarray(0, 70_000));
+    const ranges: number[] = [];
+    await load((response) => {
+      ranges.push(rangeOf(response));
+      serveRange(response);
+    });
+    expect(ranges).toEqual([70_000]);
+    expect(await readdir(await cached())).toEqual(names);
+  });
+
+  const changed = Buffer.from(content);
+  changed[changed.length >> 1]! ^= 1;
+  it.each([
+    ['other bytes', changed, "its source's sha256 is not the manifest's"],
+    ['more bytes', Buffer.concat([content, content]), 'its source is longer than the manifest says'],
+    [
+      'nothing',
+      (response: ServerResponse) => void response.writeHead(403).end(),
+      'its source answered with status 403',
+    ],
+  ])('is not taken when its source has %s, and the message says which file', async (_, served, reason) => {
+    await expect(load(served)).rejects.toThrow(`model dhnet-edge: weights.bin could not be fetched: ${reason}`);
+    expect(await readdir(await cached())).not.toContain('weights.bin');
+  });
+
+  it('is not taken when what lies there is not whole', async () => {
+    await load(serveRange);
+    await writeFile(path.join(await cached(), 'weights.bin'), content.subarray(0, 5));
+    await expect(load(serveRange)).rejects.toThrow('weights.bin has 5 bytes, and its manifest says 200000');
+  });
+});
+
+it('runs in float16 on GPUs only, whatever else the model has', async () => {
+  const shipped = await readManifest();
+  const halves = shipped.variants.map((variant) => ({
+    ...variant,
+    id: `${variant.input.type}-float16` as const,
+    dtype: 'float16' as const,
+  }));
+  const both = { ...shipped, variants: [...halves, ...shipped.variants] };
+  const onlyHalf = { ...shipped, variants: halves };
+  for (const samples of ['uint8', 'float32'] as const) {
+    expect(variantFor(both, samples, 'cpu').id).toBe(samples);
+    expect(variantFor(both, samples, 'cuda').id).toBe(`${samples}-float16`);
+    expect(variantFor(both, samples, 'tensorrt').id).toBe(`${samples}-float16`);
+    expect(variantFor(shipped, samples, 'cuda').id).toBe(samples);
+    expect(() => variantFor(onlyHalf, samples, 'cpu')).toThrow(
+      `dhnet-edge has no variant that takes ${samples} on cpu`,
+    );
+  }
 });
 
 it('closes the sessions that were used longest ago when memory is short, and opens them again', async () => {

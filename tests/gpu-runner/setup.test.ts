@@ -56,9 +56,18 @@ it('says when a file is missing', async () => {
   await expectSetupFailure(/^model dhnet-edge: dhnet-edge\.uint8\.onnx cannot be read/);
 });
 
-it('says when a manifest is invalid', async () => {
+it('says when a copy of a file was interrupted', async () => {
+  const file = path.join(dir, 'dhnet-edge/dhnet-edge.uint8.onnx');
+  const bytes = await readFile(file);
+  await writeFile(file, bytes.subarray(0, 1000));
+  await expectSetupFailure(
+    new RegExp(`^model dhnet-edge: dhnet-edge\\.uint8\\.onnx has 1000 bytes, and its manifest says ${bytes.length}$`),
+  );
+});
+
+it('says when a manifest is invalid, and where', async () => {
   await editManifest((manifest) => delete manifest['tile']);
-  await expectSetupFailure(/^model dhnet-edge: manifest\.json is invalid/);
+  await expectSetupFailure(/^model dhnet-edge: manifest\.json is invalid \(tile: /);
 });
 
 it('offers no random weights', async () => {

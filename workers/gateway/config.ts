@@ -1,6 +1,8 @@
 /** The environment's text becomes typed configuration, once; an error names the variable. */
+import type { ModelFacts } from '@deblur/shared/model-manifest.ts';
 import { parseSigningKeys, type SigningKey } from '@deblur/shared/signed-url.ts';
 import { z } from 'zod';
+import { parseRunnerModels } from './predict/models.ts';
 import { parseSourceRules, type SourceRules } from './predict/picture-link.ts';
 import { REPLICATE_MODEL } from './runners/gpu-target.ts';
 
@@ -10,6 +12,8 @@ export interface Config {
   readonly internalOrigin: string;
   readonly internalSecret: string;
   readonly gpu: GpuConfig;
+  /** What the runner has besides the shipped models. */
+  readonly runnerModels: readonly ModelFacts[];
   /** Origins that sources and webhooks may have besides public https; empty in production. */
   readonly allowOrigins: readonly string[];
   /** Empty: there are no signed URLs. */
@@ -41,6 +45,7 @@ export interface Variables {
   readonly GPU_RUNNER_TOKEN?: string;
   readonly REPLICATE_MODEL?: string;
   readonly REPLICATE_API_TOKEN?: string;
+  readonly RUNNER_MODELS?: string;
   /** Set by local runs and tests only. */
   readonly ALLOW_ORIGINS?: string;
   readonly SIGNED_URL_SOURCES: string;
@@ -94,6 +99,7 @@ export const schema = z
       .or(unset)
       .optional(),
     REPLICATE_API_TOKEN: z.string().optional(),
+    RUNNER_MODELS: parsedBy(parseRunnerModels).default([]),
     SIGNED_URL_KEYS: parsedBy(parseSigningKeys).default([]),
     SIGNED_URL_SOURCES: parsedBy(parseSourceRules),
     SHARED_CACHE: z.enum(['true', 'false'], { error: 'must be true or false' }),
@@ -146,6 +152,7 @@ export function readConfig(env: Variables): Config {
     internalOrigin: data.INTERNAL_ORIGIN,
     internalSecret: data.INTERNAL_SECRET,
     gpu: gpuOf(data),
+    runnerModels: data.RUNNER_MODELS,
     allowOrigins: data.ALLOW_ORIGINS,
     signingKeys: data.SIGNED_URL_KEYS,
     signedUrlSources: data.SIGNED_URL_SOURCES,

@@ -12,7 +12,7 @@ import { DurableSubscribers } from './jobs/subscribers.ts';
 import { CloudflareRateLimits } from './limits/rate-limits.ts';
 import type { RateLimits } from './predict/access-ports.ts';
 import { inspectImage } from './predict/inspect.ts';
-import type { Catalogue } from './predict/models.ts';
+import { withRunnerModels, type Catalogue } from './predict/models.ts';
 import { isAllowedSource } from './predict/picture-link.ts';
 import type { SourceStore } from './predict/ports.ts';
 import { DurablePredictions } from './predictions/prediction-client.ts';
@@ -39,8 +39,8 @@ import { TenantWebhookSecrets } from './tenants/webhook-secrets.ts';
 import { Deliveries } from './webhooks/deliveries.ts';
 import { HttpWebhookSender } from './webhooks/sender.ts';
 
-/** Best restoration first. A model gets its manifest when its weights are exported into the repository. */
-const CATALOGUE: Catalogue = [
+/** Best restoration first. A model without a manifest is there when RUNNER_MODELS says that the runner has it. */
+const SHIPPED: Catalogue = [
   { name: 'dhnet-b', placements: ['gpu'], manifest: null },
   { name: 'dhnet', placements: ['gpu'], manifest: null },
   { name: 'dhnet-edge', placements: ['edge', 'gpu'], manifest: manifestSchema.parse(edgeManifest) },
@@ -92,10 +92,10 @@ async function sendDispatch(env: Env, message: DispatchMessage, delaySeconds: nu
 /** What the prediction objects work with. */
 export function createPredictionPorts(env: Env): PredictionPorts {
   const { sources, results } = createJobPorts(env);
-  const { allowOrigins, sharedCache } = readConfig(env);
+  const { allowOrigins, sharedCache, runnerModels } = readConfig(env);
   const webhookSecrets = new TenantWebhookSecrets(tenantStubs(env));
   return {
-    catalogue: CATALOGUE,
+    catalogue: withRunnerModels(SHIPPED, runnerModels),
     results,
     sourceFetcher: new PredictionSourceFetcher(sources, { allowOrigins }),
     jobs: jobsOf(env),
@@ -122,7 +122,7 @@ export function createReferencePorts(env: Env): ReferencePorts {
 
 /** What the requests work with. */
 export function createPorts(env: Env): Ports {
-  const { allowOrigins, signingKeys, signedUrlSources, sharedCache, metricsToken } = readConfig(env);
+  const { allowOrigins, signingKeys, signedUrlSources, sharedCache, metricsToken, runnerModels } = readConfig(env);
   const jobPorts = createJobPorts(env);
   const fetcher = new GuardedSourceFetcher({
     allowOrigins,
@@ -131,7 +131,7 @@ export function createPorts(env: Env): Ports {
   return {
     ...jobPorts,
     ...createAccessPorts(env, jobPorts.sources),
-    catalogue: CATALOGUE,
+    catalogue: withRunnerModels(SHIPPED, runnerModels),
     jobs: jobsOf(env),
     predictions: new DurablePredictions({
       prediction: (name) => predictionStub(env, name),

@@ -1,0 +1,101 @@
+/** The way of a model that is not shipped: exported, put where the runner looks, named to the gateway, asked for by name. */
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { manifestSchema, modelFactsSchema, type ModelManifest } from '@deblur/shared/model-manifest.ts';
+import { isTerminal, type Prediction } from '@deblur/shared/prediction.ts';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { root } from '../../scripts/lib/service.ts';
+import { decodeRgb, fixture, type Pixels } from '../support/images.ts';
+import { startAsUser, type Started } from '../support/start.ts';
+
+const run = promisify(execFile);
+const python = path.join(root, 'model-export/.venv/bin/python');
+const seeded = (...args: string[]) => run(python, ['tests/model-export/seeded_dhnet_b.py', ...args], { cwd: root });
+
+/** Small, for the processor's sake: four of them cover the picture. */
+const TILE = 128;
+/** What `verify` allows a graph that computes in float32: half a level, and half a one for rounding. */
+const PARITY_LEVELS = 1;
+
+let dir: string;
+let service: Started | undefined;
+let exported: unknown;
+
+beforeAll(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), 'deblur-dhnet-b-'));
+  const out = path.join(dir, 'models/dhnet-b');
+  await mkdir(out, { recursive: true });
+  await seeded('make', dir);
+  await run(
+    process.execPath,
+    [
+      ...['scripts/model.ts', 'export', 'dhnet-b', '--out', out, '--tile', String(TILE)],
+      ...['--checkpoint', path.join(dir, 'last.pt'), '--prior', path.join(dir, 'prior.pth')],
+    ],
+    { cwd: root },
+  );
+  exported = JSON.parse(await readFile(path.join(out, 'manifest.json'), 'utf8'));
+  service = await startAsUser({
+    MODEL_DIR: path.join(dir, 'models'),
+    RUNNER_MODELS: JSON.stringify([modelFactsSchema.parse(exported)]),
+    EXECUTION_PROVIDER: 'cpu',
+    SESSION_WORKERS: '1',
+  });
+});
+afterAll(async () => {
+  await service?.interrupt();
+  await rm(dir, { recursive: true });
+});
+
+it('the exporter writes what the schema of manifests defines, and no more', () => {
+  expect(manifestSchema.parse(exported)).toEqual(exported);
+  expect(exported).toMatchObject({ prior: { network: 'ufpnet' }, variants: [{ external_data: [{}] }, {}] });
+});
+
+it('DHNet-B with its prior restores a picture through gateway and runner as PyTorch does', async () => {
+  const { version } = exported as ModelManifest;
+  const picture = path.join(dir, 'picture.png');
+  const extract = { left: 300, top: 200, width: 181, height: 149 };
+  await writeFile(
+    picture,
+    await sharp(await fixture('reds/blur.png'))
+      .extract(extract)
+      .png()
+      .toBuffer(),
+  );
+  const image = `data:image/png;base64,${(await readFile(picture)).toString('base64')}`;
+
+  let prediction = await ask('POST', '/v1/predictions', { input: { image, model: 'dhnet-b', format: 'png' } });
+  while (!isTerminal(prediction.status)) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    prediction = await ask('GET', `/v1/predictions/${prediction.id}`);
+  }
+  const metrics = { placement: 'gpu', tiles: 4 };
+  expect(prediction).toMatchObject({ status: 'succeeded', model: 'deblur/dhnet-b', version, metrics });
+  const result = await fetch(prediction.output ?? '');
+  const restored = await decodeRgb(new Uint8Array(await result.arrayBuffer()));
+
+  const reference = path.join(dir, 'restored.png');
+  await seeded('restore', dir, path.join(dir, 'models/dhnet-b'), picture, reference);
+  const expected = await decodeRgb(await readFile(reference));
+  expect([restored.width, restored.height]).toEqual([extract.width, extract.height]);
+  expect(largestDifference(expected, await decodeRgb(await readFile(picture)))).toBeGreaterThan(10);
+  expect(largestDifference(restored, expected)).toBeLessThanOrEqual(PARITY_LEVELS);
+});
+
+async function ask(method: string, route: string, body?: object): Promise<Prediction> {
+  const headers = { 'content-type': 'application/json', prefer: 'wait=60' };
+  const init = body === undefined ? { method } : { method, headers, body: JSON.stringify(body) };
+  const response = await fetch(`${service?.url}${route}`, init);
+  expect(response.ok).toBe(true);
+  return (await response.json()) as Prediction;
+}
+
+/** In levels of 255. */
+function largestDifference(a: Pixels, b: Pixels): number {
+  return a.data.reduce((most, value, i) => Math.max(most, Math.abs(value - b.data[i]!)), 0);
+}

@@ -1,0 +1,41 @@
+"""DHNet-B without training, for tests of the service: its weights from a seed, and what PyTorch makes of a picture.
+
+seeded_dhnet_b.py make FOLDER: last.pt and prior.pth, at full width with one block per level.
+seeded_dhnet_b.py restore FOLDER MODEL PICTURE RESTORED: the picture by `FOLDER/prior.pth` and the exported model's own
+checkpoint, tile by tile as its manifest says.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from conftest import saved
+from dhnet import checkpoint, data, runtime, tiling, verify
+from PIL import Image
+
+BLOCKS = (1, 1, 1, 1)
+VALUES = {"width": 64, "encoder": BLOCKS, "prior": "ufpnet", "prior_encoder": BLOCKS}
+
+
+def restore(folder: Path, exported: Path, picture: Path, restored: Path) -> None:
+    """PyTorch in place of ONNX Runtime, all else as the product does it."""
+    manifest = runtime.read_manifest(exported)
+    state = checkpoint.load(exported / "checkpoint.safetensors")
+    network = checkpoint.network(state, folder / "prior.pth")
+
+    def run(tile: np.ndarray) -> np.ndarray:
+        return np.round(verify.expected(network, tile)).astype(np.uint8)
+
+    size, overlap = manifest["tile"]["size"], manifest["tile"]["overlap"]
+    pixels = tiling.apply(data.read(picture), run, size, overlap, manifest["pad_multiple"])
+    Image.fromarray(pixels).save(restored)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    command, *paths = sys.argv[1:]
+    if command == "make":
+        saved(Path(paths[0]), VALUES, patches=1)
+    else:
+        restore(*map(Path, paths))
