@@ -1,20 +1,14 @@
 /** The way of a model that is not shipped: exported, put where the runner looks, named to the gateway, asked for by name. */
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { manifestSchema, modelFactsSchema, type ModelManifest } from '@deblur/shared/model-manifest.ts';
 import { isTerminal, type Prediction } from '@deblur/shared/prediction.ts';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { root } from '../../scripts/lib/service.ts';
+import { exportDhnetB, restoreByPyTorch } from '../support/exported-model.ts';
 import { decodeRgb, fixture, type Pixels } from '../support/images.ts';
 import { startAsUser, type Started } from '../support/start.ts';
-
-const run = promisify(execFile);
-const python = path.join(root, 'model-export/.venv/bin/python');
-const seeded = (...args: string[]) => run(python, ['tests/model-export/seeded_dhnet_b.py', ...args], { cwd: root });
 
 /** Small, for the processor's sake: four of them cover the picture. */
 const TILE = 128;
@@ -27,17 +21,7 @@ let exported: unknown;
 
 beforeAll(async () => {
   dir = await mkdtemp(path.join(tmpdir(), 'deblur-dhnet-b-'));
-  const out = path.join(dir, 'models/dhnet-b');
-  await mkdir(out, { recursive: true });
-  await seeded('make', dir);
-  await run(
-    process.execPath,
-    [
-      ...['scripts/model.ts', 'export', 'dhnet-b', '--out', out, '--tile', String(TILE)],
-      ...['--checkpoint', path.join(dir, 'last.pt'), '--prior', path.join(dir, 'prior.pth')],
-    ],
-    { cwd: root },
-  );
+  const out = await exportDhnetB(dir, 64, '--tile', String(TILE));
   exported = JSON.parse(await readFile(path.join(out, 'manifest.json'), 'utf8'));
   service = await startAsUser({
     MODEL_DIR: path.join(dir, 'models'),
@@ -80,7 +64,7 @@ it('DHNet-B with its prior restores a picture through gateway and runner as PyTo
   const restored = await decodeRgb(new Uint8Array(await result.arrayBuffer()));
 
   const reference = path.join(dir, 'restored.png');
-  await seeded('restore', dir, path.join(dir, 'models/dhnet-b'), picture, reference);
+  await restoreByPyTorch(dir, picture, reference);
   const expected = await decodeRgb(await readFile(reference));
   expect([restored.width, restored.height]).toEqual([extract.width, extract.height]);
   expect(largestDifference(expected, await decodeRgb(await readFile(picture)))).toBeGreaterThan(10);

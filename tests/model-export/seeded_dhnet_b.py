@@ -1,6 +1,6 @@
 """DHNet-B without training, for tests of the service: its weights from a seed, and what PyTorch makes of a picture.
 
-seeded_dhnet_b.py make FOLDER: last.pt and prior.pth, at full width with one block per level.
+seeded_dhnet_b.py make FOLDER WIDTH: last.pt and prior.pth, with one block per level; DHNet-B's own width is 64.
 seeded_dhnet_b.py restore FOLDER MODEL PICTURE RESTORED: the picture by `FOLDER/prior.pth` and the exported model's own
 checkpoint, tile by tile as its manifest says.
 """
@@ -15,7 +15,12 @@ from dhnet import checkpoint, data, runtime, tiling, verify
 from PIL import Image
 
 BLOCKS = (1, 1, 1, 1)
-VALUES = {"width": 64, "encoder": BLOCKS, "prior": "ufpnet", "prior_encoder": BLOCKS}
+
+
+def make(folder: Path, width: int) -> None:
+    """A network whose prior has its width."""
+    values = {"width": width, "encoder": BLOCKS, "prior": "ufpnet", "prior_width": width, "prior_encoder": BLOCKS}
+    saved(folder, values, patches=1)
 
 
 def restore(folder: Path, exported: Path, picture: Path, restored: Path) -> None:
@@ -36,6 +41,6 @@ if __name__ == "__main__":
     torch.set_num_threads(2)
     command, *paths = sys.argv[1:]
     if command == "make":
-        saved(Path(paths[0]), VALUES, patches=1)
+        make(Path(paths[0]), int(paths[1]))
     else:
         restore(*map(Path, paths))
