@@ -38,7 +38,7 @@ def restore(folder: Path, exported: Path, picture: Path, restored: Path) -> None
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)  # several would wait for each other at every operator while the service runs beside them
     command, *paths = sys.argv[1:]
     if command == "make":
         make(Path(paths[0]), int(paths[1]))

@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 it('stops with the missing file and the command that makes it', async () => {
-  vi.stubEnv('MODEL_DIR', folder);
+  vi.stubEnv('EDGE_MODEL_DIR', folder);
   await expect(buildPage(join(folder, 'out'))).rejects.toThrow(/manifest\.json is missing: .*dhnet export/);
 });
 

@@ -4,8 +4,8 @@ import { deviceDownloadBytes, modelFiles } from './vite/model-files.ts';
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
-/** MODEL_DIR stands in another export for the one of this repository. */
-const modelFolder = process.env['MODEL_DIR'] ?? path('../../model-export/weights/dhnet-edge');
+/** EDGE_MODEL_DIR puts another export in place of the one of this repository; MODEL_DIR is the runner's. */
+const modelFolder = process.env['EDGE_MODEL_DIR'] ?? path('../../model-export/weights/dhnet-edge');
 
 /** The larger of the two runtimes that a browser may fetch. */
 const runtimeFile = fileURLToPath(import.meta.resolve('onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm'));
