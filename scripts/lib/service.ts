@@ -116,8 +116,7 @@ interface WorkersOptions {
 
 /**
  * Handed on when they are set: ALLOW_ORIGINS for a webhook receiver or a source on this machine, RUNNER_MODELS for what lies
- * in another MODEL_DIR. The optional secrets of
- * wrangler.toml are read from the environment anyway.
+ * in another MODEL_DIR. The optional secrets of wrangler.toml are read from the environment anyway.
  */
 const OPTIONAL_VARS = ['ALLOW_ORIGINS', 'RUNNER_MODELS', 'SIGNED_URL_SOURCES', 'SHARED_CACHE'];
 
