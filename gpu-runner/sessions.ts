@@ -243,9 +243,9 @@ export function variantFor(
   samples: 'uint8' | 'float32',
   provider: ExecutionProvider,
 ): ModelVariant {
-  const fitting = model.variants.filter(({ input }) => input.type === samples);
-  const half = provider === 'cpu' ? undefined : fitting.find(({ dtype }) => dtype === 'float16');
-  const variant = half ?? fitting.find(({ dtype }) => dtype === 'float32');
+  const named = (wanted: ModelVariant['id']): ModelVariant | undefined =>
+    model.variants.find(({ id }) => id === wanted);
+  const variant = (provider === 'cpu' ? undefined : named(`${samples}-float16`)) ?? named(samples);
   if (variant !== undefined) return variant;
   throw new DeblurError('runner_unavailable', `${model.name} has no variant that takes ${samples} on ${provider}.`);
 }

@@ -24,9 +24,10 @@ export const variantSchema = z
     ...fileShape,
     /**
      * `uint8`: bytes in and out. `float32`: [0, 1] in and out, for 16-bit pictures and providers without uint8. The same with
-     * `-float16`: computed in float16, for GPUs.
+     * `-float16`: computed in float16, for GPUs. `uint8-single`: one tile a run, a seventh faster in WebAssembly (the experts'
+     * kernels are mixed at run time) and slower natively; not every network has it.
      */
-    id: z.enum(['uint8', 'float32', 'uint8-float16', 'float32-float16']),
+    id: z.enum(['uint8', 'float32', 'uint8-float16', 'float32-float16', 'uint8-single']),
     file: z.string().regex(/^[a-z0-9.-]+\.onnx$/),
     /** Files that the graph refers to by name (ONNX external data), in its folder. */
     external_data: z.array(z.object(fileShape)).optional(),
@@ -36,7 +37,8 @@ export const variantSchema = z
     output: tensor,
   })
   .refine(
-    ({ id, input, dtype }) => id === (dtype === 'float16' ? `${input.type}-float16` : input.type),
+    ({ id, input, dtype }) =>
+      id.replace('-single', '') === (dtype === 'float16' ? `${input.type}-float16` : input.type),
     'id does not say what the variant takes and computes in',
   );
 
@@ -92,12 +94,17 @@ export type ModelFacts = z.infer<typeof modelFactsSchema>;
 export type ModelVariant = z.infer<typeof variantSchema>;
 /** A file that a model is made of, and where it may be fetched. */
 export type ModelFile = Pick<ModelVariant, keyof typeof fileShape>;
-/** The variants that run everywhere, each named by its samples; those computed in float16 come on top. */
-export type VariantId = Exclude<ModelVariant['id'], `${string}-float16`>;
+/** The variants that run everywhere, each named by its samples; the others come on top. */
+export type VariantId = Extract<ModelVariant['id'], 'uint8' | 'float32'>;
 
 /** @throws {Error} when the manifest lacks the variant: a broken export, not a user's fault */
 export function variantOf(manifest: ModelManifest, id: VariantId): ModelVariant {
   const variant = manifest.variants.find((candidate) => candidate.id === id);
   if (variant === undefined) throw new Error(`model ${manifest.name} has no ${id} variant`);
   return variant;
+}
+
+/** The variant of bytes that is fastest in WebAssembly, one tile a run. @throws {Error} as `variantOf` */
+export function wasmVariantOf(manifest: ModelManifest): ModelVariant {
+  return manifest.variants.find(({ id }) => id === 'uint8-single') ?? variantOf(manifest, 'uint8');
 }

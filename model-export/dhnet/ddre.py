@@ -99,7 +99,7 @@ class DDRE(nn.Module):
         """Sum of `maps` for one router and weights per picture, as one depth-wise 9×9 convolution per picture.
 
         The kernel is the weighted sum of the zero-padded kernels: 81 taps instead of 165. Only the
-        native kernels gain from it; in ONNX Runtime it is no faster and works for a batch of one only.
+        native kernels gain from it; in ONNX Runtime it works for a batch of one only (see `graph.mixture`).
         """
         n, c = z.shape[:2]
         weight = a.reshape(n, len(self.sizes))

@@ -1,7 +1,6 @@
 """Checkpoint → ONNX files, manifest and the slim checkpoint that the repository keeps."""
 
 import hashlib
-import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import nn
 from . import checkpoint, graph
 from .checkpoint import file_sha256
 from .config import ModelConfig, UserError
+from .ddre import DDRE
 from .model import costs, own_state, parameters
 from .onnx_graph import FLOAT, HALF, External
 from .tlc import WINDOW
@@ -79,14 +79,36 @@ def is_web_address(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and not (parts.query or parts.fragment)
 
 
-def variant(
-    folder: Path, name: str, kind: str, dtype: str, model: nn.Module, options: Options, external: External | None
-) -> dict:
-    """Write one ONNX file, for samples of `kind`, computing in `dtype`; its entry in the manifest."""
-    label = kind if dtype == "float32" else f"{kind}-{dtype}"
+@dataclass(frozen=True)
+class Form:
+    """What distinguishes the files of one model: samples in and out, what is computed in, kernels mixed at run time."""
+
+    kind: str
+    dtype: str
+    mixed: bool = False
+
+    @property
+    def id(self) -> str:
+        """The variant's name in the manifest."""
+        return "-".join([self.kind, *(["float16"] if self.dtype == "float16" else []), *(["single"] * self.mixed)])
+
+
+def forms(model: nn.Module, options: Options) -> list[Form]:
+    """The variants of a model; the mixed one for single-threaded WebAssembly, where the network allows it."""
+    found = [Form(kind, dtype) for dtype in options.dtypes for kind in ("uint8", "float32")]
+    experts = [block for block in model.modules() if isinstance(block, DDRE)]
+    mixed = bool(experts) and all(graph.mixable(block) for block in experts) and "float32" in options.dtypes
+    return [*found, Form("uint8", "float32", mixed=True)] if mixed else found
+
+
+def variant(folder: Path, name: str, form: Form, model: nn.Module, options: Options, external: External | None) -> dict:
+    """Write one ONNX file; its entry in the manifest."""
+    kind, dtype, label = form.kind, form.dtype, form.id
     path, half = folder / f"{name}.{label}.onnx", options.weights == "float16"
     compute = HALF if dtype == "float16" else FLOAT
-    path.write_bytes(graph.build(model, kind == "uint8", half, compute, options.size, external).SerializeToString())
+    size = (1, *options.size[1:]) if form.mixed else options.size
+    proto = graph.build(model, kind == "uint8", half, compute, size, external, form.mixed)
+    path.write_bytes(proto.SerializeToString())
     return {
         "id": label,
         **described(path, options.url_base),
@@ -121,8 +143,7 @@ def export(
     state = {**state, "ema": own_state(model)}
     out.mkdir(parents=True, exist_ok=True)
     external = External(f"{name}.prior.bin") if prior else None
-    kinds = itertools.product(chosen.dtypes, ("uint8", "float32"))
-    variants = [variant(out, name, kind, dtype, model, chosen, external) for dtype, kind in kinds]
+    variants = [variant(out, name, form, model, chosen, external) for form in forms(model, chosen)]
     files = []
     if external:
         (out / external.file).write_bytes(external.data)

@@ -4,8 +4,9 @@ By hand rather than traced, so that the graph holds only operators that every ex
 knows, no shape arithmetic, and what can be folded is folded into the weights:
 * PixelUnshuffle(f) + 3×3 convolution = one 3f×3f convolution with stride f;
 * the layer norm's scale and shift go into the 1×1 convolution behind it;
-* the DDRE's experts stay five depth-wise convolutions, weighted and summed before their pointwise:
-  one convolution with a run-time kernel is no faster in WASM and works for a batch of one only;
+* the DDRE's experts stay five depth-wise convolutions, weighted and summed before their pointwise, or, where
+  `mixed` asks for it, become one whose kernel is mixed at run time: a seventh faster in WASM, but slower
+  natively, which lays known kernels out anew, and for a batch of one only;
 * β, γ, the divisions by 255 and the multiplication by 255 go into the neighbouring convolutions.
 Weights are stored as float16 behind a Cast, which the runtime folds when it loads the model. A graph that computes in
 float16 keeps the layer norms (sums of squares) and the last addition (to the picture) in float32.
@@ -15,6 +16,7 @@ from functools import partial, reduce
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper
 from torch import Tensor, nn
 
@@ -141,6 +143,8 @@ def by_router(block: DDRE) -> Tensor:
 def maps(g: Graph, block: DDRE, z: str, a: str) -> str:
     """Every expert's depth-wise maps times its weight: joined, or summed if the pointwise is shared."""
     c, r, n = block.channels, block.routers, len(block.sizes)
+    if g.mixed and mixable(block):
+        return mixture(g, block, z, a)
     out = []
     for j, conv in enumerate(block.depthwise):
         y = g.conv(z, conv.weight, conv.bias, groups=c, pad=block.sizes[j] // 2)
@@ -154,6 +158,21 @@ def maps(g: Graph, block: DDRE, z: str, a: str) -> str:
     for y in out[1:]:
         total = g.op("Add", total, y)
     return total
+
+
+def mixable(block: DDRE) -> bool:
+    """Whether the weighted sum of the experts is one depth-wise convolution: they share router and pointwise."""
+    return block.shared and block.routers == 1 and not block.pixel
+
+
+def mixture(g: Graph, block: DDRE, z: str, a: str) -> str:
+    """The experts of one picture as one convolution: Σ aⱼ·(Kⱼ * z + bⱼ) = (Σ aⱼ·Kⱼ) * z + Σ aⱼ·bⱼ."""
+    c, n, k = block.channels, len(block.sizes), max(block.sizes)
+    kernels = [nn.functional.pad(conv.weight, [(k - conv.weight.shape[-1]) // 2] * 4) for conv in block.depthwise]
+    row = g.op("Reshape", a, g.shape(1, n))
+    kernel = g.op("Reshape", g.op("MatMul", row, g.weight(torch.stack(kernels).flatten(1))), g.shape(c, 1, k, k))
+    bias = g.op("Reshape", g.op("MatMul", row, g.weight(torch.stack([v.bias for v in block.depthwise]))), g.shape(c))
+    return g.op("Conv", z, kernel, bias, group=c, kernel_shape=[k, k], pads=[k // 2] * 4)
 
 
 def layer(g: Graph, block: nn.Module, x: str, prior: str | None = None) -> str:
@@ -208,13 +227,15 @@ def build(
     kind: int = FLOAT,
     size: tuple[int | None, int | None, int | None] = (None, None, None),
     external: External | None = None,
+    mixed: bool = False,
 ) -> onnx.ModelProto:
     """The whole model with NHWC input `image` and output `restored`: uint8, or float32 in [0, 1].
 
     half: weights stored as float16. kind: FLOAT or HALF, what the graph computes in. size: (batch, height, width), None
-    where any will do. external: takes the frozen prior's weights; who writes its file checks the model.
+    where any will do. external: takes the frozen prior's weights; who writes its file checks the model. mixed: the
+    experts' kernels are mixed at run time, for a batch of one.
     """
-    g = Graph(half, fours=not bytes_in, kind=kind)  # WebGPU runs the float32 variant
+    g = Graph(half, fours=not bytes_in, kind=kind, mixed=mixed)  # WebGPU runs the float32 variant
     if bytes_in:
         image = g.op("Cast", g.op("Transpose", "image", perm=[0, 3, 1, 2]), to=FLOAT)
     else:

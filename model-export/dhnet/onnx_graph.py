@@ -36,12 +36,13 @@ class Graph:
     """Nodes and initializers under construction. Methods take and return value names.
 
     half: weights are stored as float16, with a Cast where the graph computes in float32.
-    fours: see `graph.products`. kind: what the graph computes in, FLOAT or HALF.
+    fours: see `graph.products`. kind: what the graph computes in, FLOAT or HALF. mixed: see `graph.mixture`.
     """
 
-    def __init__(self, half: bool, fours: bool, kind: int = FLOAT) -> None:
+    def __init__(self, half: bool, fours: bool, kind: int = FLOAT, mixed: bool = False) -> None:
         self.half = half or kind == HALF
         self.fours = fours
+        self.mixed = mixed
         self.kind = kind
         self.outside: External | None = None
         self.nodes: list[onnx.NodeProto] = []

@@ -49,9 +49,12 @@ class Model:
     def run(self, image: np.ndarray) -> np.ndarray:
         """[N, H, W, 3] of the variant's type → the same shape and type; sides are multiples of `pad_multiple`.
 
-        A graph of fixed size gets what is missing by reflection and, in the batch, by repetition.
+        A graph of fixed size gets what is missing by reflection and, in the batch, by repetition; a batch that is too
+        large for it goes in parts.
         """
         wanted = self.session.get_inputs()[0].shape[:3]
+        if isinstance(wanted[0], int) and len(image) > wanted[0]:
+            return np.concatenate([self.run(image[i : i + wanted[0]]) for i in range(0, len(image), wanted[0])])
         missing = [
             max(side - n, 0) if isinstance(side, int) else 0 for side, n in zip(wanted, image.shape, strict=False)
         ]

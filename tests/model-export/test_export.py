@@ -68,6 +68,34 @@ def test_every_network_computes_what_torch_computes(values, kind, tolerance):
         assert np.abs(run.run(None, {"image": x})[0] - y).max() < tolerance
 
 
+def test_kernels_mixed_at_run_time_compute_what_torch_computes(tmp_path):
+    torch.manual_seed(0)
+    model = lively(build(ModelConfig(**TINY)))
+    proto = graph.build(model, bytes_in=False, half=False, size=(1, None, None), mixed=True)
+    plain = graph.build(model, bytes_in=False, half=False)
+    convolutions = [[node.op_type for node in p.graph.node].count("Conv") for p in (proto, plain)]
+    assert convolutions[0] <= convolutions[1] - 9  # a mixture is one convolution instead of five and their five scales
+    run = session(proto.SerializeToString())
+    for seed in (0, 1):  # other pictures, other routes
+        x = np.random.default_rng(seed).random((1, 16, 32, 3), np.float32)
+        with torch.no_grad():
+            y = model(torch.from_numpy(x).permute(0, 3, 1, 2)).clamp(0, 1).permute(0, 2, 3, 1).numpy()
+        assert np.abs(run.run(None, {"image": x})[0] - y).max() < 1e-4
+
+
+def test_the_single_variant_is_exported_where_the_experts_can_be_mixed(tmp_path):
+    for name, values, ids in (
+        ("mixable", TINY, ["uint8", "float32", "uint8-single"]),
+        ("routers", {**TINY, "routers": 2}, ["uint8", "float32"]),
+    ):
+        arguments, _ = saved(tmp_path / name, values)
+        assert main(["export", "dhnet-edge", *arguments, "--out", str(tmp_path / name), "--tile", "64"]) == 0
+        manifest = json.loads((tmp_path / name / "manifest.json").read_text())
+        assert [v["id"] for v in manifest["variants"]] == ids
+        assert all(row["ok"] for row in verify.verify(tmp_path / name, None))
+        assert {row["variant"] for row in verify.verify(tmp_path / name, None)} == set(ids)
+
+
 def test_webgpu_gets_no_group_of_more_than_four_outputs_that_is_no_multiple_of_four():
     for values in ({"routers": 5, "shared_pointwise": False}, {"routers": 6}, {"rank": 4}):
         model = build(ModelConfig(**{**TINY, **values}))

@@ -1,7 +1,7 @@
 /** The model beside this Worker: manifest and ONNX file, as static assets. */
 import { sha256Hex } from '@deblur/shared/digest.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { manifestSchema, variantOf, type ModelManifest, type ModelVariant } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema, wasmVariantOf, type ModelManifest, type ModelVariant } from '@deblur/shared/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/options.ts';
 
 /** Assets lie beside the Worker; one that takes longer than this is not coming. */
@@ -20,7 +20,7 @@ export async function loadModelFiles(assets: Fetcher, name: ModelName): Promise<
     JSON.parse(new TextDecoder().decode(await load(assets, name, 'manifest.json'))),
   );
   if (!manifest.success || manifest.data.name !== name) throw unusable(name, 'manifest is malformed', manifest.error);
-  const variant = variantOf(manifest.data, 'uint8');
+  const variant = wasmVariantOf(manifest.data);
   const onnx = await load(assets, name, variant.file);
   if ((await sha256Hex(onnx)) !== variant.sha256) throw unusable(name, 'weights differ from the manifest');
   return { manifest: manifest.data, variant, onnx };

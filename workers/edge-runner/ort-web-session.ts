@@ -17,7 +17,7 @@ import { WASM_PAGE_BYTES } from './wasm-memory.ts';
  * initialisation stays failed. The caller makes sure that nothing else runs WebAssembly meanwhile.
  */
 export async function createOrtSession(model: Uint8Array, variant: ModelVariant): Promise<OrtWebSession> {
-  if (variant.id !== 'uint8') throw new DeblurError('runner_failed', 'The edge runs the uint8 variant only.');
+  if (variant.input.type !== 'uint8') throw new DeblurError('runner_failed', 'The edge takes bytes only.');
   env.wasm.numThreads = 1;
   env.wasm.proxy = false;
   // Never read: a present binary makes ONNX Runtime take the embedded glue and fetch nothing.

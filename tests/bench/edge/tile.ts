@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
-import { manifestSchema, variantOf } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema, wasmVariantOf } from '@deblur/shared/model-manifest.ts';
 import { InferenceSession as NativeSession, Tensor as NativeTensor } from 'onnxruntime-node';
 import { env, InferenceSession as WebSession, Tensor as WebTensor } from 'onnxruntime-web/wasm';
 import sharp from 'sharp';
@@ -18,7 +18,7 @@ const { values } = parseArgs({ options: { rounds: { type: 'string', default: '30
 const rounds = Number(values.rounds);
 
 const manifest = manifestSchema.parse(JSON.parse(readFileSync(`${weights}/dhnet-edge/manifest.json`, 'utf8')));
-const variant = variantOf(manifest, 'uint8');
+const variant = wasmVariantOf(manifest);
 const onnx = readFileSync(`${weights}/dhnet-edge/${variant.file}`);
 const dims = [1, SIZE, SIZE, 3];
 const blurred = sharp(readFileSync(new URL('../../fixtures/reds/blur.png', import.meta.url)));

@@ -1,6 +1,6 @@
 /** What workerd cannot do for itself: builds the WebAssembly, and lets native code say what is right. */
 import { readFile } from 'node:fs/promises';
-import { manifestSchema, variantOf } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema, wasmVariantOf } from '@deblur/shared/model-manifest.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
 import type { TestProject } from 'vitest/node';
@@ -36,7 +36,7 @@ async function goldenTile(): Promise<{ size: number; input: string; output: stri
   const model = new URL('model-export/weights/dhnet-edge/', root);
   const manifest = manifestSchema.parse(JSON.parse(await readFile(new URL('manifest.json', model), 'utf8')));
   const { size } = manifest.tile;
-  const variant = variantOf(manifest, 'uint8');
+  const variant = wasmVariantOf(manifest);
   const session = await InferenceSession.create(await readFile(new URL(variant.file, model)), { intraOpNumThreads: 1 });
   const blurred = sharp(await readFile(new URL('tests/fixtures/reds/blur.png', root)));
   const input = await blurred.extract({ left: 300, top: 200, width: size, height: size }).raw().toBuffer();

@@ -1,6 +1,6 @@
 /** One picture on this device, from file to file, with WebGPU where it serves and WebAssembly everywhere else. */
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { variantOf, type ModelManifest, type VariantId } from '@deblur/shared/model-manifest.ts';
+import { variantOf, wasmVariantOf, type ModelManifest, type VariantId } from '@deblur/shared/model-manifest.ts';
 import { MEDIA_TYPES } from '@deblur/shared/options.ts';
 import type { RawImage } from '@deblur/shared/raw-image.ts';
 import { restoreImage } from '@deblur/shared/restore.ts';
@@ -10,8 +10,8 @@ import type { DeviceRequest, DeviceResult } from './messages.ts';
 import { fetchManifest, loadModel } from './model-store.ts';
 import { hasWebGpu, OrtSession, wasmThreads, type Provider } from './ort-session.ts';
 
-/** WebGPU has no 8-bit tensors, so its graph takes floats. */
-const VARIANTS: Readonly<Record<Provider, VariantId>> = { webgpu: 'float32', wasm: 'uint8' };
+/** What goes into the network. WebGPU has no 8-bit tensors, so its graph takes floats. */
+const SAMPLES: Readonly<Record<Provider, VariantId>> = { webgpu: 'float32', wasm: 'uint8' };
 
 type Report = (activity: Activity) => void;
 
@@ -67,7 +67,7 @@ async function restoreWith(
     session,
     tiling: { size, overlap, padMultiple: manifest.pad_multiple },
     orientation,
-    samples: VARIANTS[provider],
+    samples: SAMPLES[provider],
     onProgress: (done, total) => report({ kind: 'tiles', done, total }),
   });
   return {
@@ -82,7 +82,7 @@ async function load(provider: Provider, report: Report): Promise<Loaded> {
   await loaded?.session.release();
   loaded = null;
   const manifest = await fetchManifest();
-  const variant = variantOf(manifest, VARIANTS[provider]);
+  const variant = provider === 'wasm' ? wasmVariantOf(manifest) : variantOf(manifest, SAMPLES[provider]);
   const model = await loadModel(variant, (done, total) => report({ kind: 'model', done, total }));
   report({ kind: 'starting', provider });
   loaded = { provider, manifest, session: await OrtSession.create(model, variant, provider) };
