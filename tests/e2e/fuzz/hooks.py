@@ -23,8 +23,7 @@ BOMB = png(1, 1, b"\x00\x00\x00").replace(struct.pack(">II", 1, 1), struct.pack(
 # One whole picture in most cases: each further one would be an inference of its own.
 pictures = st.one_of(st.just(WHOLE), st.just(WHOLE), st.sampled_from([CUT_OFF, BOMB, b"", b"GIF89a"]), st.binary(max_size=64))
 
-for media_type in ("image/jpeg", "image/png", "image/webp", "image/avif", "image/tiff", "application/octet-stream"):
-    schemathesis.openapi.media_type(media_type, pictures)
+schemathesis.openapi.media_type("image/*", pictures)
 schemathesis.openapi.format("binary", pictures)
 
 
