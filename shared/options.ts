@@ -15,12 +15,14 @@ export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 export const METADATA_MODES = ['keep', 'strip'] as const;
 export type MetadataMode = (typeof METADATA_MODES)[number];
 
+const NOT_WHOLE = 'must be a whole number';
+
 const fromDigits = (value: unknown): unknown =>
   typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
 
 /** Query and form values arrive as text; JSON may carry a number. */
 const wholeNumber = (range: (integer: z.ZodInt) => z.ZodInt) =>
-  z.preprocess(fromDigits, range(z.int('must be a whole number')));
+  z.preprocess(fromDigits, range(z.int({ error: ({ code }) => (code === 'invalid_type' ? NOT_WHOLE : undefined) })));
 
 export const optionsSchema = z.strictObject({
   model: z
