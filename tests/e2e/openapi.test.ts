@@ -40,8 +40,8 @@ describe('/openapi.json', () => {
   it('is what the service does: no request that the fuzzer finds is answered otherwise, or by a 5xx', async () => {
     const { ok, report } = await fuzz(`${service.url}/openapi.json`);
     expect(ok, report).toBe(true);
-    // It has sent something to every operation.
-    const operations = Object.values((JSON.parse(text) as Document).paths).flatMap(Object.keys).length;
+    // It has sent something to every operation but the one that it read the document by.
+    const operations = Object.values((JSON.parse(text) as Document).paths).flatMap(Object.keys).length - 1;
     expect(report).toMatch(new RegExp(`Operations: +${operations} selected / ${operations} total`));
   });
 });
@@ -80,7 +80,8 @@ describe('/docs', () => {
         return `${method} ${path}`;
       }),
     );
-    expect(shown.sort()).toEqual(operations.sort());
+    // The webhook stands below them.
+    expect(shown.sort()).toEqual([...operations, 'POST prediction'].sort());
     // One that is opened, and tried, from the page.
     await page.locator('#operations-Models-listModels .opblock-summary-control').click();
     await page.getByRole('button', { name: 'Try it out' }).click();

@@ -22,6 +22,9 @@ const inPath = (name: string, description: string, schema: object) => ({
 });
 
 export const PREDICTION = inPath('id', 'Of the prediction.', { pattern: PREDICTION_ID.source });
+export const STREAM = inPath('token', 'The last segment of `urls.stream`.', {
+  pattern: '^[a-z0-9-]{1,64}\\.[a-z0-9]{26}\\.[a-z2-7]{26}$',
+});
 export const DELIVERY = inPath('n', 'Of the delivery, as its log numbers it.', { pattern: '^\\d{1,9}$' });
 export const FILE = inPath('id', 'Of the file.', { pattern: '^file_[0-9a-f]{32}$' });
 export const KEY = inPath('id', 'Of the key: not the key itself.', { pattern: '^[a-z0-9-]{1,32}_[0-9a-f]{16}$' });

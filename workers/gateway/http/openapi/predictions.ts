@@ -122,6 +122,22 @@ export const predictions: Operations = {
     },
     problems: ['not_found'],
   },
+  'get /v1/streams/{token}': {
+    operationId: 'streamPrediction',
+    tag: 'Predictions',
+    summary: 'The events of a prediction, for whoever has the address',
+    description: "A prediction's `urls.stream`: no key is needed, because EventSource can send none.",
+    access: 'optional',
+    parameters: [parts.STREAM, parts.LAST_EVENT_ID],
+    responses: {
+      '200': {
+        description: '`start`, `progress` and `completed` as they happen, each with the whole prediction.',
+        content: { 'text/event-stream': { schema: { type: 'string' } } },
+      },
+      '204': { description: 'Its end was seen by whoever sent this `Last-Event-ID`.' },
+    },
+    problems: ['not_found'],
+  },
   'post /v1/predictions/{id}/cancel': {
     operationId: 'cancelPrediction',
     tag: 'Predictions',

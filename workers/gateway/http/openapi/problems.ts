@@ -48,11 +48,14 @@ const HEADERS_OF_STATUS: Readonly<Record<number, object>> = {
 /** `components.examples`: one body for each code. */
 export function problemExamples(): Record<string, object> {
   return Object.fromEntries(
-    Object.entries(ERRORS).map(([code, { status, title }]) => {
-      const detail = 'What is wrong with this very request.';
-      const request_id = '5b0c3a52-8f4e-4a39-9d6b-0c3a528f4e4a';
-      return [code, { value: { type: `urn:deblur:problem:${code}`, title, status, detail, code, request_id } }];
-    }),
+    // What is no operation is answered so, and by none of them.
+    Object.entries(ERRORS)
+      .filter(([code]) => code !== 'method_not_allowed')
+      .map(([code, { status, title }]) => {
+        const detail = 'What is wrong with this very request.';
+        const request_id = '5b0c3a52-8f4e-4a39-9d6b-0c3a528f4e4a';
+        return [code, { value: { type: `urn:deblur:problem:${code}`, title, status, detail, code, request_id } }];
+      }),
   );
 }
 
