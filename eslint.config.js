@@ -62,7 +62,14 @@ const zones = [...new Set(arrows.map(([zone]) => zone))].sort((a, b) => a.length
 
 export default tseslint.config(
   {
-    ignores: ['**/dist/**', '**/.wrangler/**', '**/worker-configuration.d.ts', 'model-export/**', '.deblur/**'],
+    ignores: [
+      '**/dist/**',
+      '**/.venv/**',
+      '**/.wrangler/**',
+      '**/worker-configuration.d.ts',
+      'model-export/**',
+      '.deblur/**',
+    ],
   },
   js.configs.recommended,
   ...tseslint.configs.strict,

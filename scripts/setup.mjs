@@ -1,5 +1,6 @@
 // Makes a fresh clone ready: Node packages from the lockfile; with --python model-export's environment, with --packaging
-// the validators that tests/packaging runs, with --examples what the examples in Python import.
+// the validators that tests/packaging runs, with --examples what the examples in Python import, with --fuzz the fuzzer of
+// tests/e2e.
 // It has no dependencies and runs on any Node from 20, because it runs before anything is installed.
 // What is up to date is left alone: the second run takes milliseconds. It speaks on stderr only.
 import { spawnSync } from 'node:child_process';
@@ -97,4 +98,7 @@ if (process.argv.includes('--packaging')) {
 }
 if (process.argv.includes('--examples')) {
   installPythonEnvironment('examples', 'the HTTP clients of the examples in Python (once)');
+}
+if (process.argv.includes('--fuzz')) {
+  installPythonEnvironment('tests/e2e/fuzz', 'the fuzzer of the HTTP surface (once)');
 }

@@ -15,15 +15,31 @@ export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 export const METADATA_MODES = ['keep', 'strip'] as const;
 export type MetadataMode = (typeof METADATA_MODES)[number];
 
+const NOT_WHOLE = 'must be a whole number';
+
+const fromDigits = (value: unknown): unknown =>
+  typeof value === 'string' && /^\d+$/.test(value) ? Number(value) : value;
+
 /** Query and form values arrive as text; JSON may carry a number. */
-const integer = z.union([z.int(), z.string().regex(/^\d+$/, 'must be a whole number').transform(Number)]);
+const wholeNumber = (range: (integer: z.ZodInt) => z.ZodInt) =>
+  z.preprocess(fromDigits, range(z.int({ error: ({ code }) => (code === 'invalid_type' ? NOT_WHOLE : undefined) })));
 
 export const optionsSchema = z.strictObject({
-  model: z.enum(['auto', ...MODEL_NAMES]).default('auto'),
-  format: z.enum(['auto', ...OUTPUT_FORMATS]).default('auto'),
-  quality: integer.pipe(z.int().min(1).max(100)).default(DEFAULT_QUALITY),
-  metadata: z.enum(METADATA_MODES).default('keep'),
-  tile: integer.pipe(z.int().min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(TILE_STEP_PIXELS)).optional(),
+  model: z
+    .enum(['auto', ...MODEL_NAMES])
+    .describe('`auto` takes the best trained model; one without trained weights is refused by name.')
+    .default('auto'),
+  format: z
+    .enum(['auto', ...OUTPUT_FORMATS])
+    .describe('`auto` is what `Accept` prefers, else the format of the source.')
+    .default('auto'),
+  quality: wholeNumber((integer) => integer.min(1).max(100))
+    .describe('Of JPEG, WebP and AVIF.')
+    .default(DEFAULT_QUALITY),
+  metadata: z.enum(METADATA_MODES).describe('EXIF, XMP and ICC profile stay, or EXIF and XMP go.').default('keep'),
+  tile: wholeNumber((integer) => integer.min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(TILE_STEP_PIXELS))
+    .describe('Side of the tiles in pixels, on the runner only.')
+    .optional(),
 });
 
 export type Options = z.infer<typeof optionsSchema>;

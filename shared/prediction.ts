@@ -32,12 +32,12 @@ export const webhookEventsFilterSchema = z.array(z.enum(WEBHOOK_EVENTS)).max(WEB
 
 /** Seconds, of the service's clock, unless said otherwise. */
 export const predictionMetricsSchema = z.strictObject({
-  /** From the beginning of the job's work to its end. */
-  predict_time: z.number().optional(),
-  /** From creation to completion, however it ended. */
-  total_time: z.number().optional(),
-  /** From creation to the beginning of the work: fetching the source, and waiting for a slot. */
-  queue_time: z.number().optional(),
+  predict_time: z.number().describe("Seconds from the beginning of the job's work to its end.").optional(),
+  total_time: z.number().describe('Seconds from creation to completion, however it ended.').optional(),
+  queue_time: z
+    .number()
+    .describe('Seconds from creation to the beginning of the work: fetching the source, and waiting for a slot.')
+    .optional(),
   tiles: z.int().optional(),
   megapixels: z.number().optional(),
   placement: z.enum(['edge', 'gpu']).optional(),
@@ -46,34 +46,34 @@ export const predictionMetricsSchema = z.strictObject({
 
 export const predictionSchema = z.strictObject({
   id: z.string().regex(PREDICTION_ID),
-  /** `owner/name` of the model that runs, never `auto`. */
-  model: z.string(),
+  model: z.string().describe('`owner/name` of the model that runs, never `auto`.'),
   version: z.string(),
   status: z.enum(PREDICTION_STATUSES),
-  /** What was asked for; a picture that came as bytes is named by its digest. Empty once the data was removed. */
-  input: z.record(z.string(), z.union([z.string(), z.number()])),
-  output: z.url().nullable(),
-  error: z.string().nullable(),
-  /** The progress in a form that clients of Replicate parse: `50%|█████     | 2/4`. */
-  logs: z.string(),
+  input: z
+    .record(z.string(), z.union([z.string(), z.number()]))
+    .describe(
+      'What was asked for; a picture that came as bytes is named by its digest. Empty once the data was removed.',
+    ),
+  output: z.url().describe('Where the restored picture is.').nullable(),
+  error: z.string().describe('`code: detail`, with a code of the closed list.').nullable(),
+  logs: z.string().describe('The progress in a form that clients of Replicate parse: `50%|█████     | 2/4`.'),
   metrics: predictionMetricsSchema,
-  /** Tiles. */
-  progress: z.strictObject({ done: z.int(), total: z.int() }).nullable(),
+  progress: z.strictObject({ done: z.int(), total: z.int() }).describe('Tiles.').nullable(),
   urls: z.strictObject({
     get: z.url(),
     cancel: z.url(),
-    /** Server-sent events, without a key: whoever has the address may watch. */
-    stream: z.url(),
-    /** Where the result will be, as soon as its name is known; null when there will be none. */
-    result: z.url().nullable(),
+    stream: z.url().describe('Server-sent events, without a key: whoever has the address may watch.'),
+    result: z
+      .url()
+      .describe('Where the result will be, as soon as its name is known; null when there will be none.')
+      .nullable(),
   }),
   created_at: z.iso.datetime(),
   started_at: z.iso.datetime().nullable(),
   completed_at: z.iso.datetime().nullable(),
   webhook: z.url().nullable(),
   webhook_events_filter: webhookEventsFilterSchema.nullable(),
-  /** `input`, `output` and `logs` are gone: their retention has passed. */
-  data_removed: z.boolean(),
+  data_removed: z.boolean().describe('`input`, `output` and `logs` are gone: their retention has passed.'),
 });
 
 export type Prediction = z.infer<typeof predictionSchema>;
@@ -91,15 +91,18 @@ export type PredictionList = z.infer<typeof predictionListSchema>;
 
 /** The JSON body of a create, before its `input` is judged by the options' own schema. */
 export const createPredictionSchema = z.strictObject({
-  /** Only for PUT, where it repeats the URL's. */
-  id: z.string().optional(),
-  /** A model's name, a model version, or both: `dhnet-edge`, `deblur/dhnet-edge`, 64 hexadecimal digits, `name:version`. */
-  version: z.string().max(256).nullish(),
+  id: z.string().describe("Only for PUT, where it repeats the URL's.").optional(),
+  version: z
+    .string()
+    .max(256)
+    .describe(
+      "A model's name, a model version, or both: `dhnet-edge`, `deblur/dhnet-edge`, 64 hexadecimal digits, `name:version`.",
+    )
+    .nullish(),
   input: z.record(z.string(), z.unknown()),
-  webhook: z.string().nullish(),
+  webhook: z.string().describe('Is told of the end, or of what the filter names, by Standard Webhooks.').nullish(),
   webhook_events_filter: webhookEventsFilterSchema.nullish(),
-  /** Of older clients; every prediction has a stream. */
-  stream: z.boolean().optional(),
+  stream: z.boolean().describe('Of older clients; every prediction has a stream.').optional(),
 });
 
 export type CreatePrediction = z.infer<typeof createPredictionSchema>;

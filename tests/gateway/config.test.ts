@@ -3,10 +3,7 @@ import { describe, expect, it } from 'vitest';
 import exported from '../../model-export/weights/dhnet-edge/manifest.json';
 import { readConfig, type Variables } from '../../workers/gateway/config.ts';
 
-const surface = { SIGNED_URL_SOURCES: '', SHARED_CACHE: 'false', PURGE_ZONE_ID: '' };
-
 const own: Variables = {
-  ...surface,
   ENVIRONMENT: 'local',
   INTERNAL_ORIGIN: 'http://127.0.0.1:8787',
   INTERNAL_SECRET: 's'.repeat(32),
@@ -16,7 +13,6 @@ const own: Variables = {
 };
 
 const replicate: Variables = {
-  ...surface,
   ENVIRONMENT: 'production',
   INTERNAL_ORIGIN: 'https://deblur.test',
   INTERNAL_SECRET: 's'.repeat(32),
@@ -25,6 +21,16 @@ const replicate: Variables = {
   REPLICATE_API_TOKEN: 'r8_secret',
   ADMIN_KEY: 'a'.repeat(32),
 };
+
+it('offers nothing that the operator did not ask for', () => {
+  expect(readConfig(own)).toMatchObject({
+    signedUrlSources: { hosts: [], domains: [], origins: [], any: false },
+    signingKeys: [],
+    sharedCache: false,
+    purge: null,
+    metricsToken: null,
+  });
+});
 
 describe('where large pictures are restored', () => {
   it('names one runner of one’s own', () => {

@@ -33,6 +33,15 @@ describe('parseOptions', () => {
   });
 
   it.each([
+    [{ quality: '' }, 'must be a whole number'],
+    [{ quality: 90.5 }, 'must be a whole number'],
+    [{ quality: '0' }, 'Too small: expected number to be >=1'],
+    [{ tile: 130 }, 'Invalid number: must be a multiple of 32'],
+  ])('says what is wrong with %j', (raw, message) => {
+    expect(refusal(raw).fields[0]!.message).toBe(message);
+  });
+
+  it.each([
     [{ quality: 0 }, 'quality'],
     [{ quality: 101 }, 'quality'],
     [{ quality: 90.5 }, 'quality'],

@@ -14,6 +14,7 @@ import { deleteKey, getKeys, postKey } from './http/keys.ts';
 import { requestLog } from './http/log.ts';
 import { countRequests, getMetrics } from './http/metrics.ts';
 import { getModel, getModels } from './http/models.ts';
+import { getOpenApi } from './http/openapi.ts';
 import {
   cancelPrediction,
   getPrediction,
@@ -98,6 +99,7 @@ export function createApp(ports: Ports): Hono<AppEnv> {
 
   app.get('/healthz', getHealth(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.get('/metrics', getMetrics(ports)).all(methodNotAllowed('GET', 'HEAD'));
+  app.get('/openapi.json', getOpenApi).all(methodNotAllowed('GET', 'HEAD'));
 
   // The runner's side, by signed URLs.
   app.get('/internal/sources/:token', getSource(ports)).all(methodNotAllowed('GET', 'HEAD'));

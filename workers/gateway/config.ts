@@ -48,9 +48,9 @@ export interface Variables {
   readonly RUNNER_MODELS?: string;
   /** Set by local runs and tests only. */
   readonly ALLOW_ORIGINS?: string;
-  readonly SIGNED_URL_SOURCES: string;
-  readonly SHARED_CACHE: string;
-  readonly PURGE_ZONE_ID: string;
+  readonly SIGNED_URL_SOURCES?: string;
+  readonly SHARED_CACHE?: string;
+  readonly PURGE_ZONE_ID?: string;
   /** Secrets that may be missing are not in wrangler.toml, and so not in the generated Env. */
   readonly SIGNED_URL_KEYS?: string;
   readonly PURGE_API_TOKEN?: string;
@@ -73,7 +73,7 @@ const origins = z
 
 /** Text that another module parses; its complaint is ours. */
 function parsedBy<T>(parse: (text: string) => T) {
-  return z.string({ error: 'must be set, if only to nothing' }).transform((text, context) => {
+  return z.string().transform((text, context) => {
     try {
       return parse(text);
     } catch (error) {
@@ -101,9 +101,13 @@ export const schema = z
     REPLICATE_API_TOKEN: z.string().optional(),
     RUNNER_MODELS: parsedBy(parseRunnerModels).default([]),
     SIGNED_URL_KEYS: parsedBy(parseSigningKeys).default([]),
-    SIGNED_URL_SOURCES: parsedBy(parseSourceRules),
-    SHARED_CACHE: z.enum(['true', 'false'], { error: 'must be true or false' }),
-    PURGE_ZONE_ID: z.string().regex(/^(?:[0-9a-f]{32})?$/, 'must be a zone id, or empty'),
+    // Without a word of the operator: no sources, nothing told of other tenants, nothing purged.
+    SIGNED_URL_SOURCES: parsedBy(parseSourceRules).prefault(''),
+    SHARED_CACHE: z.enum(['true', 'false'], { error: 'must be true or false' }).default('false'),
+    PURGE_ZONE_ID: z
+      .string()
+      .regex(/^(?:[0-9a-f]{32})?$/, 'must be a zone id, or empty')
+      .default(''),
     PURGE_API_TOKEN: z.string().default(''),
     METRICS_TOKEN: z
       .string()

@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers';
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { createApp } from '../../../workers/gateway/app.ts';
 import { createPorts } from '../../../workers/gateway/deps.ts';
+import { assertConforms } from '../support/conformance.ts';
 
 export const ADMIN_KEY = 'the-admin-key-of-the-tests-0123456789';
 export const ORIGIN = 'https://deblur.test';
@@ -39,8 +40,10 @@ export function production(variables: Record<string, string> = {}, address = new
     if (!headers.has('cf-connecting-ip')) headers.set('cf-connecting-ip', address);
     if (key !== null) headers.set('authorization', `Bearer ${key}`);
     const context = createExecutionContext();
-    const response = await app.fetch(new Request(new URL(path, ORIGIN), { ...init, headers }), env, context);
+    const request = new Request(new URL(path, ORIGIN), { ...init, headers });
+    const response = await app.fetch(request, env, context);
     await waitOnExecutionContext(context);
+    await assertConforms(request, response);
     return response;
   };
   const keyOf: Production['keyOf'] = async (tenant, ...scopes) => {

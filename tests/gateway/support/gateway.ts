@@ -1,12 +1,17 @@
 /** The gateway as a caller sees it, and the two stand-ins behind it. */
 import { env, exports } from 'cloudflare:workers';
 import { inject } from 'vitest';
+import { assertConforms } from './conformance.ts';
 import type { GpuRequest, Scripted, Working } from './gpu-stand-in.ts';
 
 const ORIGIN = 'https://deblur.test';
 
-export function call(path: string, init?: RequestInit): Promise<Response> {
-  return exports.default.fetch(new Request(new URL(path, ORIGIN), init));
+/** Whatever a test asks, the answer is one that the OpenAPI document has. */
+export async function call(path: string, init?: RequestInit): Promise<Response> {
+  const request = new Request(new URL(path, ORIGIN), init);
+  const response = await exports.default.fetch(request);
+  await assertConforms(request, response);
+  return response;
 }
 
 export function deblur(body: BodyInit | null, query = '', headers: Record<string, string> = {}): Promise<Response> {

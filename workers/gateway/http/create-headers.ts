@@ -6,7 +6,7 @@ import {
 } from '@deblur/shared/limits.ts';
 import { invalidOption } from '@deblur/shared/options.ts';
 
-const DURATION = /^(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?$/;
+export const DURATION = /^(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?$/;
 
 /**
  * `Cancel-After`, as Replicate has it: `30`, `30s`, `2m`, `1h30m45s`.

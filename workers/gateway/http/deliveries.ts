@@ -1,10 +1,12 @@
 /** `/v1/predictions/{id}/deliveries`: every webhook of a prediction, every attempt at it, and once more on demand. */
 import { DeblurError } from '@deblur/shared/errors.ts';
 import type { Handler } from 'hono';
+import type { z } from 'zod';
 import type { Delivery } from '../predict/delivery-ports.ts';
 import type { Predictions } from '../predict/prediction-ports.ts';
 import type { AppEnv } from './context.ts';
 import { knownForm, predictionNotFound } from './predictions.ts';
+import type { deliveryListSchema, replaySchema } from './wire.ts';
 
 interface DeliveryLog {
   readonly predictions: Pick<Predictions, 'deliveries' | 'replay'>;
@@ -14,7 +16,7 @@ export function getDeliveries({ predictions }: DeliveryLog): Handler<AppEnv, '/v
   return async (c) => {
     const deliveries = await predictions.deliveries(c.get('tenant').id, knownForm(c.req.param('id')));
     if (deliveries === null) throw predictionNotFound();
-    return c.json({ results: deliveries.map(present) });
+    return c.json({ results: deliveries.map(present) } satisfies z.infer<typeof deliveryListSchema>);
   };
 }
 
@@ -28,7 +30,8 @@ export function replayDelivery({
     const replayed = await predictions.replay(c.get('tenant').id, knownForm(id), Number(n));
     if (replayed === null) throw predictionNotFound();
     if (!replayed) throw unknownDelivery();
-    return c.json({ replayed: Number(n) }, 202, { Location: `/v1/predictions/${id}/deliveries` });
+    const body: z.infer<typeof replaySchema> = { replayed: Number(n) };
+    return c.json(body, 202, { Location: `/v1/predictions/${id}/deliveries` });
   };
 }
 

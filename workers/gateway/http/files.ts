@@ -6,13 +6,15 @@ import {
   FILE_NAME_MAX_CHARACTERS,
   MULTIPART_FIELDS_MAX_BYTES,
 } from '@deblur/shared/limits.ts';
-import { invalidOption } from '@deblur/shared/options.ts';
+import { invalidOption, optionError } from '@deblur/shared/options.ts';
 import type { Handler } from 'hono';
+import { z } from 'zod';
 import type { FileRecord, Files } from '../predict/access-ports.ts';
 import type { ReceivedSource, SourceStore } from '../predict/ports.ts';
 import { assertContentLength, bodyChunks, limitBytes } from './body.ts';
 import { addToLog, type AppEnv } from './context.ts';
 import { readForm } from './form.ts';
+import type { fileListSchema, fileSchema } from './wire.ts';
 
 export interface FilePorts {
   readonly files: Files;
@@ -48,14 +50,24 @@ export function deleteFile({ files }: FilePorts): Handler<AppEnv, '/v1/files/:id
   };
 }
 
+export const fileListQuerySchema = z.strictObject({
+  cursor: z
+    .string()
+    .regex(/^\d{1,15}$/, 'is not one of ours')
+    .describe('Of another page: `next` has it.')
+    .optional(),
+});
+
 /** `GET /v1/files`: newest first, in pages. */
 export function listFiles({ files }: FilePorts): Handler<AppEnv> {
   return async (c) => {
-    const cursor = c.req.query('cursor');
-    if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) throw invalidOption('cursor', 'is not one of ours');
+    const query = fileListQuerySchema.safeParse(c.req.query());
+    if (!query.success) throw optionError(query.error);
+    const { cursor } = query.data;
     const page = await files.list(c.get('tenant').id, cursor === undefined ? null : Number(cursor));
     const next = page.next === null ? null : new URL(`/v1/files?cursor=${page.next}`, c.req.url).href;
-    return c.json({ previous: null, next, results: page.files.map((file) => present(file, c.req.url)) });
+    const results = page.files.map((file) => present(file, c.req.url));
+    return c.json({ previous: null, next, results } satisfies z.infer<typeof fileListSchema>);
   };
 }
 
@@ -119,7 +131,8 @@ function metadataOf(text: string): Record<string, unknown> {
   throw invalidOption('metadata', 'is not a JSON object');
 }
 
-function present({ id, name, format, bytes, sha256, metadata, createdAt, expiresAt }: FileRecord, url: string) {
+function present(file: FileRecord, url: string): z.infer<typeof fileSchema> {
+  const { id, name, format, bytes, sha256, metadata, createdAt, expiresAt } = file;
   return {
     id,
     name,
@@ -127,7 +140,7 @@ function present({ id, name, format, bytes, sha256, metadata, createdAt, expires
     size: bytes,
     etag: sha256,
     checksums: { sha256 },
-    metadata,
+    metadata: { ...metadata },
     created_at: new Date(createdAt).toISOString(),
     expires_at: new Date(expiresAt).toISOString(),
     urls: { get: new URL(`/v1/files/${id}`, url).href },

@@ -9,12 +9,16 @@ import type { Tenant } from '../predict/ports.ts';
 import { bodyText } from './body.ts';
 import { addToLog, type AppEnv } from './context.ts';
 import { parseJsonObject } from './upload.ts';
+import type { createdKeySchema, keyListSchema, keySchema } from './wire.ts';
 
 export interface KeyPorts {
   readonly apiKeys: ApiKeys;
 }
 
-const newKeySchema = z.strictObject({
+const tenantId = z.string().regex(TENANT_ID, 'must be letters, digits and hyphens, 32 at most');
+
+/** The body of `POST /v1/keys`. */
+export const newKeySchema = z.strictObject({
   name: z.string().trim().min(1).max(KEY_NAME_MAX_CHARACTERS),
   scopes: z
     .array(z.enum(['create', 'read', 'delete', 'admin']))
@@ -22,7 +26,7 @@ const newKeySchema = z.strictObject({
     .transform((scopes) => [...new Set(scopes)])
     .default(['create', 'read', 'delete']),
   expires_at: z.iso.datetime({ offset: true }).transform(Date.parse).nullable().default(null),
-  tenant: z.string().regex(TENANT_ID, 'must be letters, digits and hyphens, 32 at most').optional(),
+  tenant: tenantId.describe("For the operator: whose key it is to be. One's own otherwise.").optional(),
 });
 
 /** `POST /v1/keys`: the only answer that shows the key. */
@@ -34,15 +38,23 @@ export function postKey({ apiKeys }: KeyPorts): Handler<AppEnv> {
     if (expiresAt !== null && expiresAt <= Date.now()) throw invalidOption('expires_at', 'is over');
     const { record, key } = await apiKeys.create(administered(c.get('tenant'), tenant), { name, scopes, expiresAt });
     addToLog(c, { key_created: record.id });
-    return c.json({ ...present(record), key }, 201, { Location: `/v1/keys/${record.id}` });
+    const body: z.infer<typeof createdKeySchema> = { ...present(record), key };
+    return c.json(body, 201, { Location: `/v1/keys/${record.id}` });
   };
 }
+
+export const keyListQuerySchema = z.strictObject({
+  tenant: tenantId.describe('For the operator: whose keys.').optional(),
+});
 
 /** `GET /v1/keys`: the tenant's, newest first. The operator names another by `?tenant=`. */
 export function getKeys({ apiKeys }: KeyPorts): Handler<AppEnv> {
   return async (c) => {
-    const keys = await apiKeys.list(administered(c.get('tenant'), c.req.query('tenant')));
-    return c.json({ previous: null, next: null, results: keys.map(present) });
+    const query = keyListQuerySchema.safeParse(c.req.query());
+    if (!query.success) throw optionError(query.error);
+    const keys = await apiKeys.list(administered(c.get('tenant'), query.data.tenant));
+    const results = keys.map(present);
+    return c.json({ previous: null, next: null, results } satisfies z.infer<typeof keyListSchema>);
   };
 }
 
@@ -65,20 +77,20 @@ const administersAll = ({ id, tier }: Tenant): boolean => id === OPERATOR_TENANT
 function administered(caller: Tenant, tenantId: string | undefined): string {
   if (tenantId === undefined || tenantId === caller.id) return caller.id;
   if (!administersAll(caller)) throw new DeblurError('forbidden', 'You administer your own keys only.');
-  if (!TENANT_ID.test(tenantId)) throw invalidOption('tenant', 'is no name of a tenant');
   return tenantId;
 }
 
-function present({ id, name, scopes, createdAt, lastUsedAt, expiresAt }: ApiKey) {
-  const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+const timeOf = (ms: number): string => new Date(ms).toISOString();
+
+function present({ id, name, scopes, createdAt, lastUsedAt, expiresAt }: ApiKey): z.infer<typeof keySchema> {
   return {
     id,
     tenant: id.slice(0, id.indexOf('_')),
     name,
-    scopes,
-    created_at: time(createdAt),
-    last_used_at: time(lastUsedAt),
-    expires_at: time(expiresAt),
+    scopes: [...scopes],
+    created_at: timeOf(createdAt),
+    last_used_at: lastUsedAt === null ? null : timeOf(lastUsedAt),
+    expires_at: expiresAt === null ? null : timeOf(expiresAt),
   };
 }
 

@@ -1,17 +1,19 @@
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { EDGE_MAX_PIXELS, MAX_PIXELS } from '@deblur/shared/limits.ts';
 import type { Handler } from 'hono';
+import type { z } from 'zod';
 import { availableModels, type CatalogueEntry } from '../predict/models.ts';
 import type { Placement } from '../predict/ports.ts';
 import { modelAt } from '../predict/requested-model.ts';
 import type { AppEnv, Ports } from './context.ts';
+import type { modelListSchema, modelSchema } from './wire.ts';
 
 const MAX_PIXELS_AT: Readonly<Record<Placement, number>> = { edge: EDGE_MAX_PIXELS, gpu: MAX_PIXELS };
 
 /** `GET /v1/models`: which there are, which are trained, how well they restore and where they run. */
 export function getModels({ catalogue }: Ports): Handler<AppEnv> {
   const available = availableModels(catalogue);
-  const body = {
+  const body: z.infer<typeof modelListSchema> = {
     auto: available[0]?.name ?? null,
     models: catalogue.map((entry) =>
       modelOf(
@@ -37,7 +39,7 @@ export function getModel({ catalogue }: Ports): Handler<AppEnv, '/v1/models/:own
       available.some((candidate) => candidate.name === wanted),
     );
     const { version } = model;
-    return c.json({
+    const body: z.infer<typeof modelSchema> = {
       url: new URL(`/v1/models/${owner}/${model.name}`, c.req.url).href,
       owner,
       description: 'Restores blurred photographs.',
@@ -45,7 +47,8 @@ export function getModel({ catalogue }: Ports): Handler<AppEnv, '/v1/models/:own
       paper_url: model.paper,
       latest_version: version === null ? null : { id: version, cog_version: null, openapi_schema: null },
       ...model,
-    });
+    };
+    return c.json(body);
   };
 }
 

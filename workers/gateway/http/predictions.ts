@@ -141,12 +141,14 @@ export function cancelPrediction({ predictions }: Ports): Handler<AppEnv, '/v1/p
   };
 }
 
-const listQuerySchema = z.strictObject({ cursor: z.string().optional() });
+export const predictionListQuerySchema = z.strictObject({
+  cursor: z.string().describe('Of another page: `next` and `previous` have it.').optional(),
+});
 
 /** `GET /v1/predictions`: the caller's, newest first. */
 export function listPredictions({ predictions }: Ports): Handler<AppEnv> {
   return async (c) => {
-    const query = listQuerySchema.safeParse(c.req.query());
+    const query = predictionListQuerySchema.safeParse(c.req.query());
     if (!query.success) throw optionError(query.error);
     const { previous, next, results } = await predictions.list(c.get('tenant').id, query.data.cursor ?? null);
     const { origin, pathname } = new URL(c.req.url);

@@ -2,7 +2,9 @@
 import { DeblurError, ERRORS, type ErrorCode } from '@deblur/shared/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import type { ErrorHandler, Handler, NotFoundHandler } from 'hono';
+import type { z } from 'zod';
 import { addToLog, type AppContext, type AppEnv } from './context.ts';
+import type { problemSchema } from './wire.ts';
 
 export const onError: ErrorHandler<AppEnv> = (error, c) => {
   if (error instanceof DeblurError) {
@@ -31,14 +33,14 @@ function problem(c: AppContext, error: DeblurError): Response {
   const retryAfter = error.retryAfterSeconds ?? (status >= 503 ? RETRY_AFTER_SECONDS : undefined);
   if (retryAfter !== undefined) c.header('Retry-After', String(retryAfter));
   c.header('Cache-Control', 'no-store');
-  const body = {
+  const body: z.infer<typeof problemSchema> = {
     type: problemType(error.code),
     title,
     status,
     detail: error.detail,
     code: error.code,
     request_id: c.get('requestId'),
-    ...(error.fields.length > 0 ? { errors: error.fields } : {}),
+    ...(error.fields.length > 0 ? { errors: [...error.fields] } : {}),
   };
   return c.body(JSON.stringify(body), status, { 'Content-Type': 'application/problem+json' });
 }

@@ -2,12 +2,14 @@ import { DeblurError } from '@deblur/shared/errors.ts';
 import { RETRY_AFTER_SECONDS, SIGNED_URL_WAIT_SECONDS } from '@deblur/shared/limits.ts';
 import { verifyPath } from '@deblur/shared/signed-url.ts';
 import type { Handler } from 'hono';
+import type { z } from 'zod';
 import { isAllowedSource, parseLink, type PictureLink } from '../predict/picture-link.ts';
 import { restoreLink, type LinkedResult } from '../predict/restore-link.ts';
 import { addToLog, type AppContext, type AppEnv, type Ports } from './context.ts';
 import { waitPreference } from './prefer.ts';
 import { resultPath } from './present.ts';
 import { isCached, serveResult } from './serve-result.ts';
+import type { pendingPictureSchema } from './wire.ts';
 
 /** `GET|HEAD /i/{signature}/{options}/{source}`: the restored picture of an address that a key's holder has signed. */
 export function getSignedUrl(ports: Ports): Handler<AppEnv> {
@@ -59,7 +61,6 @@ function assertAllowed({ signedUrls }: Ports, source: string): void {
 function pending(c: AppContext, { url }: PictureLink, { resultKey }: LinkedResult, status: 202 | 302): Response {
   c.header('Cache-Control', 'no-store');
   c.header('Retry-After', String(RETRY_AFTER_SECONDS));
-  return status === 302
-    ? c.redirect(new URL(url).href)
-    : c.json({ status: 'processing', result: resultPath(resultKey) }, 202);
+  const body: z.infer<typeof pendingPictureSchema> = { status: 'processing', result: resultPath(resultKey) };
+  return status === 302 ? c.redirect(new URL(url).href) : c.json(body, 202);
 }
