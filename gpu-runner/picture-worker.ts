@@ -114,8 +114,9 @@ function networkOf(access: NetworkAccess): Network {
   let inferMs = 0;
   let queueMs = 0;
   const session: TileSession = {
-    async run<Samples extends Uint8Array | Float32Array>(tile: Tile<Samples>, signal?: AbortSignal) {
-      const reply = await client.call({ kind: 'run', tile }, [tile.data.buffer as ArrayBuffer], signal);
+    // Without the signal: the pool has the prediction's own, and refuses what was not begun.
+    async run<Samples extends Uint8Array | Float32Array>(tile: Tile<Samples>) {
+      const reply = await client.call({ kind: 'run', tile }, [tile.data.buffer as ArrayBuffer]);
       if (reply.kind !== 'ran') throw new DeblurError('runner_failed', 'A session answered out of turn.');
       inferMs += reply.inferMs;
       queueMs += reply.queueMs;

@@ -21,16 +21,19 @@ export async function restore(
   source: string,
   format: 'png' | 'jpeg' = 'jpeg',
 ): Promise<Answer['body']> {
-  const { body } = await server.call('PUT', `/predictions/${id}`, {
-    input: {
-      image: origin + source,
-      format,
-      master_upload_url: `${origin}/master`,
-      result_upload_url: `${origin}/result`,
-    },
-  });
+  const { body } = await server.call('PUT', `/predictions/${id}`, { input: uploadedTo(origin, source, format) });
   if (body.status !== 'succeeded') throw new Error(`${id}: ${String(body.error ?? JSON.stringify(body))}`);
   return body;
+}
+
+/** A prediction's input: a source of the receiver, whose master and result go back to it. */
+export function uploadedTo(origin: string, source: string, format: 'png' | 'jpeg'): object {
+  return {
+    image: origin + source,
+    format,
+    master_upload_url: `${origin}/master`,
+    result_upload_url: `${origin}/result`,
+  };
 }
 
 /** Megabytes: `VmRSS` now, `VmHWM` at its highest. */
