@@ -149,14 +149,12 @@ export class Restorer {
    * @param signal the prediction's own: a cancel that went round by the picture's thread would wait for its pixel loops
    */
   #serveTiles(port: MessagePort, lease: LeaseOf, onProgress: NetworkChoice['onProgress'], signal: AbortSignal): void {
-    serveRpc<TileCall, TileReply>(port, async (call) => {
-      if (call.kind === 'progress') {
-        onProgress(call.done, call.total);
-        return { value: { kind: 'noted' } };
-      }
-      const { pool } = await lease(call.tile.data instanceof Uint8Array ? 'uint8' : 'float32');
-      const ran = await pool.run(call.tile, port, signal);
-      return { value: { kind: 'ran', ...ran }, transfer: [ran.tile.data.buffer as ArrayBuffer] };
+    let done = 0;
+    serveRpc<TileCall, TileReply>(port, async ({ tile, total }) => {
+      const { pool } = await lease(tile.data instanceof Uint8Array ? 'uint8' : 'float32');
+      const ran = await pool.run(tile, port, signal);
+      onProgress(++done, total);
+      return { value: ran, transfer: [ran.tile.data.buffer as ArrayBuffer] };
     });
   }
 }

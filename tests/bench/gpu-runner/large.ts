@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startReceiver, type Receiver } from '../../gpu-runner/support/receiver.ts';
 import { startServer, type RunningServer } from '../../gpu-runner/support/runner.ts';
-import { memoryOf, photo, uploadedTo } from './support.ts';
+import { memoryOf, grainyPhoto, uploadedTo } from './support.ts';
 
 type Format = 'jpeg' | 'png';
 
@@ -21,7 +21,7 @@ for (const format of formats) await measure(format);
 await receiver.close();
 
 async function measure(format: Format): Promise<void> {
-  receiver.sources.set('/large', await photo(width, height, format));
+  receiver.sources.set('/large', await grainyPhoto(width, height, format));
   const server = await startServer({
     ALLOW_ORIGINS: receiver.origin,
     EXECUTION_PROVIDER: 'cpu',
