@@ -18,7 +18,7 @@ export function photo(width: number, height: number, format: OutputFormat): Prom
 export async function grainyPhoto(width: number, height: number, format: OutputFormat): Promise<Buffer> {
   const input = await photo(width, height, 'jpeg');
   return sharp({
-    create: { width, height, channels: 3, background: 'grey', noise: { type: 'gaussian', mean: 128, sigma: 4 } },
+    create: { width, height, channels: 3, background: 'grey', noise: { type: 'gaussian', mean: 128, sigma: 2 } },
   })
     .composite([{ input, blend: 'overlay' }])
     .toFormat(format, format === 'png' ? { compressionLevel: 2, adaptiveFiltering: true } : { quality: 92 })
