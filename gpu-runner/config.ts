@@ -3,6 +3,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { GPU_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import { DEFAULT_BATCH_DELAY_MS, DEFAULT_MAX_SESSION_WORKERS } from './limits.ts';
 
 export const EXECUTION_PROVIDERS = ['auto', 'tensorrt', 'cuda', 'cpu'] as const;
@@ -41,6 +42,8 @@ export interface Config {
   readonly webhookSecret: string | undefined;
   /** After SIGTERM, how long running predictions may go on. */
   readonly drainSeconds: number;
+  /** From a prediction's start to its end, transfers included. */
+  readonly timeoutSeconds: number;
 }
 
 const wholeNumber = (min: number, max: number): z.ZodType<number, string> =>
@@ -96,6 +99,7 @@ export const schema = z.object({
   ALLOW_ORIGINS: origins.default([]),
   WEBHOOK_SECRET: webhookSecret.optional(),
   DRAIN_SECONDS: wholeNumber(0, 3600).default(25),
+  TIMEOUT_SECONDS: wholeNumber(1, 86_400).default(GPU_RESTORE_TIMEOUT_MS / 1000),
   ENVIRONMENT: z.enum(['local', 'production']).default('local'),
 });
 
@@ -133,5 +137,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, co
     allowOrigins: values.ALLOW_ORIGINS,
     webhookSecret: values.WEBHOOK_SECRET,
     drainSeconds: values.DRAIN_SECONDS,
+    timeoutSeconds: values.TIMEOUT_SECONDS,
   };
 }

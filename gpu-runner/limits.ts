@@ -63,8 +63,20 @@ export const DEFAULT_MAX_SESSION_WORKERS = 4;
 export const THREAD_RESTART_DELAY_MS = 500;
 export const THREAD_MAX_RESTARTS = 5;
 
+/**
+ * Of each thread's JavaScript heap. V8 lets this part grow to 48 MB in each thread before it looks for garbage, which is
+ * what memory grew by over hundreds of requests; pixels lie outside, and what else a thread makes is small.
+ */
+export const THREAD_YOUNG_GENERATION_MB = 6;
+
 /** A cancelled picture stops between two steps; one step of a codec may take seconds at 50 MP. */
 export const THREAD_CLOSE_WAIT_MS = 5_000;
+
+/**
+ * Said with 409. A slot is free again after a picture's rest, which nobody knows of the one that comes next; who asks is the
+ * gateway, which spaces its tries by itself (1, 2, 4 … s) and comes no sooner than this: more would leave slots idle.
+ */
+export const BUSY_RETRY_AFTER_SECONDS = 1;
 
 /** Receiving one request, body included. */
 export const REQUEST_TIMEOUT_MS = 60_000;

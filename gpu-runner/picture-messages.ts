@@ -36,10 +36,14 @@ export interface PictureReply {
   readonly queueMs: number;
 }
 
-export type TileCall =
-  | { readonly kind: 'run'; readonly tile: Tile }
-  | { readonly kind: 'progress'; readonly done: number; readonly total: number };
+export interface TileCall {
+  readonly tile: Tile;
+  /** Tiles of the whole picture, for its progress. */
+  readonly total: number;
+}
 
-export type TileReply =
-  | { readonly kind: 'ran'; readonly tile: Tile; readonly inferMs: number; readonly queueMs: number }
-  | { readonly kind: 'noted' };
+export interface TileReply {
+  readonly tile: Tile;
+  readonly inferMs: number;
+  readonly queueMs: number;
+}

@@ -11,6 +11,7 @@ import { OUTPUT_FORMATS, type EncodeOptions } from '@deblur/shared/options.ts';
 import type { Tile, TileSession } from '@deblur/shared/ports.ts';
 import { applyOrientation, type RawImage } from '@deblur/shared/raw-image.ts';
 import { restoreImage, type Restored } from '@deblur/shared/restore.ts';
+import { planTiles } from '@deblur/shared/tiling.ts';
 import type { NetworkAccess, PictureReply, PictureRequest, TileCall, TileReply } from './picture-messages.ts';
 import { LARGE_PIXELS } from './limits.ts';
 import { RpcClient, serveRpc, type Transferred } from './rpc.ts';
@@ -94,16 +95,17 @@ async function restored(
   network: Network | undefined,
   signal: AbortSignal,
 ): Promise<Restored> {
-  if (network === undefined) return { image: applyOrientation(stored, orientation), tiles: 0 };
-  const { session, onProgress, access } = network;
-  const { tiling, tilesInFlight: concurrency } = access;
-  return restoreImage(stored, { session, tiling, orientation, concurrency, signal, onProgress });
+  const upright = applyOrientation(stored, orientation);
+  if (network === undefined) return { image: upright, tiles: 0 };
+  const { tiling, tilesInFlight: concurrency } = network.access;
+  const session = network.sessionOf(planTiles(upright.width, upright.height, tiling).count);
+  return restoreImage(upright, { session, tiling, orientation: 1, concurrency, signal });
 }
 
 interface Network {
   readonly access: NetworkAccess;
-  readonly session: TileSession;
-  readonly onProgress: (done: number, total: number) => void;
+  /** @param total tiles of the picture */
+  readonly sessionOf: (total: number) => TileSession;
   /** Sums over the tiles so far. */
   readonly times: () => { readonly inferMs: number; readonly queueMs: number };
 }
@@ -113,20 +115,17 @@ function networkOf(access: NetworkAccess): Network {
   const client = new RpcClient<TileCall, TileReply>(access.port);
   let inferMs = 0;
   let queueMs = 0;
-  const session: TileSession = {
-    async run<Samples extends Uint8Array | Float32Array>(tile: Tile<Samples>, signal?: AbortSignal) {
-      const reply = await client.call({ kind: 'run', tile }, [tile.data.buffer as ArrayBuffer], signal);
-      if (reply.kind !== 'ran') throw new DeblurError('runner_failed', 'A session answered out of turn.');
+  const sessionOf = (total: number): TileSession => ({
+    // Without the signal: the pool has the prediction's own, and refuses what was not begun.
+    async run<Samples extends Uint8Array | Float32Array>(tile: Tile<Samples>) {
+      const reply = await client.call({ tile, total }, [tile.data.buffer as ArrayBuffer]);
       inferMs += reply.inferMs;
       queueMs += reply.queueMs;
       // The session was chosen by the type of the samples and checks that its output has the same.
       return reply.tile as Tile<Samples>;
     },
-  };
-  const onProgress = (done: number, total: number): void => {
-    client.call({ kind: 'progress', done, total }).catch(() => undefined);
-  };
-  return { access, session, onProgress, times: () => ({ inferMs, queueMs }) };
+  });
+  return { access, sessionOf, times: () => ({ inferMs, queueMs }) };
 }
 
 async function encodeFile(

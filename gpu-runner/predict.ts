@@ -1,6 +1,6 @@
 /** What a prediction does, from fetch to upload. */
 import { DeblurError, toWireError } from '@deblur/shared/errors.ts';
-import { DEFAULT_QUALITY, GPU_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
+import { DEFAULT_QUALITY } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES, type OutputFormat } from '@deblur/shared/options.ts';
 import type { HttpClient } from './http-client.ts';
 import type { Log } from './log.ts';
@@ -16,6 +16,7 @@ export interface PredictPorts {
   readonly restorer: Restorer;
   readonly metrics: Metrics;
   readonly log: Log;
+  readonly timeoutSeconds: number;
 }
 
 /**
@@ -23,9 +24,9 @@ export interface PredictPorts {
  * @param source an address or data URI, or the file itself, which is given away
  */
 export async function predict(prediction: Prediction, source: string | Uint8Array, ports: PredictPorts): Promise<void> {
-  const { metrics, log } = ports;
-  const deadline = new DeblurError('deadline_exceeded', `Not done within ${GPU_RESTORE_TIMEOUT_MS / 1000} seconds.`);
-  const timer = setTimeout(() => prediction.expire(deadline), GPU_RESTORE_TIMEOUT_MS);
+  const { metrics, log, timeoutSeconds } = ports;
+  const deadline = new DeblurError('deadline_exceeded', `Not done within ${timeoutSeconds} seconds.`);
+  const timer = setTimeout(() => prediction.expire(deadline), timeoutSeconds * 1000);
   prediction.start();
   try {
     const bytes = typeof source === 'string' ? await download(prediction, source, ports) : source;

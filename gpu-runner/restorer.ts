@@ -117,7 +117,7 @@ export class Restorer {
     }
     const { port1, port2 } = new MessageChannel();
     const lease = onDemand((samples: 'uint8' | 'float32') => this.#sessions.acquire(model, samples));
-    this.#serveTiles(port1, lease.get, onProgress);
+    this.#serveTiles(port1, lease.get, onProgress, signal);
     const network = { port: port2, tiling, tilesInFlight: this.#sessions.tilesInFlight(model) };
     try {
       return await this.#call({ ...job, network }, signal);
@@ -144,16 +144,17 @@ export class Restorer {
     return thread.call(request, [request.source.buffer as ArrayBuffer, ...ports], signal);
   }
 
-  /** Takes a picture's tiles to the sessions: bytes to `uint8`, floats to `float32`. */
-  #serveTiles(port: MessagePort, lease: LeaseOf, onProgress: NetworkChoice['onProgress']): void {
-    serveRpc<TileCall, TileReply>(port, async (call, signal) => {
-      if (call.kind === 'progress') {
-        onProgress(call.done, call.total);
-        return { value: { kind: 'noted' } };
-      }
-      const { pool } = await lease(call.tile.data instanceof Uint8Array ? 'uint8' : 'float32');
-      const ran = await pool.run(call.tile, port, signal);
-      return { value: { kind: 'ran', ...ran }, transfer: [ran.tile.data.buffer as ArrayBuffer] };
+  /**
+   * Takes a picture's tiles to the sessions: bytes to `uint8`, floats to `float32`.
+   * @param signal the prediction's own: a cancel that went round by the picture's thread would wait for its pixel loops
+   */
+  #serveTiles(port: MessagePort, lease: LeaseOf, onProgress: NetworkChoice['onProgress'], signal: AbortSignal): void {
+    let done = 0;
+    serveRpc<TileCall, TileReply>(port, async ({ tile, total }) => {
+      const { pool } = await lease(tile.data instanceof Uint8Array ? 'uint8' : 'float32');
+      const ran = await pool.run(tile, port, signal);
+      onProgress(++done, total);
+      return { value: ran, transfer: [ran.tile.data.buffer as ArrayBuffer] };
     });
   }
 }

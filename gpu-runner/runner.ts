@@ -133,7 +133,8 @@ export class Runner {
     const prediction = new Prediction(id, input, trace);
     this.#memory.add(prediction);
     if (webhook !== undefined) this.#webhooks.follow(prediction, webhook);
-    const ports = { http: this.#http, log: this.#log, metrics: this.metrics, restorer };
+    const { timeoutSeconds } = this.#config;
+    const ports = { http: this.#http, log: this.#log, metrics: this.metrics, restorer, timeoutSeconds };
     void predict(prediction, source ?? input.image, ports).finally(() => {
       release();
       this.#memory.trim(Date.now());

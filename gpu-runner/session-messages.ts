@@ -1,6 +1,7 @@
 /** What the session pool and its threads say to each other. */
 import type { ModelVariant } from '@deblur/shared/model-manifest.ts';
 import type { Tile } from '@deblur/shared/ports.ts';
+import type { Claim } from './claim.ts';
 
 /** Execution providers of ONNX Runtime that this runner uses. */
 export type ExecutionProvider = 'tensorrt' | 'cuda' | 'cpu';
@@ -19,11 +20,15 @@ export interface RunRequest {
   readonly kind: 'run';
   /** One batch: tiles of one shape and sample type. */
   readonly tiles: readonly Tile[];
+  /** Is asked when the batch's turn has come. */
+  readonly claim: Claim;
 }
 
 export type SessionRequest = LoadRequest | RunRequest;
 
 export type SessionReply =
   | { readonly kind: 'loaded' }
+  /** The batch was taken back before it began: its tiles as they came. */
+  | { readonly kind: 'revoked'; readonly tiles: readonly Tile[] }
   /** `inferMs`: time inside the session's run. */
   | { readonly kind: 'ran'; readonly tiles: readonly Tile[]; readonly inferMs: number };

@@ -1,6 +1,7 @@
 /** One model variant, ready to run: a few threads with a session each, and a queue of tiles before them. */
 import type { Tile } from '@deblur/shared/ports.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
+import { openClaim, revoke, type Claim } from './claim.ts';
 import { BATCHES_IN_FLIGHT_PER_WORKER } from './limits.ts';
 import type { Log } from './log.ts';
 import type { LoadRequest, SessionReply, SessionRequest } from './session-messages.ts';
@@ -39,7 +40,12 @@ export interface PoolOptions {
 type SessionThread = WorkerThread<SessionRequest, SessionReply>;
 
 interface WaitingTile extends QueuedTile {
+  /** Comes back in another buffer when its batch is taken back from a thread. */
+  tile: Tile;
   readonly since: number;
+  readonly signal: AbortSignal | undefined;
+  /** Of the batch that it was last handed out with. */
+  claim: Claim | undefined;
   resolve(ran: RanTile): void;
   reject(error: unknown): void;
 }
@@ -90,13 +96,15 @@ export class SessionPool {
   /**
    * Runs one tile on the least busy thread, in a batch with others that wait. The tile's buffer moves to that thread.
    * @param client whose tile it is: clients take turns
-   * @throws {DeblurError} `runner_failed`; the signal's reason, at once, while the tile still waits
+   * @throws {DeblurError} `runner_failed`
+   * @throws the signal's reason, at once, unless the tile runs already: an aborted tile never starts
    */
   run(tile: Tile, client: object, signal?: AbortSignal): Promise<RanTile> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason as Error);
       const leave = (): void => {
-        if (this.#queue.remove(waiting)) reject(signal?.reason as Error);
+        const { claim } = waiting;
+        if (this.#queue.remove(waiting) || (claim !== undefined && revoke(claim))) reject(signal?.reason);
       };
       const settled =
         <T>(settle: (value: T) => void) =>
@@ -104,7 +112,15 @@ export class SessionPool {
           signal?.removeEventListener('abort', leave);
           settle(value);
         };
-      const waiting = { tile, client, since: performance.now(), resolve: settled(resolve), reject: settled(reject) };
+      const waiting: WaitingTile = {
+        tile,
+        client,
+        since: performance.now(),
+        signal,
+        claim: undefined,
+        resolve: settled(resolve),
+        reject: settled(reject),
+      };
       signal?.addEventListener('abort', leave, { once: true });
       this.#queue.push(waiting);
       this.#dispatch();
@@ -142,10 +158,12 @@ export class SessionPool {
     try {
       const tiles = batch.map(({ tile }) => tile);
       const buffers = tiles.map(({ data }) => data.buffer as ArrayBuffer);
-      const reply = await thread.call({ kind: 'run', tiles }, buffers);
-      if (reply.kind !== 'ran') throw new DeblurError('runner_failed', 'A session answered out of turn.');
-      this.#observer.ran(batch.length);
-      this.#share(batch, reply.tiles, reply.inferMs);
+      const claim = openClaim();
+      for (const waiting of batch) waiting.claim = claim;
+      const reply = await thread.call({ kind: 'run', tiles, claim }, buffers);
+      if (reply.kind === 'loaded') throw new DeblurError('runner_failed', 'A session answered out of turn.');
+      if (reply.kind === 'ran') this.#share(batch, reply.tiles, reply.inferMs);
+      else this.#takeBack(batch, reply.tiles);
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
@@ -153,12 +171,20 @@ export class SessionPool {
   }
 
   #share(batch: readonly WaitingTile[], tiles: readonly Tile[], inferMs: number): void {
+    this.#observer.ran(batch.length);
     const now = performance.now();
     for (const [i, { since, resolve, reject }] of batch.entries()) {
       const tile = tiles[i];
       if (tile === undefined) reject(new DeblurError('runner_failed', 'A session lost a tile.'));
       else resolve({ tile, inferMs: inferMs / batch.length, queueMs: Math.max(0, now - since - inferMs) });
     }
+  }
+
+  /** One picture of the batch was cancelled while it lay at a thread's door; the tiles of the others wait again. */
+  #takeBack(batch: readonly WaitingTile[], tiles: readonly Tile[]): void {
+    batch.forEach((waiting, i) => (waiting.tile = tiles[i] ?? waiting.tile));
+    for (const { signal, reject } of batch) if (signal?.aborted === true) reject(signal.reason);
+    this.#queue.putBack(batch.filter(({ signal }) => signal?.aborted !== true));
   }
 
   #refuseAll(): void {

@@ -10,6 +10,7 @@ import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import type { ModelVariant } from '@deblur/shared/model-manifest.ts';
 import type { Tile } from '@deblur/shared/ports.ts';
+import { start } from './claim.ts';
 import { serveRpc, type Transferred } from './rpc.ts';
 import type { LoadRequest, SessionReply, SessionRequest } from './session-messages.ts';
 
@@ -30,7 +31,9 @@ serveRpc<SessionRequest, SessionReply>(parentPort, (request) => {
 });
 
 async function answer(request: SessionRequest): Promise<Transferred<SessionReply>> {
-  if (request.kind === 'run') return run(request.tiles);
+  if (request.kind === 'run') {
+    return start(request.claim) ? run(request.tiles) : given({ kind: 'revoked', tiles: request.tiles });
+  }
   loaded = await load(request);
   const { side, batches } = request.warmUp;
   const samples = side * side * 3;
@@ -101,9 +104,12 @@ async function run(tiles: readonly Tile[]): Promise<Transferred<SessionReply>> {
   if (!(data instanceof Uint8Array || data instanceof Float32Array) || data.length !== batch.length) {
     throw new DeblurError('runner_failed', 'The network returned no picture.');
   }
-  const restored = parted(data, tiles);
-  const transfer = restored.map((tile) => tile.data.buffer as ArrayBuffer);
-  return { value: { kind: 'ran', tiles: restored, inferMs }, transfer };
+  return given({ kind: 'ran', tiles: parted(data, tiles), inferMs });
+}
+
+/** With the buffers of its tiles, which leave this thread. */
+function given(value: Extract<SessionReply, { tiles: unknown }>): Transferred<SessionReply> {
+  return { value, transfer: value.tiles.map((tile) => tile.data.buffer as ArrayBuffer) };
 }
 
 function joined(tiles: readonly Tile[]): Tile['data'] {

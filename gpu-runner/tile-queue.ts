@@ -56,6 +56,11 @@ export class TileQueue<Queued extends QueuedTile> {
     return batch;
   }
 
+  /** What was taken and was not run: it comes first again, in its own order. */
+  putBack(batch: readonly Queued[]): void {
+    for (const queued of [...batch, ...this.drain()]) this.push(queued);
+  }
+
   all(): Queued[] {
     return [...this.#lines.values()].flat();
   }

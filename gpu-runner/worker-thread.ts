@@ -3,7 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Transferable } from 'node:worker_threads';
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { THREAD_CLOSE_WAIT_MS, THREAD_MAX_RESTARTS, THREAD_RESTART_DELAY_MS } from './limits.ts';
+import {
+  THREAD_CLOSE_WAIT_MS,
+  THREAD_MAX_RESTARTS,
+  THREAD_RESTART_DELAY_MS,
+  THREAD_YOUNG_GENERATION_MB,
+} from './limits.ts';
 import type { Log } from './log.ts';
 import { RpcClient } from './rpc.ts';
 
@@ -68,7 +73,10 @@ export class WorkerThread<Request, Reply> {
   }
 
   async #launch(): Promise<void> {
-    const worker = new Worker(this.#options.script, { name: this.#options.name });
+    const worker = new Worker(this.#options.script, {
+      name: this.#options.name,
+      resourceLimits: { maxYoungGenerationSizeMb: THREAD_YOUNG_GENERATION_MB },
+    });
     const client = new RpcClient<Request, Reply>(worker);
     this.#worker = worker;
     this.#client = client;

@@ -13,6 +13,8 @@ const benches: Readonly<Record<string, string>> = {
   'runner-throughput': 'tests/bench/gpu-runner/throughput.ts',
   'runner-batch': 'tests/bench/gpu-runner/batch.ts',
   'runner-memory': 'tests/bench/gpu-runner/memory.ts',
+  'runner-cancel': 'tests/bench/gpu-runner/cancel.ts',
+  'runner-tiled': 'tests/bench/gpu-runner/tiled.ts',
   'runner-large': 'tests/bench/gpu-runner/large.ts',
   'runner-model': 'tests/bench/gpu-runner/model.ts',
   'service-latency': 'tests/bench/service/latency.ts',

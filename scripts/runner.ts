@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { root } from './lib/service.ts';
+import { root, RUNNER_ENV } from './lib/service.ts';
 
 interface Health {
   readonly status: string;
@@ -18,6 +18,7 @@ const say = (line: string): boolean => process.stderr.write(`${line}\n`);
 
 const child = spawn(process.execPath, ['gpu-runner/index.ts'], {
   cwd: root,
+  env: { ...RUNNER_ENV, ...process.env },
   // Its failures go straight to stderr. By the channel it notices when we are killed, and ends too.
   stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
   // A group of its own: Ctrl-C reaches us alone, and once.

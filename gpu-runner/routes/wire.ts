@@ -3,6 +3,7 @@ import { gpuInputSchema } from '@deblur/shared/runner-api.ts';
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
+import { BUSY_RETRY_AFTER_SECONDS } from '../limits.ts';
 import { PREDICTION_EVENTS } from '../prediction.ts';
 import type { Refusal } from '../runner.ts';
 
@@ -41,14 +42,24 @@ export function invalid(c: Context, loc: readonly string[], msg: string, type: s
   return c.json({ detail: [{ loc, msg, type }] }, 422);
 }
 
-const REFUSALS: Readonly<Record<Refusal, { readonly status: 409 | 503; readonly error: string }>> = {
-  busy: { status: 409, error: 'All slots are busy.' },
-  starting: { status: 503, error: 'The runner is starting.' },
-  stopping: { status: 503, error: 'The runner is stopping.' },
-  setup_failed: { status: 503, error: 'The setup of the runner failed; see /health-check.' },
+interface RefusalAnswer {
+  readonly status: 409 | 503;
+  readonly error: string;
+  readonly retryAfter: number;
+}
+
+const REFUSALS: Readonly<Record<Refusal, RefusalAnswer>> = {
+  busy: { status: 409, error: 'All slots are busy.', retryAfter: BUSY_RETRY_AFTER_SECONDS },
+  starting: { status: 503, error: 'The runner is starting.', retryAfter: RETRY_AFTER_SECONDS },
+  stopping: { status: 503, error: 'The runner is stopping.', retryAfter: RETRY_AFTER_SECONDS },
+  setup_failed: {
+    status: 503,
+    error: 'The setup of the runner failed; see /health-check.',
+    retryAfter: RETRY_AFTER_SECONDS,
+  },
 };
 
 export function refused(c: Context, refusal: Refusal): Response {
-  const { status, error } = REFUSALS[refusal];
-  return c.json({ error, status: 'failed' }, status, { 'Retry-After': String(RETRY_AFTER_SECONDS) });
+  const { status, error, retryAfter } = REFUSALS[refusal];
+  return c.json({ error, status: 'failed' }, status, { 'Retry-After': String(retryAfter) });
 }

@@ -85,6 +85,12 @@ interface RunnerOptions {
   readonly env?: Environment | undefined;
 }
 
+/**
+ * What the C library reads before the runner's first line, as in gpu-runner/Dockerfile. glibc gives every thread an arena of
+ * its own, and what is freed in one is not used in another: with two, memory stays (bench runner-memory).
+ */
+export const RUNNER_ENV = { MALLOC_ARENA_MAX: '2' } as const;
+
 function startRunner({
   url,
   runnerToken,
@@ -92,6 +98,7 @@ function startRunner({
   env = {},
 }: RunnerOptions): Part & { readonly listening: Promise<string> } {
   const part = startPart('runner', bin('node'), ['gpu-runner/index.ts'], log, {
+    ...RUNNER_ENV,
     HOST: '127.0.0.1',
     PORT: '0',
     RUNNER_TOKEN: runnerToken,

@@ -81,19 +81,37 @@ it('puts tiles of two shapes into two runs', async () => {
   expect(batches).toEqual([2, 2]);
 });
 
-it('lets a tile go at once when its picture is cancelled', async () => {
+it('lets a tile go at once when its picture is cancelled, in the queue and at a session’s door', async () => {
   const batches: number[] = [];
   const shared = await open('uint8', 1, batches);
   const controller = new AbortController();
   const big = {};
-  const running = [1, 2].map((seed) => shared.run(tile(seed, false), big));
-  const waiting = shared.run(tile(3, false), big, controller.signal);
+  // Long enough that the next one lies at the thread's door when the cancel comes.
+  const running = shared.run(tile(1, false, 256), {});
+  const cancelled = [2, 3].map((seed) => shared.run(tile(seed, false), big, controller.signal));
+  const ended = Promise.allSettled(cancelled).then(() => [...batches]);
   controller.abort(new Error('enough'));
-  await expect(waiting).rejects.toThrow('enough');
-  expect(batches).toEqual([]);
-  await Promise.all(running);
+  for (const each of cancelled) await expect(each).rejects.toThrow('enough');
+  expect(await ended).toEqual([]);
+  await running;
   await expect(shared.run(tile(4, false), big, controller.signal)).rejects.toThrow('enough');
+  await shared.run(tile(5, false), {});
   expect(batches).toEqual([1, 1]);
+});
+
+it('gives the others of a batch another turn when one of its pictures is cancelled at the door', async () => {
+  const batches: number[] = [];
+  const shared = await open('uint8', 2, batches);
+  const controller = new AbortController();
+  const running = [1, 2].map((seed) => shared.run(tile(seed, false, 256), {}));
+  const cancelled = shared.run(tile(3, false), {}, controller.signal);
+  const other = shared.run(tile(4, false), {});
+  controller.abort(new Error('enough'));
+  await expect(cancelled).rejects.toThrow('enough');
+  const later = shared.run(tile(4, false), {});
+  await Promise.all(running);
+  expect((await other).tile).toEqual((await later).tile);
+  expect(batches).toEqual([2, 2]);
 });
 
 it('serves a small picture between the tiles of a large one, from shared runs', async () => {

@@ -187,6 +187,7 @@ it('answers 409 at capacity, and serves again afterwards', async () => {
   await server.call('PUT', '/predictions/first', { input: { image: large } }, ASYNC);
   const second = await server.call('PUT', '/predictions/second', { input: { image: small } });
   expect(second.status).toBe(409);
+  expect(second.headers.get('retry-after')).toBe('1');
   expect(second.body).toEqual({ error: expect.any(String), status: 'failed' });
   expect((await server.health()).status).toBe('BUSY');
   await server.call('POST', '/predictions/first/cancel');

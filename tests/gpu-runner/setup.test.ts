@@ -1,4 +1,5 @@
 /** What stands between a start and READY: models and the execution provider. */
+import { hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -73,6 +74,33 @@ it('says when a manifest is invalid, and where', async () => {
 it('offers no random weights', async () => {
   await editManifest((manifest) => (manifest['trained'] = null));
   await expectSetupFailure(/no model with trained weights/);
+});
+
+/** Writes another graph in a variant's place, with the manifest's word for it: only the session can tell. */
+async function replaceGraph(bytes: Uint8Array): Promise<void> {
+  const file = 'dhnet-edge.uint8.onnx';
+  await writeFile(path.join(dir, 'dhnet-edge', file), bytes);
+  await editManifest((manifest) => {
+    const variants = manifest['variants'] as { file: string; sha256: string; bytes: number }[];
+    const variant = variants.find((each) => each.file === file)!;
+    Object.assign(variant, { sha256: hash('sha256', bytes), bytes: bytes.length });
+  });
+}
+
+it('says when a graph is none, though it is the one of its manifest', async () => {
+  const bytes = await readFile(path.join(dir, 'dhnet-edge/dhnet-edge.uint8.onnx'));
+  await replaceGraph(bytes.subarray(0, bytes.length >> 1));
+  await expectSetupFailure(/^The session could not be created on cpu: /, { EXECUTION_PROVIDER: 'cpu' });
+});
+
+it('says when a graph is of another variant than its manifest says', async () => {
+  await replaceGraph(await readFile(path.join(dir, 'dhnet-edge/dhnet-edge.float32.onnx')));
+  await expectSetupFailure(/^The network failed on a tile/, { EXECUTION_PROVIDER: 'cpu' });
+});
+
+it('says when a folder is named for one model and its manifest for another', async () => {
+  await editManifest((manifest) => (manifest['name'] = 'dhnet'));
+  await expectSetupFailure(/^model dhnet-edge: its manifest names dhnet$/);
 });
 
 it('says when there is no model at all', async () => {

@@ -62,3 +62,12 @@ it('gives up a tile that is taken back, and only while it waits', () => {
   expect(names(queue.takeBatch(4))).toEqual(['a0', 'b0']);
   expect(queue.takeBatch(4)).toEqual([]);
 });
+
+it('serves what was put back before everything else, in its own order', () => {
+  const queue = queueOf([a, 3], [b, 2], [c, 1]);
+  const taken = queue.takeBatch(2);
+  queue.putBack(taken.slice(1));
+  expect(queue.size).toBe(5);
+  const served = Array.from({ length: 5 }, () => names(queue.takeBatch(1))[0]);
+  expect(served).toEqual(['b0', 'c0', 'a1', 'b1', 'a2']);
+});

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { schema } from '../../gpu-runner/config.ts';
+import { RUNNER_ENV } from '../../scripts/lib/service.ts';
 import { buildContext, stagesOf } from './support/dockerfile.ts';
 import { complaintsOf, read } from './support/tools.ts';
 
@@ -37,9 +38,10 @@ describe('the Dockerfile', () => {
       const names = said('ENV')
         .split(/[\s\\]+/)
         .map((assignment) => assignment.split('=')[0]!)
-        .filter((name) => !name.startsWith('NVIDIA_'));
+        .filter((name) => !name.startsWith('NVIDIA_') && name !== 'MALLOC_ARENA_MAX');
       expect(Object.keys(schema.shape)).toEqual(expect.arrayContaining(names));
       expect(said('ENV')).toContain(`EXECUTION_PROVIDER=${target}`);
+      expect(said('ENV').split(/\s+/)).toContain(`MALLOC_ARENA_MAX=${RUNNER_ENV.MALLOC_ARENA_MAX}`);
     },
   );
 

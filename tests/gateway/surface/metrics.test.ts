@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { STATS_JOB_LEASE_MS, STATS_MAX_SERIES, STATS_REPORTER_TTL_MS } from '@deblur/shared/limits.ts';
 import { CounterBatches } from '../../../workers/gateway/stats/counter-batches.ts';
+import scaledObject from '../../../gpu-runner/deploy/kubernetes/scaled-object.yaml?raw';
 import { exposition, seriesName } from '../../../workers/gateway/stats/exposition.ts';
 import { StatsTable } from '../../../workers/gateway/stats/stats-table.ts';
 import { call, deblur, edge, problem, problemOf, until } from '../support/gateway.ts';
@@ -52,6 +53,13 @@ describe('GET /metrics', () => {
       expect(await problemOf(await scrape(token))).toEqual(problem(403, 'forbidden'));
     }
     expect(await problemOf(await call('/metrics'))).toEqual(problem(403, 'forbidden'));
+  });
+
+  it('tells what KEDA wakes the first runner on, before any job was there', async () => {
+    const [, name] =
+      /url: https:\S+\/metrics\n\s+format: prometheus\n\s+valueLocation: (\w+)\n/.exec(scaledObject) ?? [];
+    expect(name).toMatch(/^deblur_/);
+    expect((await samples()).get(name ?? '')).toBeGreaterThanOrEqual(0);
   });
 
   it('is Prometheus text', async () => {

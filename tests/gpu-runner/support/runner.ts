@@ -39,7 +39,8 @@ export async function startServer(
 ): Promise<RunningServer> {
   const child = spawn(path.join(root, 'node_modules/.bin/node'), ['gpu-runner/index.ts'], {
     cwd: root,
-    env: { PATH: process.env['PATH'] ?? '', PORT: '0', MODEL_DIR, ...env },
+    // MALLOC_ARENA_MAX as every start of the product sets it.
+    env: { MALLOC_ARENA_MAX: '2', PATH: process.env['PATH'] ?? '', PORT: '0', MODEL_DIR, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const lines: JsonLine[] = [];
