@@ -13,7 +13,7 @@ export interface Order {
 }
 
 const PAUSE_MS = 500;
-const CALL_TIMEOUT_MS = 30_000;
+const CALL_TIMEOUT_MS = 60_000;
 
 export class PatientClient {
   /** Creates that were repeated, because they had no answer or a refusal. */
@@ -24,8 +24,8 @@ export class PatientClient {
     this.#url = url;
   }
 
-  /** @param stop ends the patience */
-  async create({ picture, tile, webhook, traceId }: Order, stop: AbortSignal): Promise<Prediction> {
+  /** @returns the prediction's id; undefined when `stop` ended the patience */
+  async create({ picture, tile, webhook, traceId }: Order, stop: AbortSignal): Promise<string | undefined> {
     const image = `data:image/png;base64,${picture.toString('base64')}`;
     const headers = {
       'content-type': 'application/json',
@@ -34,7 +34,13 @@ export class PatientClient {
       traceparent: `00-${traceId}-${randomBytes(8).toString('hex')}-01`,
     };
     const body = JSON.stringify({ input: { image, tile }, webhook });
-    return this.#read(predictionSchema, '/v1/predictions', { method: 'POST', headers, body, signal: stop });
+    const init = { method: 'POST', headers, body, signal: stop };
+    try {
+      return (await this.#read(predictionSchema, '/v1/predictions', init)).id;
+    } catch (error) {
+      if (stop.aborted) return undefined;
+      throw error;
+    }
   }
 
   prediction(id: string): Promise<Prediction> {
@@ -42,41 +48,45 @@ export class PatientClient {
   }
 
   async webhookSecret(): Promise<string> {
-    const response = await this.#answer('/v1/webhooks/default/secret');
-    return ((await response.json()) as { key: string }).key;
+    return (JSON.parse((await this.#answer('/v1/webhooks/default/secret')).toString()) as { key: string }).key;
   }
 
-  async file(url: string): Promise<Buffer> {
-    return Buffer.from(await (await this.#answer(url)).arrayBuffer());
+  file(url: string): Promise<Buffer> {
+    return this.#answer(url);
   }
 
   async #read<T>(schema: z.ZodType<T>, route: string, init?: RequestInit): Promise<T> {
-    return schema.parse(await (await this.#answer(route, init)).json());
+    return schema.parse(JSON.parse((await this.#answer(route, init)).toString()));
   }
 
   /** Until there is one that is not for another time. @throws {Error} what the service has against the request */
-  async #answer(route: string, init: RequestInit = {}): Promise<Response> {
+  async #answer(route: string, init: RequestInit = {}): Promise<Buffer> {
     for (;;) {
-      const response = await this.#ask(route, init);
-      if (response?.ok === true) return response;
-      const status = response?.status ?? 503;
+      const { status, body } = await this.#ask(route, init);
+      if (status >= 200 && status < 300) return body;
       if (status < 500 && status !== 409 && status !== 429) {
-        throw new Error(`${route} was answered with ${status}: ${await response?.text()}`);
+        throw new Error(`${route} was answered with ${status}: ${body.toString()}`);
       }
-      await response?.body?.cancel();
       init.signal?.throwIfAborted();
       this.repeats++;
       await sleep(PAUSE_MS);
     }
   }
 
-  /** Undefined when the line was lost. */
-  async #ask(route: string, init: RequestInit): Promise<Response | undefined> {
+  async #ask(route: string, init: RequestInit): Promise<Answer> {
     const signals = [AbortSignal.timeout(CALL_TIMEOUT_MS), ...(init.signal ? [init.signal] : [])];
     try {
-      return await fetch(new URL(route, this.#url), { ...init, signal: AbortSignal.any(signals) });
+      const response = await fetch(new URL(route, this.#url), { ...init, signal: AbortSignal.any(signals) });
+      return { status: response.status, body: Buffer.from(await response.arrayBuffer()) };
     } catch {
-      return undefined;
+      return LINE_LOST;
     }
   }
 }
+
+interface Answer {
+  readonly status: number;
+  readonly body: Buffer;
+}
+
+const LINE_LOST: Answer = { status: 503, body: Buffer.alloc(0) };

@@ -22,6 +22,8 @@ export interface EnduranceOptions {
   readonly slots: number;
   /** For the work, without the checks. */
   readonly timeoutSeconds: number;
+  /** Ends the run; nothing is left running. */
+  readonly signal?: AbortSignal;
   readonly say?: (line: string) => void;
   /** Gets the lines of the service's parts. */
   readonly log?: (line: string) => void;
@@ -85,12 +87,14 @@ export async function endure(options: EnduranceOptions): Promise<EnduranceReport
   try {
     receiver.trust(await stage.client.webhookSecret());
     const started = performance.now();
-    const stop = AbortSignal.timeout(options.timeoutSeconds * 1000);
+    const late = AbortSignal.timeout(options.timeoutSeconds * 1000);
+    const stop = options.signal === undefined ? late : AbortSignal.any([late, options.signal]);
     const [ordered, killed] = await Promise.all([
       order(stage, options, stop),
       die(stage, options, stop),
       untilTold(stage, options, stop),
     ]);
+    options.signal?.throwIfAborted();
     const seconds = Math.round((performance.now() - started) / 1000);
     say(`the work took ${seconds} s; now each result is compared with a direct run`);
     const checked = await check(stage, ordered, options.pictures);
@@ -117,8 +121,9 @@ async function order(
       if (stop.aborted) return;
       const traceId = randomBytes(16).toString('hex');
       const webhook = `${receiver.origin}/${index}`;
-      const { id } = await client.create({ picture: await pictures.at(index), tile: SIDE, webhook, traceId }, stop);
-      ordered.push({ index, id, traceId });
+      const order = { picture: await pictures.at(index), tile: SIDE, webhook, traceId };
+      const id = await client.create(order, stop);
+      if (id !== undefined) ordered.push({ index, id, traceId });
     }
   };
   await Promise.all(Array.from({ length: CALLERS }, call));

@@ -132,7 +132,7 @@ export class TaskRunner {
     const attempt = claimed.attempt + 1;
     if (!this.#table.begin(claimed, work.operation, gpu.idOf(work, attempt))) return;
     try {
-      await this.hear(claimed.key, attempt, await gpu.begin(work, attempt), false);
+      await this.hear(claimed.key, attempt, await gpu.begin(work, attempt, claimed.request.trace), false);
     } catch (failure) {
       await this.#fail(claimed.key, attempt, failure);
     }
