@@ -16,6 +16,7 @@ const benches: Readonly<Record<string, string>> = {
   'runner-large': 'tests/bench/gpu-runner/large.ts',
   'runner-model': 'tests/bench/gpu-runner/model.ts',
   'service-latency': 'tests/bench/service/latency.ts',
+  'gateway-time': 'tests/bench/service/gateway-time.ts',
   endurance: 'tests/bench/service/endurance.ts',
   'first-picture': 'tests/bench/service/first-picture.ts',
 };

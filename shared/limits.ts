@@ -122,10 +122,10 @@ export const DISPATCH_MESSAGE_MAX_ATTEMPTS = 10;
 
 /**
  * Work waits for its message so long, and what the runner asked for; then it is tried without, and gets another: a queue that
- * loses a message, as the local one does with its process, costs a minute. Doubled each time, so that messages that are
- * only late, behind many thousand others, do not become more and more.
+ * loses messages, as the local one does when its process ends, costs half a minute. Doubled each time, so that messages that
+ * are only late, behind many thousand others, do not become more and more.
  */
-export const DISPATCH_WATCHDOG_MS = 60_000;
+export const DISPATCH_WATCHDOG_MS = 30_000;
 export const DISPATCH_WATCHDOG_MAX_DOUBLINGS = 6;
 
 /** A runner's report of one prediction, its input and logs included. */

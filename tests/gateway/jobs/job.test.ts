@@ -181,7 +181,7 @@ describe('a runner without room', () => {
         if (bench.messages.length > sent) sentAt.push((bench.now - start) / 1000);
       }
       // The fifth refusal was the last; nothing is sent once the runner has the work.
-      expect(sentAt).toEqual([60, 180, 420, 900]);
+      expect(sentAt).toEqual([30, 90, 210, 450]);
       expect(bench.gpu.begun).toHaveLength(1);
       expect(await bench.job.dispatch()).toEqual({ refused: false });
     }),
@@ -194,10 +194,10 @@ describe('a runner without room', () => {
       bench.submit('p1');
       await bench.settle();
       for (let i = 0; i < 2; i++) {
-        await bench.advance(50_000);
+        await bench.advance(25_000);
         expect(await bench.job.dispatch()).toEqual({ refused: true });
       }
-      await bench.advance(50_000);
+      await bench.advance(25_000);
       expect(await bench.job.dispatch()).toEqual({ refused: false });
       expect(bench.messages).toHaveLength(1);
     }),
