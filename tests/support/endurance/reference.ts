@@ -17,7 +17,7 @@ export async function directRun(): Promise<DirectRun> {
   const session = await InferenceSession.create(path.join(FOLDER, file), { intraOpNumThreads: 1 });
   return async (picture) => {
     const { width, height, data } = await decodeRgb(picture);
-    const outputs = await session.run({ [input.name]: new Tensor(data, [1, height, width, 3]) });
+    const outputs = await session.run({ [input.name]: new Tensor(new Uint8Array(data), [1, height, width, 3]) });
     return { width, height, data: outputs[output.name]?.data as Uint8Array };
   };
 }
