@@ -6,6 +6,8 @@ import type { HttpClient, HttpRequest } from './http-client.ts';
 export interface RetryPolicy {
   /** Calls in all, the first included. */
   readonly attempts: number;
+  /** The same while no answer comes at all, if that is more: whoever restarts is silent for a while, and then takes it. */
+  readonly unansweredAttempts?: number;
   /** Before the second call; doubled before each further one. */
   readonly backoffMs: number;
   readonly maxBackoffMs: number;
@@ -24,14 +26,15 @@ export async function deliver(
   url: string,
   request: () => Promise<Omit<HttpRequest, 'signal'>>,
   http: HttpClient,
-  { attempts, backoffMs, maxBackoffMs, timeoutMs }: RetryPolicy,
+  { attempts, unansweredAttempts = attempts, backoffMs, maxBackoffMs, timeoutMs }: RetryPolicy,
   signal: AbortSignal,
 ): Promise<void> {
   for (let made = 1; ; made++) {
     const timed = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
     const status = await call(url, { ...(await request()), signal: timed }, http, signal);
     if (status !== undefined && status >= 200 && status < 300) return;
-    if (made >= attempts || !isRetryable(status)) throw new UndeliveredError(status);
+    const most = status === undefined ? unansweredAttempts : attempts;
+    if (made >= most || !isRetryable(status)) throw new UndeliveredError(status);
     await sleep(Math.min(backoffMs * 2 ** (made - 1), maxBackoffMs), undefined, { signal });
   }
 }

@@ -12,8 +12,12 @@ export const TRANSFER_TIMEOUT_MS = 120_000;
 /** Enough for a signed URL that redirects to storage in another region; a longer chain is a loop or a probe. */
 export const MAX_REDIRECTS = 3;
 
-/** One attempt and its retries: 0.25 s, 0.5 s, 1 s apart, so a receiver that restarts is met again. */
+/**
+ * One attempt and its retries: 0.25 s, 0.5 s, 1 s, … apart. While nobody answers there are more of them, over a quarter of a
+ * minute, so that a gateway that restarts is met again and the inference is not done twice.
+ */
 export const UPLOAD_ATTEMPTS = 4;
+export const UPLOAD_UNANSWERED_ATTEMPTS = 7;
 export const UPLOAD_BACKOFF_MS = 250;
 
 /** One webhook attempt. A receiver answers and works afterwards, or it keeps the next event of its prediction waiting. */

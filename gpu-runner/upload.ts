@@ -2,7 +2,7 @@
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { deliver, UndeliveredError } from './delivery.ts';
 import type { HttpClient } from './http-client.ts';
-import { TRANSFER_TIMEOUT_MS, UPLOAD_ATTEMPTS, UPLOAD_BACKOFF_MS } from './limits.ts';
+import { TRANSFER_TIMEOUT_MS, UPLOAD_ATTEMPTS, UPLOAD_BACKOFF_MS, UPLOAD_UNANSWERED_ATTEMPTS } from './limits.ts';
 
 export interface Upload {
   readonly url: string;
@@ -14,6 +14,7 @@ export interface Upload {
 
 const RETRY = {
   attempts: UPLOAD_ATTEMPTS,
+  unansweredAttempts: UPLOAD_UNANSWERED_ATTEMPTS,
   backoffMs: UPLOAD_BACKOFF_MS,
   maxBackoffMs: Infinity,
   timeoutMs: TRANSFER_TIMEOUT_MS,

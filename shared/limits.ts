@@ -120,8 +120,13 @@ export const DISPATCH_RETRY_AFTER_MAX_SECONDS = 300;
 /** A message that was refused so often is written anew. Below `max_retries` of wrangler.toml, which is for messages that break their consumer. */
 export const DISPATCH_MESSAGE_MAX_ATTEMPTS = 10;
 
-/** Work waits for its message so long and is then tried without: a queue that loses a message costs minutes, not the work. */
-export const DISPATCH_WATCHDOG_MS = 300_000;
+/**
+ * Work waits for its message so long, and what the runner asked for; then it is tried without, and gets another: a queue that
+ * loses messages, as the local one does when its process ends, costs half a minute. Doubled each time, so that messages that
+ * are only late, behind many thousand others, do not become more and more.
+ */
+export const DISPATCH_WATCHDOG_MS = 30_000;
+export const DISPATCH_WATCHDOG_MAX_DOUBLINGS = 6;
 
 /** A runner's report of one prediction, its input and logs included. */
 export const CALLBACK_BODY_MAX_BYTES = 256 * KiB;

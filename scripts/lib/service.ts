@@ -67,10 +67,10 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   }
 }
 
-type Log = (line: string) => void;
+export type Log = (line: string) => void;
 type Environment = Readonly<Record<string, string>>;
 
-interface Part {
+export interface Part {
   readonly name: string;
   readonly child: ChildProcess;
   /** Resolves with the part's last words when it ends. */
@@ -78,7 +78,8 @@ interface Part {
   readonly onLine: (listener: Log) => void;
 }
 
-interface RunnerOptions {
+export interface RunnerOptions {
+  /** The gateway's origin. */
   readonly url: string;
   readonly runnerToken: string;
   readonly log: Log;
@@ -91,7 +92,7 @@ interface RunnerOptions {
  */
 export const RUNNER_ENV = { MALLOC_ARENA_MAX: '2' } as const;
 
-function startRunner({
+export function startRunner({
   url,
   runnerToken,
   log,
@@ -113,12 +114,16 @@ function startRunner({
   return { ...part, listening };
 }
 
-interface WorkersOptions {
+export interface WorkersOptions {
   readonly port: number;
   readonly stateDir: string;
   readonly runnerUrl: string;
   readonly runnerToken: string;
   readonly log: Log;
+  /** Signs the runner's URLs; absent: a new one, so that those of another run are refused. */
+  readonly internalSecret?: string;
+  /** Instead of what the environment says of OPTIONAL_VARS. */
+  readonly vars?: Environment;
 }
 
 /**
@@ -127,15 +132,17 @@ interface WorkersOptions {
  */
 const OPTIONAL_VARS = ['ALLOW_ORIGINS', 'RUNNER_MODELS', 'SIGNED_URL_SOURCES', 'SHARED_CACHE'];
 
-function startWorkers({ port, stateDir, runnerUrl, runnerToken, log }: WorkersOptions): Part {
+export function startWorkers(options: WorkersOptions): Part {
+  const { port, stateDir, runnerUrl, runnerToken, log } = options;
+  const { internalSecret = randomBytes(32).toString('hex') } = options;
   const origin = `http://127.0.0.1:${port}`;
   const vars = { ENVIRONMENT: 'local', INTERNAL_ORIGIN: origin, GPU_RUNNER_URL: runnerUrl };
   for (const name of OPTIONAL_VARS) {
-    const value = process.env[name];
+    const value = options.vars?.[name] ?? process.env[name];
     if (value) Object.assign(vars, { [name]: value });
   }
   // Secrets go by the environment: wrangler reads the required ones there, and arguments show in every process list.
-  const secrets = { INTERNAL_SECRET: randomBytes(32).toString('hex'), GPU_RUNNER_TOKEN: runnerToken };
+  const secrets = { INTERNAL_SECRET: internalSecret, GPU_RUNNER_TOKEN: runnerToken };
   return startPart(
     'workers',
     bin('wrangler'),
@@ -183,7 +190,8 @@ function startPart(name: string, command: string, args: readonly string[], log: 
   return { name, child, died, onLine: (listener) => void listeners.push(listener) };
 }
 
-async function orDeath<T>(promise: Promise<T>, signal: AbortSignal | undefined, ...parts: Part[]): Promise<T> {
+/** What is promised, or an error with the last words of a part that dies before. */
+export async function orDeath<T>(promise: Promise<T>, signal: AbortSignal | undefined, ...parts: Part[]): Promise<T> {
   const aborted = new Promise<never>((_, reject) => {
     signal?.addEventListener('abort', () => reject(new Error('stopped')), { once: true });
   });
@@ -196,7 +204,8 @@ async function orDeath<T>(promise: Promise<T>, signal: AbortSignal | undefined, 
   return Promise.race([promise, death, late, aborted]);
 }
 
-async function untilHealthy(url: string): Promise<void> {
+/** Resolves when both placements serve. */
+export async function untilHealthy(url: string): Promise<void> {
   for (;;) {
     try {
       const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(5_000) });
@@ -209,12 +218,15 @@ async function untilHealthy(url: string): Promise<void> {
   }
 }
 
-async function stopAll(children: readonly ChildProcess[]): Promise<void> {
+export async function stopAll(
+  children: readonly ChildProcess[],
+  first: 'SIGTERM' | 'SIGKILL' = 'SIGTERM',
+): Promise<void> {
   await Promise.all(
     children.map(async (child) => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = once(child, 'exit');
-      signalGroup(child, 'SIGTERM');
+      signalGroup(child, first);
       const late = delay(STOP_TIMEOUT_MS, 'late', { ref: false });
       if ((await Promise.race([gone, late])) === 'late') signalGroup(child, 'SIGKILL');
       await gone;

@@ -98,6 +98,13 @@ it('tries again when the receiver fails or hangs up', async () => {
   expect(allowed.uploads[3]!.bytes.equals(allowed.uploads[0]!.bytes)).toBe(true);
 });
 
+it('meets a receiver again that was away for longer than a failing one is tried', async () => {
+  allowed.nextAnswers.push(...new Array<'destroy'>(UPLOAD_ATTEMPTS).fill('destroy'));
+  const { status } = await predict({ image: `${allowed.origin}/a.png`, result_upload_url: `${allowed.origin}/r` });
+  expect(status).toBe('succeeded');
+  expect(allowed.uploads).toHaveLength(UPLOAD_ATTEMPTS + 1);
+});
+
 it('gives up on a receiver that keeps failing, and at once on one that refuses', async () => {
   const input = { image: `${allowed.origin}/a.png`, result_upload_url: `${allowed.origin}/r` };
   allowed.nextAnswers.push(...new Array<number>(UPLOAD_ATTEMPTS).fill(500));

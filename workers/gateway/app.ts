@@ -28,12 +28,14 @@ import { methodNotAllowed, notFound, onError } from './http/problem.ts';
 import { limitRequests } from './http/rate-limit.ts';
 import { deleteResult, getResult } from './http/results.ts';
 import { getSignedUrl } from './http/signed-url.ts';
+import { traceContext } from './http/trace.ts';
 import { getWebhookSecret, rotateWebhookSecret } from './http/webhook-secret.ts';
 
 export function createApp(ports: Ports): Hono<AppEnv> {
   const app = new Hono<AppEnv>();
 
   app.use(requestId({ limitLength: 64 }));
+  app.use(traceContext());
   app.use(requestLog());
   app.use(countRequests(ports));
   // What a handler says itself stays: results have a policy of their own, and are the only thing that is cached.

@@ -103,8 +103,9 @@ export function createPredictionPorts(env: Env): PredictionPorts {
     sharedCache,
     stats: statsOf(env),
     rateLimits: rateLimitsOf(env),
-    deliveries: (sql, tenantId) => {
-      const sender = new HttpWebhookSender({ allowOrigins, secrets: () => webhookSecrets.signing(tenantId()) });
+    deliveries: (sql, owner) => {
+      const secrets = () => webhookSecrets.signing(owner().tenantId);
+      const sender = new HttpWebhookSender({ allowOrigins, secrets, trace: () => owner().trace });
       return new Deliveries(sql, { sender, stats: statsOf(env), random: Math.random });
     },
   };

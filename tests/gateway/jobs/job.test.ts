@@ -168,6 +168,42 @@ describe('a runner without room', () => {
   );
 
   it(
+    'and, when there is still no room, with another message, each later than the last',
+    onBench(async (bench) => {
+      bench.gpu.refusals = Array.from({ length: 5 }, () => 'busy' as const);
+      bench.submit('p1');
+      await bench.settle();
+      const sentAt: number[] = [];
+      const start = bench.now;
+      while (bench.gpu.begun.length === 0 && bench.stateOf() === 'queued') {
+        const sent = bench.messages.length;
+        await bench.advance(10_000);
+        if (bench.messages.length > sent) sentAt.push((bench.now - start) / 1000);
+      }
+      // The fifth refusal was the last; nothing is sent once the runner has the work.
+      expect(sentAt).toEqual([30, 90, 210, 450]);
+      expect(bench.gpu.begun).toHaveLength(1);
+      expect(await bench.job.dispatch()).toEqual({ refused: false });
+    }),
+  );
+
+  it(
+    'and its message is counted from anew once it has come',
+    onBench(async (bench) => {
+      bench.gpu.refusals = Array.from({ length: 3 }, () => 'busy' as const);
+      bench.submit('p1');
+      await bench.settle();
+      for (let i = 0; i < 2; i++) {
+        await bench.advance(25_000);
+        expect(await bench.job.dispatch()).toEqual({ refused: true });
+      }
+      await bench.advance(25_000);
+      expect(await bench.job.dispatch()).toEqual({ refused: false });
+      expect(bench.messages).toHaveLength(1);
+    }),
+  );
+
+  it(
     'does not cost attempts, however often',
     onBench(async (bench) => {
       bench.gpu.refusals = Array.from({ length: 50 }, () => 'busy' as const);

@@ -27,6 +27,8 @@ export interface GpuRequest {
   readonly path: string;
   readonly authorization: string | undefined;
   readonly prefer: string | undefined;
+  /** Headers of W3C Trace Context that came. */
+  readonly trace: { readonly traceparent?: string; readonly tracestate?: string };
   readonly prediction: {
     readonly id: string;
     readonly input: Record<string, unknown>;
@@ -84,7 +86,9 @@ async function route(state: State, token: string, request: IncomingMessage, resp
   const { method = '', headers } = request;
   const [id = '', verb] = path.split('/').slice(2);
   const prefer = headers.prefer === undefined ? undefined : String(headers.prefer);
-  const seen: GpuRequest = { method, path, authorization: headers.authorization, prefer, prediction };
+  const { authorization, traceparent, tracestate } = headers as Record<string, string | undefined>;
+  const trace = { ...(traceparent ? { traceparent } : {}), ...(tracestate ? { tracestate } : {}) };
+  const seen: GpuRequest = { method, path, authorization, prefer, trace, prediction };
   const index = state.requests.push(seen) - 1;
   const scripted = state.script.shift();
   switch (scripted?.kind) {

@@ -1,5 +1,6 @@
 /** What the handlers share: the ports that `deps.ts` joins, and what a request carries through the middleware. */
 import type { SigningKey } from '@deblur/shared/signed-url.ts';
+import type { TraceContext } from '@deblur/shared/trace-context.ts';
 import type { Context } from 'hono';
 import type { RequestIdVariables } from 'hono/request-id';
 import type { RateAccount } from '../predict/access-ports.ts';
@@ -28,7 +29,7 @@ export interface Ports extends DeblurPorts, CreatePorts, AuthPorts, FilePorts, W
 export type LogFields = Record<string, string | number | boolean | null>;
 
 export interface AppEnv {
-  Variables: RequestIdVariables & { log: LogFields; tenant: Tenant; account: RateAccount };
+  Variables: RequestIdVariables & { trace: TraceContext; log: LogFields; tenant: Tenant; account: RateAccount };
 }
 
 export type AppContext = Context<AppEnv>;

@@ -18,6 +18,8 @@ export const crossOrigin = cors({
     'Last-Event-ID',
     'Prefer',
     'Range',
+    'Traceparent',
+    'Tracestate',
     'X-Request-Id',
   ],
   exposeHeaders: [

@@ -23,8 +23,9 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
 
     const accept = c.req.header('accept') ?? null;
     const tenant = c.get('tenant');
-    const { pay } = terms;
-    const deblurred = await deblur(ports, { tenant, source, options, accept, waitSeconds: wait.seconds, pay });
+    const { pay, trace } = terms;
+    const waitSeconds = wait.seconds;
+    const deblurred = await deblur(ports, { tenant, source, options, accept, trace, waitSeconds, pay });
     if ('pending' in deblurred) return answerLater(c, ports, terms, deblurred, upload);
     const { result, cache, cost } = deblurred;
     addToLog(c, { cache, placement: result.placement, model: result.model, result_key: result.key });

@@ -1,4 +1,5 @@
 /** One structured line for each request. */
+import { traceIdOf } from '@deblur/shared/trace-context.ts';
 import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import type { AppEnv } from './context.ts';
@@ -13,6 +14,7 @@ export function requestLog(): MiddlewareHandler<AppEnv> {
       level: c.res.status >= 500 ? 'error' : 'info',
       event: 'request',
       request_id: c.get('requestId'),
+      trace_id: traceIdOf(c.get('trace')),
       method: c.req.method,
       route: routePath(c, -1),
       status: c.res.status,

@@ -69,6 +69,7 @@ export function termsOf(c: AppContext, { rateLimits }: Pick<Ports, 'rateLimits'>
     account: c.get('account'),
     pay: megapixelCharge(rateLimits, c),
     origin: new URL(c.req.url).origin,
+    trace: c.get('trace'),
     idempotencyKey: idempotencyKeyOf(c.req.header('idempotency-key')),
     deadlineSeconds: cancelAfterSeconds(c.req.header('cancel-after')),
     webhook: null,

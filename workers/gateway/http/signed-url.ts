@@ -25,6 +25,7 @@ export function getSignedUrl(ports: Ports): Handler<AppEnv> {
     const restored = await restoreLink(ports, {
       ...link,
       accept: c.req.header('accept') ?? null,
+      trace: c.get('trace'),
       waitSeconds: wait.applied === null ? SIGNED_URL_WAIT_SECONDS : wait.seconds,
       signal: c.req.raw.signal,
       isCached: (key) => isCached(c, key),

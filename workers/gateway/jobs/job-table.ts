@@ -21,6 +21,8 @@ export interface Task {
   readonly predictionId: string | null;
   readonly accepted: boolean;
   readonly callsBack: boolean;
+  /** Messages that were sent for it since a runner had it, or would have been, had its job had none. */
+  readonly messages: number;
   readonly dueAt: number;
   readonly queuedAt: number;
   readonly claimedAt: number;
@@ -135,7 +137,7 @@ export class JobTable {
    */
   refuse(key: string, attempt: number, dueAt: number, mayBeAlive: boolean): boolean {
     return this.#changed(
-      `UPDATE job_task SET state = 'queued', accepted = 0, refused = 1, due_at = ?,
+      `UPDATE job_task SET state = 'queued', accepted = 0, refused = max(refused, 1), due_at = ?,
          prediction_id = CASE WHEN ? THEN prediction_id END
        WHERE result_key = ? AND state = 'running' AND attempt = ? RETURNING result_key`,
       dueAt,
@@ -182,7 +184,7 @@ export class JobTable {
 
   /** queued → failed: what waits for a message that will not come again. */
   abandon(error: WireError, now: number): string[] {
-    return this.#fail(`state = 'queued' AND refused = 1`, [], error, now);
+    return this.#fail(`state = 'queued' AND refused > 0`, [], error, now);
   }
 
   /** queued | running → failed: what nobody waits for any longer. */
@@ -216,12 +218,21 @@ export class JobTable {
 
   /** Whether the job has a message under way: it is sent with the first refusal, and lives until nothing waits for it. */
   hasMessage(): boolean {
-    return this.#number(`SELECT count(*) AS n FROM job_task WHERE ${ACTIVE} AND refused = 1`) > 0;
+    return this.#number(`SELECT count(*) AS n FROM job_task WHERE ${ACTIVE} AND refused > 0`) > 0;
   }
 
-  /** Whether a task waits for its message. */
-  isWaiting(): boolean {
-    return this.#number(`SELECT count(*) AS n FROM job_task WHERE state = 'queued' AND refused = 1`) > 0;
+  /** The first task that waits for its message. */
+  waiting(): Task | undefined {
+    return this.#select(`SELECT * FROM job_task WHERE state = 'queued' AND refused > 0 ORDER BY queued_at LIMIT 1`)[0];
+  }
+
+  /** Counts another message for tasks whose last one should have come by now; false when there is no such task. */
+  missMessage(now: number): boolean {
+    return this.#changed(
+      `UPDATE job_task SET refused = refused + 1 WHERE state = 'queued' AND refused > 0 AND due_at <= ?
+       RETURNING result_key`,
+      now,
+    );
   }
 
   /** The task that a remote runner has, if there is one. */
@@ -315,6 +326,7 @@ function taskOf(row: Row): Task {
     predictionId: row['prediction_id'] as string | null,
     accepted: row['accepted'] === 1,
     callsBack: row['calls_back'] === 1,
+    messages: row['refused'] as number,
     dueAt: row['due_at'] as number,
     queuedAt: row['queued_at'] as number,
     claimedAt: (row['claimed_at'] ?? row['queued_at']) as number,

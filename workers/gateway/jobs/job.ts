@@ -128,7 +128,7 @@ export class Job {
     this.#table.wake(this.#host.now());
     this.#stir();
     await this.#runner.drain();
-    const refused = this.#table.isWaiting();
+    const refused = this.#table.waiting() !== undefined;
     const retryAfterSeconds = this.#runner.retryAfterSeconds;
     return { refused, ...(refused && retryAfterSeconds !== undefined ? { retryAfterSeconds } : {}) };
   }
@@ -148,8 +148,11 @@ export class Job {
     this.#expire(now);
     const remote = this.#table.remote();
     if (remote !== undefined && remote.dueAt <= now) await this.#runner.look(remote);
+    const messageIsLost = this.#table.missMessage(now);
     this.#stir();
     await this.#runner.drain();
+    const waiting = messageIsLost ? this.#table.waiting() : undefined;
+    if (waiting !== undefined) await this.#runner.sendMessage(waiting);
   }
 
   /** Sets everything going that is due, outside the caller's time, and the alarm for what is not. */

@@ -13,6 +13,7 @@
  *   running   → queued            refuse: no room, or nobody there; waits for its message (costs no attempt)
  *                                 retry: the runner failed or lost it; bounded by JOB_MAX_ATTEMPTS
  *                                 recover: the object died before the work was handed over; bounded likewise
+ *   queued    → queued            missMessage: its message should have come by now; there will be another
  *   queued | running → succeeded  succeed: the files are stored, whoever stored them, in whichever attempt
  *   running   → failed            fail: what the current attempt says of the picture; attempts used up
  *   queued | running → failed     expire: the last deadline passed. abandon: its message is dead. failQueued: no master
@@ -42,7 +43,7 @@ const SCHEMA = `
     prediction_id TEXT,                        -- of the attempt, at a remote runner; kept while it may be alive there
     accepted      INTEGER NOT NULL DEFAULT 0,  -- running: a remote runner has it
     calls_back    INTEGER NOT NULL DEFAULT 0,  -- of the attempt: a callback has come
-    refused       INTEGER NOT NULL DEFAULT 0,  -- waits for its message, until a runner has it
+    refused       INTEGER NOT NULL DEFAULT 0,  -- messages since a runner had it; it waits for the last one
     due_at        INTEGER NOT NULL,            -- queued: begun no sooner; accepted: the runner is asked
     wanted_until  INTEGER NOT NULL DEFAULT 0,  -- by requests; subscribers have their own deadlines
     error_code    TEXT,

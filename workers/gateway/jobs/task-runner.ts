@@ -3,7 +3,12 @@
  * runners say of them afterwards. Every change is a compare-and-set in JobTable; `settle` is called in the same turn.
  */
 import { DeblurError, toWireError } from '@deblur/shared/errors.ts';
-import { DISPATCH_WATCHDOG_MS, JOB_RETRY_DELAY_MS, JOB_WATCHDOG_MS } from '@deblur/shared/limits.ts';
+import {
+  DISPATCH_WATCHDOG_MAX_DOUBLINGS,
+  DISPATCH_WATCHDOG_MS,
+  JOB_RETRY_DELAY_MS,
+  JOB_WATCHDOG_MS,
+} from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/runner-api.ts';
 import type { JobRequest, RemoteState, Work } from '../predict/ports.ts';
 import type { JobHost, JobPorts } from './job.ts';
@@ -127,7 +132,7 @@ export class TaskRunner {
     const attempt = claimed.attempt + 1;
     if (!this.#table.begin(claimed, work.operation, gpu.idOf(work, attempt))) return;
     try {
-      await this.hear(claimed.key, attempt, await gpu.begin(work, attempt), false);
+      await this.hear(claimed.key, attempt, await gpu.begin(work, attempt, claimed.request.trace), false);
     } catch (failure) {
       await this.#fail(claimed.key, attempt, failure);
     }
@@ -215,13 +220,19 @@ export class TaskRunner {
   async #refuse(task: Task, attempt: number, failure: unknown): Promise<void> {
     const { code, retryAfterSeconds } = failure as DeblurError;
     const messageIsUnderWay = this.#table.hasMessage();
-    const dueAt = this.#host.now() + DISPATCH_WATCHDOG_MS;
+    const patienceMs =
+      DISPATCH_WATCHDOG_MS * 2 ** Math.min(Math.max(task.messages - 1, 0), DISPATCH_WATCHDOG_MAX_DOUBLINGS);
+    const dueAt = this.#host.now() + patienceMs + (retryAfterSeconds ?? 0) * 1000;
     if (!this.#table.refuse(task.key, attempt, dueAt, code !== 'runner_busy')) return;
     this.#retryAfterSeconds = retryAfterSeconds;
-    if (messageIsUnderWay) return;
+    if (!messageIsUnderWay) await this.sendMessage(task);
+  }
+
+  /** Its consumer brings back what the job has to do. */
+  async sendMessage(task: Task): Promise<void> {
     const message = { restorationKey: task.request.task.restorationKey, placement: placementOf(task) };
-    await this.#ports.callBack(message, retryAfterSeconds ?? FIRST_MESSAGE_SECONDS).catch((error: unknown) => {
-      logFailure(task.key, attempt, error);
+    await this.#ports.callBack(message, this.#retryAfterSeconds ?? FIRST_MESSAGE_SECONDS).catch((error: unknown) => {
+      logFailure(task.key, task.attempt, error);
       // Then the alarm brings it back.
       this.#table.wake(this.#host.now() + JOB_WATCHDOG_MS);
     });

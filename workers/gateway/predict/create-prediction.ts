@@ -3,6 +3,7 @@ import { sha256Hex } from '@deblur/shared/digest.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/shared/limits.ts';
 import { invalidOption, type Options } from '@deblur/shared/options.ts';
+import type { TraceContext } from '@deblur/shared/trace-context.ts';
 import { MODEL_OWNER, type PredictionInput, type WebhookEvent } from '@deblur/shared/prediction.ts';
 import { resolveModel, type AvailableModel, type Catalogue } from './models.ts';
 import { megapixelsOf, planJob } from './plan.ts';
@@ -40,6 +41,7 @@ export interface CreateTerms {
   /** Chosen by the caller of a PUT. */
   readonly id?: string | undefined;
   readonly origin: string;
+  readonly trace: TraceContext;
   readonly idempotencyKey: string | null;
   readonly deadlineSeconds: number;
   readonly webhook: string | null;
@@ -129,7 +131,7 @@ async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8
 
 async function sourceOf(
   { results, references, sharedCache }: CreatePorts,
-  { tenantId, pay }: CreateTerms,
+  { tenantId, pay, trace }: CreateTerms,
   { model, options }: { model: AvailableModel; options: Options },
   received: ReceivedSource | string,
 ): Promise<PredictionSource> {
@@ -137,7 +139,7 @@ async function sourceOf(
     await pay(RATE_LIMIT_UNKNOWN_MEGAPIXELS);
     return { kind: 'url', url: received };
   }
-  const job = await planJob(model, { source: received, options, accept: null });
+  const job = await planJob(model, { source: received, options, accept: null, trace });
   const { resultKey } = job.task;
   // Before anything is written: who cannot pay leaves nothing. What is there is asked for again below, once it is held.
   if ((await results.head('result', resultKey)) === null) await pay(megapixelsOf(received));
@@ -159,7 +161,8 @@ async function commandOf(
   source: PredictionSource,
   input: PredictionInput,
 ): Promise<PredictionCommand> {
-  const { tenantId, account, id = newPredictionId(), origin, options, deadlineSeconds, webhook, webhookEvents } = terms;
+  const { tenantId, account, id = newPredictionId(), origin, trace, options } = terms;
+  const { deadlineSeconds, webhook, webhookEvents } = terms;
   // Of what was meant, not of how it was written: the same picture as a form and as JSON is the same request. Nor of what
   // it means today: a retry is the same request although another model is the best by then.
   const picture = source.kind === 'url' ? source.url : source.job.task.sourceDigest;
@@ -174,6 +177,7 @@ async function commandOf(
     fingerprint,
     streamSecret: newStreamSecret(),
     origin,
+    trace,
     model,
     modelVersion: version,
     options: { ...options, model: name },

@@ -2,6 +2,7 @@
 import { negotiateFormat } from '@deblur/shared/accept.ts';
 import type { EncodeOptions, Options } from '@deblur/shared/options.ts';
 import { canonicalEncoding, restorationKey, resultKey } from '@deblur/shared/result-key.ts';
+import type { TraceContext } from '@deblur/shared/trace-context.ts';
 import type { AvailableModel } from './models.ts';
 import { placeEncoding, placeRestoration } from './placement.ts';
 import type { JobRequest, ReceivedSource } from './ports.ts';
@@ -11,17 +12,20 @@ export interface JobQuestion {
   readonly options: Options;
   /** The caller's `Accept`, which decides `format=auto`; null: the source's own format. */
   readonly accept: string | null;
+  /** Of the request that asks. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** @throws {DeblurError} `not_acceptable` */
-export async function planJob(model: AvailableModel, { source, options, accept }: JobQuestion): Promise<JobRequest> {
+export async function planJob(model: AvailableModel, question: JobQuestion): Promise<JobRequest> {
+  const { source, options, accept, trace } = question;
   const { header, bytes, digest } = source;
   const { tile, quality, metadata } = options;
   const format = options.format === 'auto' ? negotiateFormat(accept, header.format) : options.format;
   const encoding: EncodeOptions = canonicalEncoding({ format, quality, metadata });
   const restoration = { sourceDigest: digest, model: model.name, modelVersion: model.version };
   const key = await restorationKey({ ...restoration, tile });
-  const question = { header, bytes, output: format };
+  const placed = { header, bytes, output: format };
   return {
     task: {
       ...restoration,
@@ -30,8 +34,9 @@ export async function planJob(model: AvailableModel, { source, options, accept }
       resultKey: await resultKey(key, encoding),
       encoding,
     },
-    placement: placeRestoration({ ...question, placements: model.placements, tile }),
-    encodePlacement: placeEncoding(question),
+    placement: placeRestoration({ ...placed, placements: model.placements, tile }),
+    encodePlacement: placeEncoding(placed),
+    ...(trace === undefined ? {} : { trace }),
   };
 }
 

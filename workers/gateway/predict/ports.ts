@@ -3,6 +3,7 @@ import type { WireError } from '@deblur/shared/errors.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import type { EncodeOptions, ModelName } from '@deblur/shared/options.ts';
 import type { RestoreReport } from '@deblur/shared/runner-api.ts';
+import type { TraceContext } from '@deblur/shared/trace-context.ts';
 
 // ---- Callers -----------------------------------------------------------------------------------
 
@@ -163,8 +164,8 @@ export type RemoteState =
 export interface RemoteRunner extends Part {
   /** The name that `begin` will give the prediction of this attempt; null when the runner names it. */
   idOf(work: Work, attempt: number): string | null;
-  /** Hands the work over. Twice with one attempt is once, where the name is ours. */
-  begin(work: Work, attempt: number): Promise<RemoteState>;
+  /** Hands the work over, and the trace with it. Twice with one attempt is once, where the name is ours. */
+  begin(work: Work, attempt: number, trace?: TraceContext): Promise<RemoteState>;
   /** Null when it does not know the prediction: it never came there, or died with its runner. */
   look(id: string): Promise<RemoteState | null>;
   /** Ends it; one that is over or unknown stays so. */
@@ -187,6 +188,8 @@ export interface JobRequest {
   readonly placement: Placement;
   /** Where further encodings of the master are made. */
   readonly encodePlacement: Placement;
+  /** Of the request that the work is done for first. */
+  readonly trace?: TraceContext;
 }
 
 /** `miss`: this request's inference. `coalesced`: another request's, waited for. `hit`: no inference ran. */

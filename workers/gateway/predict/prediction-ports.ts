@@ -3,6 +3,7 @@ import type { Prediction, PredictionInput, PredictionList, WebhookEvent } from '
 import type { RateAccount } from './access-ports.ts';
 import type { Delivery } from './delivery-ports.ts';
 import type { Options } from '@deblur/shared/options.ts';
+import type { TraceContext } from '@deblur/shared/trace-context.ts';
 import type { JobRequest, ReceivedSource, ResultMetadata } from './ports.ts';
 
 // ---- Sources -----------------------------------------------------------------------------------
@@ -45,6 +46,8 @@ export interface PredictionCommand {
   readonly streamSecret: string;
   /** The origin that the prediction's URLs have. */
   readonly origin: string;
+  /** Of the request that created it: its work and its webhooks belong to it. */
+  readonly trace?: TraceContext;
   readonly model: string;
   readonly modelVersion: string;
   readonly options: Options;

@@ -1,6 +1,7 @@
 /** A picture by its address → a stored result: the decisions of `GET /i/…`, without HTTP. */
 import { DeblurError } from '@deblur/shared/errors.ts';
 import type { Options } from '@deblur/shared/options.ts';
+import type { TraceContext } from '@deblur/shared/trace-context.ts';
 import type { DeblurPorts } from './deblur.ts';
 import { resolveModel } from './models.ts';
 import { planJob } from './plan.ts';
@@ -17,6 +18,7 @@ export interface LinkCommand {
   readonly url: string;
   readonly options: Options;
   readonly accept: string | null;
+  readonly trace?: TraceContext | undefined;
   readonly waitSeconds: number;
   /** The caller's: a source is not fetched for who has gone. */
   readonly signal: AbortSignal;
@@ -57,8 +59,8 @@ async function restoreOnce(ports: LinkPorts, command: LinkCommand): Promise<Link
 }
 
 async function restoreSource(ports: LinkPorts, source: ReceivedSource, command: LinkCommand): Promise<LinkedResult> {
-  const { options, accept, waitSeconds } = command;
-  const request = await planJob(resolveModel(ports.catalogue, options.model), { source, options, accept });
+  const { options, accept, trace, waitSeconds } = command;
+  const request = await planJob(resolveModel(ports.catalogue, options.model), { source, options, accept, trace });
   const { resultKey } = request.task;
   if (await command.isCached(resultKey)) return { resultKey, cache: 'hit' };
   await ports.references.acquire(SIGNED_URL_TENANT.id, { request, header: source.header });

@@ -44,9 +44,12 @@ export interface PredictionPorts {
   readonly sharedCache: boolean;
   readonly stats: Counts;
   /** Webhook deliveries in this object's storage; whose they are is known once something is sent. */
-  readonly deliveries: (sql: SqlStorage, tenantId: () => string) => DeliveryQueue;
+  readonly deliveries: (sql: SqlStorage, owner: () => DeliveryOwner) => DeliveryQueue;
   readonly rateLimits: Pick<RateLimits, 'settle'>;
 }
+
+/** Whose the messages are. */
+export type DeliveryOwner = Pick<PredictionState, 'tenantId' | 'trace'>;
 
 /** Failures travel as values, because exceptions lose their class over RPC. */
 export type CreateReply =
@@ -80,7 +83,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
     this.#ports = ports;
     this.#table = new PredictionTable(ctx.storage.sql);
     this.#table.recover();
-    this.#deliveries = ports.deliveries(ctx.storage.sql, () => this.#state().tenantId);
+    this.#deliveries = ports.deliveries(ctx.storage.sql, () => this.#state());
   }
 
   // ---- For the requests ------------------------------------------------------------------------
@@ -215,13 +218,13 @@ export abstract class PredictionResource extends DurableObject<Env> {
   readonly #steps: Partial<Record<PredictionState['work'], Step>> = {
     fetch: async (state) => {
       const { catalogue, results, references, sourceFetcher, sharedCache } = this.#ports;
-      const { options, sourceUrl, tenantId } = state;
+      const { options, sourceUrl, tenantId, trace } = state;
       if (sourceUrl === null) throw new DeblurError('internal', 'The source is not known.');
       const model = resolveModel(catalogue, options.model);
       this.#fetching = new AbortController();
       const source = await sourceFetcher.fetch(sourceUrl, this.#fetching.signal);
       try {
-        const job = await planJob(model, { source, options, accept: null });
+        const job = await planJob(model, { source, options, accept: null, trace });
         const { own } = await references.acquire(tenantId, { request: job, header: source.header });
         const stored = await results.head('result', job.task.resultKey);
         if (stored === null) await source.keep();

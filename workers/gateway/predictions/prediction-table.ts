@@ -10,6 +10,7 @@ import type { WireError } from '@deblur/shared/errors.ts';
 import type { Options } from '@deblur/shared/options.ts';
 import type { PredictionMetrics, PredictionStatus } from '@deblur/shared/prediction.ts';
 import type { PredictionCommand } from '../predict/prediction-ports.ts';
+import type { TraceContext } from '@deblur/shared/trace-context.ts';
 import type { JobRequest } from '../predict/ports.ts';
 import type { PredictionRecord } from '../predict/present-prediction.ts';
 
@@ -44,6 +45,7 @@ export type Work = 'fetch' | 'submit' | 'joined' | 'leave' | 'done';
 
 /** Everything that is known of a prediction. */
 export interface PredictionState extends PredictionRecord {
+  readonly trace: TraceContext | undefined;
   readonly account: PredictionCommand['account'];
   readonly fingerprint: string;
   readonly options: Options;
@@ -234,10 +236,11 @@ function stateOf(row: Row): PredictionState {
   };
   const job = row.job === null ? null : (JSON.parse(row.job) as JobRequest);
   const { progress_done: done, progress_total: total, error_code: code, error_detail: detail } = row;
-  const { id, tenantId, account, fingerprint, options, origin, model, input, webhook, webhookEvents } = command;
+  const { id, tenantId, trace, account, fingerprint, options, origin, model, input, webhook, webhookEvents } = command;
   return {
     id,
     tenantId,
+    trace,
     account,
     fingerprint,
     options,

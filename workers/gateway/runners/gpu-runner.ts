@@ -16,6 +16,7 @@ import { DeblurError } from '@deblur/shared/errors.ts';
 import { GPU_CALL_TIMEOUT_MS, HEALTH_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES } from '@deblur/shared/options.ts';
 import { gpuOutputSchema, type GpuInput } from '@deblur/shared/runner-api.ts';
+import type { TraceContext } from '@deblur/shared/trace-context.ts';
 import Replicate from 'replicate';
 import { z } from 'zod';
 import type {
@@ -74,14 +75,14 @@ export class GpuRunner implements RemoteRunner {
     return this.#options.target.nameOf(nameOf(work, attempt));
   }
 
-  async begin(work: Work, attempt: number): Promise<RemoteState> {
+  async begin(work: Work, attempt: number, trace?: TraceContext): Promise<RemoteState> {
     const { target, urls } = this.#options;
     const input = work.operation === 'restore' ? await this.#restoration(work.task) : await this.#encoding(work.task);
     const { restorationKey, resultKey } = work.task;
     const webhook = await urls.sign({ purpose: 'callback', restorationKey, resultKey, attempt });
     const create = (creation: Creation): Promise<RemoteState> => {
-      const { route, ...request } = target.create(nameOf(work, attempt), creation);
-      return this.#call(route, { ...request, idempotent: target.idempotent });
+      const { route, headers, ...request } = target.create(nameOf(work, attempt), creation);
+      return this.#call(route, { ...request, headers: { ...headers, ...trace }, idempotent: target.idempotent });
     };
     try {
       if (!target.callsBack(webhook)) return await create({ input });

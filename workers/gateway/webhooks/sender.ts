@@ -2,6 +2,7 @@
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { WEBHOOK_RESPONSE_MAX_BYTES, WEBHOOK_TIMEOUT_MS, WEBHOOK_URL_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
 import { signWebhook, type WebhookHeaders, type WebhookMessage } from '@deblur/shared/standard-webhooks.ts';
+import type { TraceContext } from '@deblur/shared/trace-context.ts';
 import { checkUrl, type UrlRules } from '@deblur/shared/url-guard.ts';
 import type { AttemptError } from '../predict/delivery-ports.ts';
 import type { AttemptOutcome, WebhookAttempt, WebhookSender } from './ports.ts';
@@ -10,6 +11,8 @@ import { parseRetryAfter } from './schedule.ts';
 export interface HttpWebhookSenderOptions extends UrlRules {
   /** The tenant's secrets, the current one first. Asked for each attempt: a message that waits is signed by the new one. */
   readonly secrets: () => Promise<readonly string[]>;
+  /** Of the request that the messages are about. */
+  readonly trace?: () => TraceContext | undefined;
   readonly timeoutMs?: number;
 }
 
@@ -51,7 +54,12 @@ export class HttpWebhookSender implements WebhookSender {
     if (signature === null) return failed('not_signed');
     const signal = AbortSignal.timeout(this.#options.timeoutMs ?? WEBHOOK_TIMEOUT_MS);
     try {
-      const headers = { 'Content-Type': 'application/json', 'User-Agent': 'deblur-webhooks/1', ...signature };
+      const headers = {
+        'Content-Type': 'application/json',
+        'User-Agent': 'deblur-webhooks/1',
+        ...this.#options.trace?.(),
+        ...signature,
+      };
       // A redirect is an answer like any other, and not a 2xx: what was checked is what is called.
       const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal });
       const latencyMs = Date.now() - started;
