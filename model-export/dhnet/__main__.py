@@ -234,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--data", type=Path, required=True, help="as for train")
     p.add_argument("--out", type=Path, required=True, help="folder of the runs; a finished one is not run again")
-    p.add_argument("--cpu-minutes", type=float, required=True, help="processor time of each")
+    p.add_argument("--cpu-minutes", type=float, help="processor time of each; without it, only shows what is finished")
     p.add_argument("--processes", type=int, default=1, help="variants at a time, each in a process of one thread")
     p.add_argument("--json", action="store_true", help="print JSON")
 

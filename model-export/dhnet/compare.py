@@ -7,6 +7,7 @@ What a slower network costs in steps is part of the comparison; `patches` says h
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +17,13 @@ import onnxruntime as ort
 import torch
 from PIL import Image
 
-from . import checkpoint, graph
 from . import config as configs
+from . import graph
 from .config import Config, UserError
 from .data import Pair, Source, pairs
 from .evaluate import dev_scores
 from .export import write_json
-from .model import costs, load_own_state
+from .model import build, costs, load_own_state
 from .tables import table
 from .train import train
 
@@ -55,38 +56,46 @@ def fingerprint(config: Config, cpu_minutes: float) -> str:
     return hashlib.sha256(json.dumps([configs.to_dict(config), cpu_minutes]).encode()).hexdigest()
 
 
+def finished(config: Config, out: Path, cpu_minutes: float | None) -> dict | None:
+    """The row of OUT/NAME/result.json, if it is of this config and, unless None, of `cpu_minutes`."""
+    path = out / config.name / "result.json"
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    minutes = known.get("cpu_minutes")
+    wanted = minutes is not None and cpu_minutes in (None, minutes)
+    return known if wanted and known["fingerprint"] == fingerprint(config, minutes) else None
+
+
+def cost(config: Config) -> dict:
+    """A row of what is known without training."""
+    found = costs(config.model)
+    return {"name": config.name, "parameters": found.trainable, "macs": found.macs, "psnr": {}}
+
+
 def measured(config: Config, data: Path, out: Path, cpu_minutes: float, judges: list[Pair]) -> dict:
-    """One variant's row, from OUT/NAME/result.json where it was measured before."""
-    folder, key = out / config.name, fingerprint(config, cpu_minutes)
-    path = folder / "result.json"
-    if path.is_file() and (known := json.loads(path.read_text())).get("fingerprint") == key:
+    """One variant's row, trained if it is not finished yet."""
+    if known := finished(config, out, cpu_minutes):
         return known
-    trainer = train(config, data, folder, cpu_minutes=cpu_minutes)
+    trainer = train(config, data, out / config.name, cpu_minutes=cpu_minutes)
     model = trainer.network()
     load_own_state(model, trainer.ema, config.name)
     scores = dev_scores(model.eval(), judges, "cpu", config.train.bf16)
     scores |= trainer.history[-1]["psnr"] if trainer.history else {}
-    found = costs(config.model)
-    row = {
-        "name": config.name,
-        "fingerprint": key,
+    row = cost(config) | {
+        "fingerprint": fingerprint(config, cpu_minutes),
         "cpu_minutes": cpu_minutes,
         "patches": trainer.patches,
         "patch": config.data.patch,
-        "parameters": found.trainable,
-        "macs": found.macs,
         "psnr": {name: [round(value, 4) for value in pair] for name, pair in scores.items()},
     }
-    write_json(path, row)
+    write_json(out / config.name / "result.json", row)
     return row
 
 
-def session(config: Config, out: Path) -> ort.InferenceSession:
-    """A trained variant as it would be exported, on one thread."""
-    model = checkpoint.network(checkpoint.load(out / config.name / "checkpoint.safetensors"))
+def session(config: Config) -> ort.InferenceSession:
+    """A variant as it would be exported, with random weights, on one thread."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    proto = graph.build(model, bytes_in=True, half=True)
+    proto = graph.build(build(config.model).eval(), bytes_in=True, half=True)
     return ort.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
@@ -102,34 +111,43 @@ def inference(sessions: dict[str, ort.InferenceSession]) -> dict[str, float]:
     return {name: round(1000 * seconds, 2) for name, seconds in least.items()}
 
 
-def compare(folder: Path, data: Path, out: Path, cpu_minutes: float, processes: int = 1) -> list[dict]:
-    """Rows of all configs in `folder`, the reference first, `processes` of them at a time; also in OUT/choice.json."""
+def apart(one: Callable[[Config], dict], variants: list[Config], processes: int) -> list[dict]:
+    """`one` of every variant, each in a process of its own."""
+    with torch.multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=1) as pool:
+        return list(pool.imap(one, variants))
+
+
+def compare(folder: Path, data: Path, out: Path, cpu_minutes: float | None, processes: int = 1) -> list[dict]:
+    """Rows of all configs in `folder`, the reference first, `processes` of them at a time; also in OUT/choice.json.
+
+    Without `cpu_minutes` nothing is trained: what is not finished has its cost only.
+    """
     files = sorted(folder.glob("*.toml"), key=lambda path: (path.stem != REFERENCE, path.stem != AGAIN, path.stem))
     if not files or files[0].stem != REFERENCE:
         raise UserError(f"{folder}: holds no {REFERENCE}.toml")
     variants = [configs.load(path) for path in files]
-    judges = held_out(variants[0], data, out)
-    one = partial(measured, data=data, out=out, cpu_minutes=cpu_minutes, judges=judges)
-    if processes == 1:
-        rows = [one(config) for config in variants]
+    if cpu_minutes is None:
+        rows = [finished(config, out, None) or cost(config) for config in variants]
     else:
-        with torch.multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=1) as pool:
-            rows = list(pool.imap(one, variants))
-    times = inference({config.name: session(config, out) for config in variants})
+        judges = held_out(variants[0], data, out)
+        one = partial(measured, data=data, out=out, cpu_minutes=cpu_minutes, judges=judges)
+        rows = [one(config) for config in variants] if processes == 1 else apart(one, variants, processes)
+    times = inference({config.name: session(config) for config in variants})
     rows = [{**row, "cpu_ms": times[row["name"]]} for row in rows]
+    out.mkdir(parents=True, exist_ok=True)
     write_json(out / "choice.json", rows)
     return rows
 
 
 def markdown(rows: list[dict]) -> str:
     """The table: gains in dB, and what the network costs; times as multiples of the reference's."""
-    sets = [name for name in rows[0]["psnr"] if all(name in row["psnr"] for row in rows)]
+    sets = list(rows[0]["psnr"])
     heads = ("variant", *(f"{name}, dB" for name in sets), "patches", "parameters, M", "GMACs", "inference")
-    return table(heads, (_row(row, rows[0], sets) for row in rows))
+    return table(heads, (_row(row, rows[0]["cpu_ms"], sets) for row in rows))
 
 
-def _row(row: dict, reference: dict, sets: list[str]) -> tuple[str, ...]:
-    gains = (f"{after - before:+.2f}" for before, after in (row["psnr"][name] for name in sets))
-    time_ = f"×{row['cpu_ms'] / reference['cpu_ms']:.2f}" if "cpu_ms" in row else "–"
-    cost = (f"{row['parameters'] / 1e6:.2f}", f"{row['macs'] / 1e9:.2f}")
-    return (f"`{row['name']}`", *gains, f"{row['patches']:,}", *cost, time_)
+def _row(row: dict, reference_ms: float, sets: list[str]) -> tuple[str, ...]:
+    known = (row["psnr"].get(name) for name in sets)
+    gains = (f"{pair[1] - pair[0]:+.2f}" if pair else "–" for pair in known)
+    cells = (f"{row['patches']:,}" if "patches" in row else "–", f"{row['parameters'] / 1e6:.2f}")
+    return (f"`{row['name']}`", *gains, *cells, f"{row['macs'] / 1e9:.2f}", f"×{row['cpu_ms'] / reference_ms:.2f}")

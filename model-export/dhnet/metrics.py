@@ -7,7 +7,7 @@ WINDOW = 11  # side of the window of SSIM, pixels
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB of two pictures or sets of pixels in levels of 255; infinite if they are equal."""
+    """Peak signal-to-noise ratio in dB of two pictures, or sets of pixels, in levels of 255; infinite if equal."""
     error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 

@@ -130,31 +130,24 @@ def text(facts: dict) -> str:
 
 
 def markdown(rows: list[dict]) -> str:
-    """The table of docs/network.md: ours beside the paper's."""
-    timed = "cpu_ms" in rows[0]
-    heads = [
-        "config",
-        "trainable, M",
-        "prior, M",
-        "GMACs",
-        "prior GMACs",
-        *(["CPU s", "prior CPU s"] if timed else []),
-        "paper GMACs",
-        "paper dB",
-    ]
+    """The table of docs/network.md: ours beside the paper's; with columns of time if any row has one."""
+    timed = any("cpu_ms" in row for row in rows)
+    times = ("CPU s", "prior CPU s") if timed else ()
+    heads = ("config", "trainable, M", "prior, M", "GMACs", "prior GMACs", *times, "paper GMACs", "paper dB")
     lines = [f"| {' | '.join(heads)} |", "|---" + "|--:" * (len(heads) - 1) + "|"]
-    for r in rows:
-        giga, decibels = PAPER.get(r["name"], (None, None))
-        frozen = r["parameters"] - r["trainable"]
-        cells = [
-            f"`{r['name']}`",
-            f"{r['trainable'] / 1e6:.2f}",
-            f"{frozen / 1e6:.2f}" if frozen else "–",
-            f"{r['macs'] / 1e9:.2f}",
-            f"{r['prior_macs'] / 1e9:.2f}" if frozen else "–",
-            *([f"{r['cpu_ms'] / 1000:.2f}", f"{r['prior_cpu_ms'] / 1000:.2f}" if frozen else "–"] if timed else []),
-            str(giga or "–"),
-            f"{decibels:.2f}" if decibels else "–",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"| {' | '.join(_cells(row, timed))} |" for row in rows)])
+
+
+def _cells(row: dict, timed: bool) -> list[str]:
+    """A row's cells; a dash for what there is not."""
+    giga, decibels = PAPER.get(row["name"], (None, None))
+    frozen = row["parameters"] - row["trainable"]
+    figures = [
+        row["trainable"] / 1e6,
+        frozen / 1e6,
+        row["macs"] / 1e9,
+        row["prior_macs"] / 1e9,
+        *((row.get("cpu_ms", 0) / 1e3, row.get("prior_cpu_ms", 0) / 1e3) if timed else ()),
+    ]
+    shown = (f"{value:.2f}" if value else "–" for value in figures)
+    return [f"`{row['name']}`", *shown, str(giga or "–"), f"{decibels:.2f}" if decibels else "–"]

@@ -3,7 +3,6 @@
 import json
 import os
 
-import numpy as np
 import pytest
 import torch
 from conftest import ROOT, TINY, lively
@@ -11,7 +10,7 @@ from dhnet import compare, throughput, train
 from dhnet import config as configs
 from dhnet.__main__ import main
 from dhnet.config import UserError
-from dhnet.data import Source, pairs, read
+from dhnet.data import Source
 from dhnet.model import DHNet
 from dhnet.train import Bounds
 
@@ -67,7 +66,7 @@ def test_a_run_ends_after_its_processor_time(data, config, tmp_path, clock, monk
         return original(*arguments)
 
     monkeypatch.setattr(train.Trainer, "update", update)
-    assert train.train(config, data, tmp_path, cpu_minutes=0.5).step == 3
+    assert train.train(config, data, tmp_path, cpu_minutes=0.5).step == 4  # begun at 0, 10, 20 and 30 s
     with pytest.raises(UserError, match="give one of"):
         train.train(config, data, tmp_path, cpu_minutes=0.5, steps=3)
 
@@ -110,21 +109,24 @@ def test_the_command_compares_all_configs_of_a_folder_and_runs_none_twice(folder
     assert calls == ["gate"]  # changed since it was measured; the others were not
     assert "| `gate` |" in capsys.readouterr().out
 
+    (folder / "gate.toml").write_text('extends = "reference.toml"\n[model]\nrank = 2')
+    assert main([*arguments[:-2], "--json"]) == 0  # without --cpu-minutes
+    rows = json.loads(capsys.readouterr().out)
+    assert [bool(row["psnr"]) for row in rows] == [True, True, False]
+    assert calls == ["gate"]
 
-def test_judges_are_photos_that_no_variant_trains_on(folder, data, tmp_path):
+
+def test_judges_are_photos_that_no_variant_trains_on(folder, data, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(compare, "Source", lambda *arguments: made.append(Source(*arguments)) or made[-1])
     config = configs.load(folder / "reference.toml")
-    judges = compare.held_out(config, data, tmp_path / "runs")
-    assert len(judges) == 3
-    source = Source(data, config.data, 1)
-    assert len(source.photos) == 4
-    # Flat colours of the test photos are their own: a judge's brightest spot is in none of the photos trained on.
-    for pair in pairs(tmp_path / "runs" / "held-out"):
-        spot = read(pair.sharp).reshape(-1, 3)
-        seen = [
-            (np.abs(photo.reshape(-1, 1, 3).astype(int) - spot[::97][None]).max(2) <= 2).any(0)
-            for photo in source.photos
-        ]
-        assert not np.logical_or.reduce(seen).all()
+    assert len(compare.held_out(config, data, tmp_path / "runs")) == 3
+    trained, [judging] = Source(data, config.data, 1), made
+    full = [[p.tobytes() for p in source.photos if p.shape == (128, 144, 3)] for source in (trained, judging)]
+    assert [len(photos) for photos in full] == [4, 2]
+    assert not set(full[0]) & set(full[1])
+    assert [p.name for p in compare.held_out(config, data, tmp_path / "runs")] == ["000", "001", "002"]
+    assert len(made) == 1  # made once, kept
     with pytest.raises(UserError, match="must leave photos"):
         compare.held_out(configs.from_dict({"model": TINY, "data": {"patch": 32}}), data, tmp_path / "none")
 
@@ -136,15 +138,16 @@ def test_a_folder_without_reference_is_one_line(tmp_path, capsys):
 
 
 def test_the_table_gives_gains_and_multiples_of_the_references_time():
-    cost = {"patches": 1234, "parameters": 1_500_000, "macs": 2_000_000_000}
+    cost = {"parameters": 1_500_000, "macs": 2_000_000_000}
     rows = [
-        {"name": "reference", "psnr": {"held-out": [20.0, 21.0], "x": [1, 2]}, "cpu_ms": 50.0, **cost},
-        {"name": "other", "psnr": {"held-out": [20.0, 20.75]}, "cpu_ms": 75.0, **cost},
+        {"name": "reference", "psnr": {"held-out": [20.0, 21.0], "x": [1, 2]}, "cpu_ms": 50.0, "patches": 1234, **cost},
+        {"name": "other", "psnr": {"held-out": [20.0, 20.75]}, "cpu_ms": 75.0, "patches": 1234, **cost},
+        {"name": "untrained", "psnr": {}, "cpu_ms": 25.0, **cost},
     ]
-    head, _, _, other = compare.markdown(rows).split("\n")
-    assert "held-out, dB" in head
-    assert "x, dB" not in head  # not measured of all
-    assert other == "| `other` | +0.75 | 1,234 | 1.50 | 2.00 | ×1.50 |"
+    head, _, _, other, untrained = compare.markdown(rows).split("\n")
+    assert head == "| variant | held-out, dB | x, dB | patches | parameters, M | GMACs | inference |"
+    assert other == "| `other` | +0.75 | – | 1,234 | 1.50 | 2.00 | ×1.50 |"
+    assert untrained == "| `untrained` | – | – | – | 1.50 | 2.00 | ×0.50 |"
 
 
 def test_the_document_shows_what_was_measured():
