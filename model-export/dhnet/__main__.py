@@ -20,7 +20,8 @@ def _profile(args: argparse.Namespace) -> None:
     paths = [*map(configs.named, args.names), *args.config] or configs.published()
     rows = []
     for path in paths:
-        rows.append(profile.profile(path, args.height, args.width, args.repeats))
+        row = profile.profile(path, args.height, args.width, args.repeats)
+        rows.append(profile.kept(row, args.out) if args.out else row)
         if not (args.json or args.markdown):
             print(profile.text(rows[-1]), flush=True)
     if args.json:
@@ -33,7 +34,7 @@ def _train(args: argparse.Namespace) -> None:
     from . import parallel
     from .train import train
 
-    names = ("data", "out", "minutes", "steps", "resume", "warm", "device", "prior")
+    names = ("data", "out", "minutes", "cpu_minutes", "steps", "resume", "warm", "device", "prior")
     arguments = {"config": configs.load(args.config), **{name: getattr(args, name) for name in names}}
     if args.processes == 1:
         train(**arguments)
@@ -44,20 +45,30 @@ def _train(args: argparse.Namespace) -> None:
 def _evaluate(args: argparse.Namespace) -> None:
     from . import evaluate, gallery, known, results, robustness, runtime, tables, text
     from .data import pictures
+    from .datasets import published
 
-    if args.pairs is None and args.sharp is None:
-        raise UserError("evaluate: give --pairs, --sharp or both")
+    if (args.dataset is None) != (args.data is None) or (args.dataset and args.pairs):
+        raise UserError("evaluate: give --dataset with --data, or --pairs")
+    if not (args.pairs or args.sharp or args.dataset):
+        raise UserError("evaluate: give --pairs, --dataset or --sharp")
     if args.gallery and not (args.pairs and args.sharp):
         raise UserError("evaluate: --gallery needs --pairs and --sharp")
     if args.robustness and args.update_manifest and not (args.pairs and args.sharp):
         raise UserError("evaluate: --robustness is stored only with both --pairs and --sharp")
+    if args.update_manifest and args.dataset:
+        raise UserError("evaluate: --update-manifest keeps what --pairs measured, not a published dataset")
     folder = runtime.model_folder(args.model)
     model = runtime.Model(folder, threads=args.threads)
     pairs = evaluate.pair_sets(args.pairs) if args.pairs else []
+    if args.dataset:
+        pairs = published(args.dataset, args.data)
+    judge = evaluate.scores
+    if (args.dataset or "").startswith("realblur"):
+        from .alignment import scores as judge
     photos = pictures(args.sharp) if args.sharp else []
     found: dict = {"version": model.manifest["version"]}
     if pairs:
-        found["images"] = evaluate.evaluate_pairs(model, pairs, args.out, args.baselines)
+        found["images"] = evaluate.evaluate_pairs(model, pairs, args.out, args.baselines, judge)
         found["sets"] = evaluate.averages(found["images"])
     if photos:
         found["sharp"] = evaluate.evaluate_sharp(model, photos, args.out)
@@ -93,6 +104,20 @@ def _blurs(args: argparse.Namespace) -> None:
     else:
         rows = blurs.summary(blurs.synthetic_patches(configs.load(args.config), args.data, args.count))
     print(json.dumps(rows, indent=2) if args.json else blurs.table(rows))
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from . import compare
+
+    rows = compare.compare(args.configs, args.data, args.out, args.cpu_minutes, args.processes)
+    print(json.dumps(rows, indent=2) if args.json else compare.markdown(rows))
+
+
+def _throughput(args: argparse.Namespace) -> None:
+    from . import throughput
+
+    rows = throughput.measure(configs.load(args.config), args.device, args.steps, args.compile)
+    print(json.dumps(rows, indent=2) if args.json else throughput.markdown(rows))
 
 
 def _curve(args: argparse.Namespace) -> None:
@@ -163,7 +188,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--config", type=Path, action="append", default=[], help="TOML file of a run (may be repeated)")
     p.add_argument("--height", type=int, default=256)
     p.add_argument("--width", type=int, default=256)
-    p.add_argument("--repeats", type=int, default=0, help="also time so many forward passes")
+    p.add_argument("--repeats", type=int, default=0, help="also time so many forward passes; the least counts")
+    p.add_argument("--out", type=Path, help="JSON file that keeps the rows, and the least times of all calls")
     p.add_argument("--json", action="store_true", help="print a JSON list")
     p.add_argument("--markdown", action="store_true", help="print the table of docs/network.md")
 
@@ -174,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--out", type=Path, required=True, help="folder for last.pt and checkpoint.safetensors")
     p.add_argument("--minutes", type=float, help="wall time of this call")
+    p.add_argument("--cpu-minutes", type=float, help="processor time of this call, of each process; batches count too")
     p.add_argument("--steps", type=int, help="step number to stop at")
     p.add_argument("--resume", type=Path, help="checkpoint (.pt or .safetensors) to go on from")
     p.add_argument("--warm", action="store_true", help="take only the weights of --resume")
@@ -186,6 +213,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--model", required=True, help="name under weights/, or a folder")
     p.add_argument("--pairs", type=Path, help="folder with blur/ and sharp/, or of such folders, one per set")
+    p.add_argument(
+        "--dataset", help="published dataset whose test split is in --data: gopro, hide, realblur-j, reds, …"
+    )
+    p.add_argument("--data", type=Path, help="folder of --dataset, as its authors distribute it")
     p.add_argument("--sharp", type=Path, help="folder of sharp photos: how little do they change?")
     p.add_argument("--baselines", action="store_true", help="also unsharp mask, Wiener and Richardson–Lucy (slow)")
     p.add_argument("--robustness", action="store_true", help="also JPEG, noise, known blurs and writing (slow)")
@@ -193,6 +224,27 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, help="folder for the restored pictures")
     p.add_argument("--threads", type=int, default=0, help="ONNX Runtime threads (0 = all cores)")
     p.add_argument("--update-manifest", action="store_true", help="write the result into manifest and evaluation.json")
+    p.add_argument("--json", action="store_true", help="print JSON")
+
+    p = command(
+        "compare", _compare, "Train variants from scratch for equal processor time, and measure what comes of it."
+    )
+    p.add_argument(
+        "--configs", type=Path, default=configs.CONFIGS / "choice", help="folder with reference.toml and others"
+    )
+    p.add_argument("--data", type=Path, required=True, help="as for train")
+    p.add_argument("--out", type=Path, required=True, help="folder of the runs; a finished one is not run again")
+    p.add_argument("--cpu-minutes", type=float, help="processor time of each; without it, only shows what is finished")
+    p.add_argument("--processes", type=int, default=1, help="variants at a time, each in a process of one thread")
+    p.add_argument("--json", action="store_true", help="print JSON")
+
+    p = command(
+        "throughput", _throughput, "Patches per second of training steps, before and after each step of tuning."
+    )
+    p.add_argument("--config", type=Path, required=True, help="TOML file of the run")
+    p.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    p.add_argument("--steps", type=int, default=5, help="steps per setting; the fastest counts")
+    p.add_argument("--compile", action="store_true", help="also torch.compile on a CPU; takes minutes to compile")
     p.add_argument("--json", action="store_true", help="print JSON")
 
     p = command("card", _card, "Renew the figures in the model card from evaluation.json.")

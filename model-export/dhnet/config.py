@@ -104,14 +104,15 @@ class DataConfig:
     noise_max: float = 0.012  # standard deviation, of 1.0
     jpeg: float = 0.3
     gamma_space: float = 0.3  # share averaged without linearisation, as some cameras' tools do
-    photos: int = 0  # use only the first so many sharp photos (0 = all)
+    photos: int = 0  # use only so many sharp photos (0 = all)
+    first_photo: int = 0  # from this one on
     dataset: str = ""  # a published dataset (datasets.py) in place of all of the above but `patch`
     workers: int = 1  # processes that make batches
     dev: int = 20  # pairs of the dataset's test split that are measured while training
 
     def __post_init__(self) -> None:
         _at_least("data.patch, workers", 1, self.patch, self.workers)
-        _at_least("data.dev, photos", 0, self.dev, self.photos)
+        _at_least("data.dev, photos, first_photo", 0, self.dev, self.photos, self.first_photo)
         _at_least("data.shake_power, object_power, turn", 0, self.shake_power, self.object_power, self.turn)
         _at_least("data.enlarge", 1, self.enlarge)
 

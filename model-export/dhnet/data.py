@@ -63,10 +63,9 @@ def pairs(folder: Path) -> list[Pair]:
     return out
 
 
-def photos(
-    folder: Path, limit: int, least: int, share: tuple[int, int] = (0, 1), enlarge: float = 1.0
-) -> list[np.ndarray]:
+def photos(folder: Path, config: DataConfig, least: int, share: tuple[int, int] = (0, 1)) -> list[np.ndarray]:
     """Sharp photos of DIR/sharp*.tar or DIR/sharp/, each also at 2/3 and 1/2 size where large enough, and enlarged."""
+    first, last = config.first_photo, config.first_photo + config.photos if config.photos else None
     names = sorted(folder.glob("sharp*.tar"))
     files: list[bytes] = []
     for name in names:
@@ -75,9 +74,9 @@ def photos(
     if not names:
         files = [p.read_bytes() for p in pictures(folder / "sharp")]
     out = []
-    for data in files[: limit or None][share[0] :: share[1]]:
+    for data in files[first:last][share[0] :: share[1]]:
         image = Image.open(io.BytesIO(data)).convert("RGB")
-        for scale in (1, 2 / 3, 1 / 2, *((enlarge,) if enlarge > 1 else ())):
+        for scale in (1, 2 / 3, 1 / 2, *((config.enlarge,) if config.enlarge > 1 else ())):
             size = (round(image.width * scale), round(image.height * scale))
             if min(size) >= least:
                 out.append(np.asarray(image if scale == 1 else image.resize(size, Image.Resampling.LANCZOS)))
@@ -95,7 +94,7 @@ class Source:
             raise UserError(f"{folder}: no such folder")
         self.config, self.seed = config, seed
         self.cut = config.patch + MARGIN
-        self.photos = photos(folder, config.photos, self.cut, share, config.enlarge)
+        self.photos = photos(folder, config, self.cut, share)
         real = folder / "pairs-train"
         self.real = [(read(p.blur), read(p.sharp)) for p in pairs(real)] if config.real and real.is_dir() else []
 

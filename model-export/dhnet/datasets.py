@@ -96,11 +96,15 @@ DATASETS: dict[str, tuple[str, tuple[str, str], Callable[[Path, str], Twins]]] =
 }
 
 
-def published(dataset: str, folder: Path, split: str) -> list[Pair]:
-    """The pairs of one split, sorted as published; `set` is "<dataset>-<split>". UserError names what is missing."""
+def published(dataset: str, folder: Path, split: str | None = None) -> list[Pair]:
+    """The pairs of one split, sorted as published; `set` is "<dataset>-<split>". UserError names what is missing.
+
+    Without `split`: of that which models are measured on.
+    """
     if dataset not in DATASETS:
         raise UserError(f"{dataset}: no such dataset; known: {', '.join(DATASETS)}")
     own, splits, read = DATASETS[dataset]
+    split = split or splits[-1]
     if split not in splits:
         raise UserError(f"{dataset}: no split `{split}` with sharp twins; known: {', '.join(splits)}")
     if not folder.is_dir():
@@ -116,5 +120,5 @@ def measured(dataset: str, folder: Path, count: int) -> list[Pair]:
     """`count` pairs spread evenly over the split that is not trained on."""
     if not count:
         return []
-    everything = published(dataset, folder, DATASETS[dataset][1][-1])
+    everything = published(dataset, folder)
     return everything[:: max(1, len(everything) // count)][:count]

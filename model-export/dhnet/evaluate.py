@@ -1,5 +1,6 @@
 """Measuring a model: PSNR and SSIM per set, through the product's own path or straight from PyTorch."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from .data import Pair, pairs, read
 if TYPE_CHECKING:
     from .model import DHNet
 
-CEILING = 100.0  # dB, stands for equal pictures: JSON knows no infinity
 METHODS = tuple(baselines.STRENGTHS)
 
 
@@ -47,15 +47,18 @@ def pair_sets(folder: Path) -> list[Pair]:
 
 
 def psnr(picture: np.ndarray, sharp: np.ndarray) -> float:
-    """PSNR in dB, at most CEILING, to 4 digits."""
-    return round(min(metrics.psnr(picture, sharp), CEILING), 4)
+    """PSNR in dB, at most metrics.CEILING, to 4 digits."""
+    return round(min(metrics.psnr(picture, sharp), metrics.CEILING), 4)
 
 
 def scores(picture: np.ndarray, sharp: np.ndarray) -> dict[str, float]:
     """{"psnr", "ssim"} of one picture of at least 11×11 pixels."""
-    if picture.shape != sharp.shape or min(sharp.shape[:2]) < 11:
+    if picture.shape != sharp.shape or min(sharp.shape[:2]) < metrics.WINDOW:
         raise UserError(f"evaluate: pictures of {picture.shape[:2]} and {sharp.shape[:2]} cannot be compared")
     return {"psnr": psnr(picture, sharp), "ssim": round(metrics.ssim(picture, sharp), 4)}
+
+
+Judge = Callable[[np.ndarray, np.ndarray], dict[str, float]]  # a picture and its twin → scores
 
 
 def averages(rows: list[dict]) -> list[dict]:
@@ -76,19 +79,31 @@ def mean(values: list):
     return round(float(np.mean(values)), 4)
 
 
-def evaluate_pairs(model: runtime.Model, found: list[Pair], out: Path | None, classical: bool = False) -> list[dict]:
+def evaluate_pairs(
+    model: runtime.Model, found: list[Pair], out: Path | None, classical: bool = False, judge: Judge = scores
+) -> list[dict]:
     """One row per pair; restored pictures go to `out` as PNG. `classical`: the baselines, both ways, as well."""
     rows = []
     for pair in found:
         blur, sharp = read(pair.blur), read(pair.sharp)
-        restored = model.restore(blur)
-        keep(restored, out, pair.name)
-        row = {"name": pair.name, "set": pair.set, "input": scores(blur, sharp), "output": scores(restored, sharp)}
+        pictures = {"input": blur, "output": model.restore(blur)}
+        keep(pictures["output"], out, pair.name)
         if classical:
-            row["fixed"] = {m: scores(baselines.apply(m, blur, baselines.FIXED[m]), sharp) for m in METHODS}
-            row["oracle"] = {m: scores(baselines.deblur(m, blur, sharp), sharp) for m in METHODS}
-        rows.append(row)
+            pictures["fixed"] = {m: baselines.apply(m, blur, baselines.FIXED[m]) for m in METHODS}
+            pictures["oracle"] = {m: baselines.deblur(m, blur, sharp) for m in METHODS}
+        try:
+            rows.append({"name": pair.name, "set": pair.set, **judged(pictures, sharp, judge)})
+        except UserError as error:
+            raise UserError(f"{pair.blur}: {error}") from None
     return rows
+
+
+def judged(pictures: dict, sharp: np.ndarray, judge: Judge) -> dict:
+    """`pictures`, nested as they are, with their scores in their place."""
+    return {
+        name: judged(given, sharp, judge) if isinstance(given, dict) else judge(given, sharp)
+        for name, given in pictures.items()
+    }
 
 
 def evaluate_sharp(model: runtime.Model, photos: list[Path], out: Path | None) -> list[dict]:

@@ -2,9 +2,12 @@
 
 import numpy as np
 
+CEILING = 100.0  # dB, stands for equal pictures: JSON knows no infinity
+WINDOW = 11  # side of the window of SSIM, pixels
+
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of two uint8 pictures [H, W, 3], in dB; infinite if they are equal."""
+    """Peak signal-to-noise ratio in dB of two pictures, or sets of pixels, in levels of 255; infinite if equal."""
     error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
@@ -16,14 +19,16 @@ def _blur(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return sum(k * rows[:, i : x.shape[1] - size + 1 + i] for i, k in enumerate(kernel))
 
 
-def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Structural similarity of two uint8 pictures [H, W, 3]: 11×11 Gaussian, σ 1.5, K = 0.01 and 0.03.
+def ssim(a: np.ndarray, b: np.ndarray, counted: np.ndarray | None = None) -> float:
+    """Structural similarity of two pictures [H, W, 3] in levels of 255: 11×11 Gaussian, σ 1.5, K = 0.01 and 0.03.
 
-    The mean runs over positions where the window fits (as in scikit-image). Pictures under 11 pixels: NaN.
+    The mean runs over positions where the window fits (as in scikit-image) and that are `counted`, bool [H, W].
+    Pictures under 11 pixels: NaN.
     """
-    if min(a.shape[:2]) < 11:
+    if min(a.shape[:2]) < WINDOW:
         return float("nan")
-    x = np.arange(-5, 6)
+    reach = WINDOW // 2
+    x = np.arange(-reach, reach + 1)
     kernel = np.exp(-(x**2) / (2 * 1.5**2))
     kernel /= kernel.sum()
     a, b = a.astype(np.float64), b.astype(np.float64)
@@ -31,4 +36,5 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
     va, vb = _blur(a * a, kernel) - ma * ma, _blur(b * b, kernel) - mb * mb
     cov = _blur(a * b, kernel) - ma * mb
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    return float(np.mean((2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))))
+    similar = (2 * ma * mb + c1) * (2 * cov + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
+    return float(np.mean(similar if counted is None else similar[counted[reach:-reach, reach:-reach]]))

@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,16 +143,35 @@ def rate(c: TrainConfig, step: int, progress: float) -> float:
 
 @dataclass
 class Bounds:
-    """When a run ends: after `minutes` of wall time from now, or at step `steps`."""
+    """When a run ends: after `minutes` of wall time from now, at step `steps`, or after `cpu_minutes` of work.
+
+    The last is processor time of this process and all its threads, whatever else the machine does: what the first
+    step, batches and steps take, without reading photos (`start`) and without scoring (`aside`).
+    """
 
     minutes: float | None
     steps: int | None
+    cpu_minutes: float | None = None
     began: float = field(default_factory=time.monotonic)
+    cpu_began: float = 0.0
+
+    def start(self) -> None:
+        """Start the processor's clock: everything is loaded."""
+        self.cpu_began = time.process_time()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is done herein costs no processor time of the run."""
+        before = time.process_time()
+        yield
+        self.cpu_began += time.process_time() - before
 
     def progress(self, step: int) -> float:
         """0 at the start, 1 at the end."""
         if self.steps:
             return step / self.steps
+        if self.cpu_minutes:
+            return (time.process_time() - self.cpu_began) / (60 * self.cpu_minutes)
         return (time.monotonic() - self.began) / (60 * self.minutes)
 
 
@@ -165,20 +186,21 @@ def train(
     device: str = "cpu",
     share: tuple[int, int] = (0, 1),
     prior: Path | None = None,
+    cpu_minutes: float | None = None,
 ) -> Trainer:
-    """Train until `minutes` of wall time or step number `steps`, whichever is given; the LR is near zero at the end.
+    """Train until `minutes`, `cpu_minutes` (see `Bounds`) or step number `steps`; the LR ends at `lr_end`.
 
-    Without either, until the config's own number of steps. `prior`: see `Trainer`.
+    Without any, until the config's own number of steps. `prior`: see `Trainer`.
     `share` (i, n): this is process i of n, each with its part of every batch; process 0 reports and saves.
     """
     c = config.train
-    if minutes is None and steps is None:
+    if minutes is None and steps is None and cpu_minutes is None:
         steps = c.steps or None
-    if (minutes is None) == (steps is None):
-        raise UserError("train: give either --minutes or --steps")
+    if sum(bound is not None for bound in (minutes, steps, cpu_minutes)) != 1:
+        raise UserError("train: give one of --minutes, --cpu-minutes and --steps")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"--device {device}: PyTorch finds no GPU")
-    bounds = Bounds(minutes, steps)
+    bounds = Bounds(minutes, steps, cpu_minutes)
     if c.batch % share[1]:
         raise UserError(f"train.batch: {c.batch} cannot be shared by {share[1]} processes")
     torch.set_num_threads(max(1, c.threads // share[1]))
@@ -188,7 +210,7 @@ def train(
     dev = measured_pairs(config.data, data) if share[0] == 0 else []
     trainer.say(f"{config.name}: {parameters(trainer.model)} parameters, step {trainer.step}, {device}")
     first = trainer.step if steps else trainer.patches // c.batch
-    if share[1] == 1:
+    if share[1] == 1 and cpu_minutes is None:
         feed = Feed(data, config.data, c.seed, c.batch, first)
     else:
         feed = Inline(data, config.data, c.seed, c.batch // share[1], first, share)
@@ -215,6 +237,7 @@ def _loop(trainer: Trainer, feed: Feed | Inline, dev: list, out: Path, bounds: B
     c, before = trainer.config.train, trainer.seconds
     saved = scored = time.monotonic()
     report = Report(c.batch)
+    bounds.start()
     progress = bounds.progress(trainer.step)
     while progress < 1:
         began = time.monotonic()
@@ -227,7 +250,8 @@ def _loop(trainer: Trainer, feed: Feed | Inline, dev: list, out: Path, bounds: B
         if trainer.step % c.log_steps == 0:
             trainer.say(f"step {trainer.step} {100 * progress:.1f}% {report.line()}")
         if dev and now - scored > 60 * c.eval_minutes and progress < 1:
-            score(trainer, dev)
+            with bounds.aside():
+                score(trainer, dev)
             scored = time.monotonic()
         if parallel.rank() == 0 and now - saved > 60 * c.save_minutes:
             checkpoint.save(out / "last.pt", trainer.state())

@@ -133,5 +133,5 @@ def test_turning_grows_with_its_share():
 def test_photos_are_enlarged_on_request(tmp_path):
     (tmp_path / "sharp").mkdir()
     Image.fromarray(picture(96, 120)).save(tmp_path / "sharp" / "a.png")
-    assert [p.shape for p in data.photos(tmp_path, 0, 60)] == [(96, 120, 3), (64, 80, 3)]
-    assert [p.shape for p in data.photos(tmp_path, 0, 60, enlarge=1.5)][-1] == (144, 180, 3)
+    assert [p.shape for p in data.photos(tmp_path, DataConfig(), 60)] == [(96, 120, 3), (64, 80, 3)]
+    assert [p.shape for p in data.photos(tmp_path, DataConfig(enlarge=1.5), 60)][-1] == (144, 180, 3)

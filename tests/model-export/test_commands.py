@@ -67,7 +67,8 @@ def test_bad_files_and_folders_are_one_line(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["profile", "train", "evaluate", "export", "verify", "sheet", "card", "curve", "blurs"]
+    "command",
+    ["profile", "train", "evaluate", "export", "verify", "sheet", "card", "curve", "blurs", "compare", "throughput"],
 )
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -54,7 +54,9 @@ def with_prior(kind: str = "nafnet", **options) -> DHNet:
 def test_profile_lists_every_configuration_to_the_papers_numbers(capsys):
     assert main(["profile", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert profile.markdown(listed) in (ROOT / "docs" / "network.md").read_text()
+    kept = json.loads((ROOT / "docs" / "network.json").read_text())
+    assert [{key: value for key, value in row.items() if not key.endswith("cpu_ms")} for row in kept] == listed
+    assert profile.markdown(kept) in (ROOT / "docs" / "network.md").read_text()
     rows = {row["name"]: row for row in listed}
     assert set(rows) >= set(COUNTS)
     assert set(rows) == {path.stem for path in configs.published()}
@@ -75,6 +77,25 @@ def test_profile_by_name_and_as_a_table(capsys):
     assert "paper GMACs" in head
     assert edge.startswith("| `dhnet-edge` | 1.36 |")
     assert "34.26" in ablation
+
+
+def test_the_priors_time_is_apart_and_the_least_of_all_calls_stays(tmp_path, capsys):
+    model = "width = 8\nprior = \"nafnet\"\nprior_width = 4\nencoder = [1, 1, 1, 2]\nprior_encoder = [1, 1, 1, 2]"
+    (tmp_path / "b.toml").write_text(f"[model]\n{model}")
+    arguments = ["profile", "--config", str(tmp_path / "b.toml"), "--height", "32", "--width", "32", "--json"]
+    assert main([*arguments, "--repeats", "2", "--out", str(tmp_path / "rows.json")]) == 0
+    [row] = json.loads(capsys.readouterr().out)
+    assert row["cpu_ms"] > 0
+    assert row["prior_cpu_ms"] > 0
+    assert json.loads((tmp_path / "rows.json").read_text()) == [row]
+    other = {**row, "name": "other"}
+    for times, least in (({"cpu_ms": 1e9}, row["cpu_ms"]), ({"cpu_ms": 0.5}, 0.5), ({}, 0.5)):
+        given = {key: value for key, value in row.items() if not key.endswith("cpu_ms")} | times
+        assert profile.kept(given, tmp_path / "rows.json")["cpu_ms"] == least
+    profile.kept(other, tmp_path / "rows.json")
+    assert [r["name"] for r in json.loads((tmp_path / "rows.json").read_text())] == ["b", "other"]
+    changed = {**row, "macs": row["macs"] + 1, "cpu_ms": 7e9}
+    assert profile.kept(changed, tmp_path / "rows.json")["cpu_ms"] == 7e9  # another network: its times say nothing
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])

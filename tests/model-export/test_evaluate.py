@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import picture
-from dhnet import baselines, evaluate, gallery, known, results, robustness, strip, tables, text
+from dhnet import baselines, evaluate, gallery, known, metrics, results, robustness, strip, tables, text
 from dhnet.__main__ import main
 from dhnet.config import UserError
 from PIL import Image
@@ -77,7 +77,7 @@ def test_means_run_per_set_and_leaf_by_leaf(tmp_path):
 
 def test_equal_pictures_get_a_number_that_json_knows():
     a = picture(20, 24)
-    assert evaluate.scores(a, a) == {"psnr": evaluate.CEILING, "ssim": 1.0}
+    assert evaluate.scores(a, a) == {"psnr": metrics.CEILING, "ssim": 1.0}
     with pytest.raises(UserError, match="cannot be compared"):
         evaluate.scores(a[:5], a[:5])
 
@@ -129,7 +129,7 @@ def test_a_restoration_that_fits_its_input_is_told_from_an_invention(photo, monk
     same, right, wrong = measured(lambda x: x), measured(lambda x: truth), measured(lambda x: invention)
     assert same["consistency"] == same["untouched"]
     assert same["face"]["input"] == same["face"]["output"]
-    assert right["output"] == right["consistency"] == right["face"]["output"] == evaluate.CEILING
+    assert right["output"] == right["consistency"] == right["face"]["output"] == metrics.CEILING
     assert wrong["consistency"] < same["untouched"]
 
 
@@ -214,7 +214,12 @@ def test_one_command_measures_and_stores_everything(exported, data, photo, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "give --pairs, --sharp or both"),
+        ([], "give --pairs, --dataset or --sharp"),
+        (["--dataset", "gopro"], "give --dataset with --data"),
+        (["--dataset", "gopro", "--data", "X", "--pairs", "X"], "give --dataset with --data, or --pairs"),
+        (["--dataset", "gopro", "--data", "X", "--update-manifest"], "not a published dataset"),
+        (["--dataset", "sidd", "--data", "X"], "no such dataset; known: gopro"),
+        (["--dataset", "realblur-j", "--data", "no-such-folder"], "no such folder"),
         (["--sharp", "X", "--gallery", "X"], "--gallery needs"),
         (["--sharp", "X", "--robustness", "--update-manifest"], "stored only with both"),
         (["--sharp", "no-such-folder"], "no such folder"),
