@@ -1,5 +1,4 @@
 import { execFileSync } from 'node:child_process';
-import { setTimeout as delay } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { startAsUser } from '../support/start.ts';
 
@@ -30,7 +29,7 @@ it('npm start leaves nothing running when it is killed', async () => {
   expect(parts.size).toBeGreaterThanOrEqual(4);
   try {
     child.kill('SIGKILL');
-    while (left().length > 0) await delay(100);
+    await expect.poll(left, { timeout: 60_000, interval: 100 }).toEqual([]);
     await expect(fetch(url)).rejects.toThrow();
   } finally {
     for (const { pid } of left()) process.kill(pid, 'SIGKILL');
