@@ -11,6 +11,7 @@ import { GuardedSourceFetcher } from '../../workers/gateway/store/source-fetcher
 import { newAddress } from './access/support.ts';
 import { call, deblur, edge, gpu, madeHow, problem, problemOf, resultPathOf, stored } from './support/gateway.ts';
 import { animatedGif, png } from './support/pictures.ts';
+import { ending } from './support/predictions.ts';
 import { host, hostedAt, picture, redirect, SOURCE_ORIGIN } from './support/sources.ts';
 import type { SourceAnswer } from './support/source-host.ts';
 
@@ -49,7 +50,7 @@ describe('a picture at an address', () => {
   });
 
   it('may be above what is held in memory, and then streams to the runner', async () => {
-    const bytes = png({ width: 2000, height: 2000, bytes: 6_000_000 });
+    const bytes = png({ width: 2000, height: 2000, bytes: 5_000_000 });
     const url = await hostedAt(picture(bytes));
     expect(await madeHow(await named(url))).toBe('200 miss gpu image/png');
     expect((await gpu.requests())[0]?.source?.bytes).toBe(bytes.length);
@@ -68,8 +69,10 @@ describe('a picture at an address', () => {
     await edge.hold();
     const late = await named(url, {}, '', { prefer: 'wait=1' });
     expect(late.status).toBe(202);
-    expect(await late.json<Prediction>()).toMatchObject({ status: 'starting', input: { image: url, format: 'png' } });
+    const prediction = await late.json<Prediction>();
+    expect(prediction).toMatchObject({ status: 'starting', input: { image: url, format: 'png' } });
     await edge.release();
+    expect((await ending(prediction.id)).status).toBe('succeeded');
   });
 
   it('is not fetched for a model that cannot be had', async () => {
