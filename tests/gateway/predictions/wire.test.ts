@@ -16,7 +16,7 @@ function shape(value: unknown): unknown {
     .replace(/\b[a-z2-7]{26}\b/g, '<id>')
     .replace(/"(predict|total|queue)_time":[\d.]+/g, '"$1_time":"<seconds>"')
     .replace(/"request_id":"[^"]+"/g, '"request_id":"<request id>"')
-    .replace(/http:\/\/127\.0\.0\.1:\d+\/picture-\d+/g, '<address>');
+    .replace(/http:\/\/127\.0\.0\.1:\d+\/pictures\/\d+/g, '<address>');
   return JSON.parse(text) as unknown;
 }
 

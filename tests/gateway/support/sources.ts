@@ -13,7 +13,7 @@ let hosted = 0;
 
 /** A new address under which these are the answers, the last one for ever. */
 export async function hostedAt(...answers: readonly SourceAnswer[]): Promise<string> {
-  const path = `/hosted-${++hosted}`;
+  const path = `/pictures/${++hosted}`;
   await control('PATCH', { [path]: answers });
   return host.url(path);
 }
