@@ -76,6 +76,10 @@ export class DeblurError extends Error {
   }
 }
 
+/** Whether its cause may pass by itself: then, and only then, it says when to come again. */
+export const isTemporary = (error: unknown): boolean =>
+  error instanceof DeblurError && error.retryAfterSeconds !== undefined;
+
 /** An error as a runner sends it: plain data, because classes do not survive RPC or JSON. */
 export interface WireError {
   readonly code: ErrorCode;

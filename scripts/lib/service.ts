@@ -145,8 +145,9 @@ export function startWorkers(options: WorkersOptions): Part {
   const secrets = { INTERNAL_SECRET: internalSecret, GPU_RUNNER_TOKEN: runnerToken };
   return startPart(
     'workers',
-    bin('wrangler'),
+    bin('node'),
     [
+      ...['--import', path.join(root, 'scripts/lib/end-with-parent.ts'), bin('wrangler')],
       ...['dev', '-c', 'wrangler.toml', '-c', 'workers/edge-runner/wrangler.toml'],
       ...['--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0'],
       ...['--persist-to', stateDir, '--show-interactive-dev-session=false', '--log-level', 'warn'],
@@ -167,8 +168,8 @@ function startPart(name: string, command: string, args: readonly string[], log: 
       ...env,
       PATH: `${path.join(root, 'node_modules/.bin')}${path.delimiter}${process.env.PATH}`,
     },
-    // By the channel the runner notices that we are gone, even when we were killed; wrangler ignores it.
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    // By these the parts notice that we are gone, even when we were killed: the runner by the channel, wrangler by its stdin.
+    stdio: ['pipe', 'pipe', 'pipe', 'ipc'],
     // A group of its own: Ctrl-C reaches us alone, and we end the parts in order, their own children included.
     detached: true,
   });

@@ -124,7 +124,7 @@ describe('bad input', () => {
       'unknown_option',
     ],
     ['an invalid value', () => deblur(png(), '?quality=101'), 422, 'invalid_option'],
-    ['an address', () => json({ image: 'https://example.com/a.png' }), 422, 'invalid_option'],
+    ['an address that is not https', () => json({ image: 'http://example.com/a.png' }), 403, 'forbidden'],
     ['a data URI that is not base64', () => json({ image: 'data:image/png,%89PNG' }), 422, 'invalid_option'],
     ['broken base64', () => json({ image: 'data:image/png;base64,@@@' }), 422, 'invalid_option'],
     ['a picture that is a number', () => json({ image: 7 }), 422, 'invalid_option'],

@@ -24,7 +24,7 @@ export default defineConfig({
         bindings: {
           INTERNAL_ORIGIN: `http://127.0.0.1:${inject('gatewayPort')}`,
           GPU_RUNNER_URL: inject('gpuRunnerUrl'),
-          ALLOW_ORIGINS: [inject('sourceOrigin'), inject('sourceUrl'), inject('receiverUrl')].join(),
+          ALLOW_ORIGINS: [inject('sourceUrl'), inject('receiverUrl')].join(),
           SIGNED_URL_SOURCES: `${inject('sourceUrl')}, cdn.deblur.dev, *.shop.deblur.dev`,
         },
         serviceBindings: { EDGE_CONTROL: { name: 'deblur-edge-runner', entrypoint: 'EdgeControl' } },

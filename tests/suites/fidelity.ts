@@ -3,33 +3,14 @@
  * refuses with the code that says so.
  */
 import type { ErrorCode } from '@deblur/shared/errors.ts';
-import { readImageHeader, type ImageFormat, type ImageHeader } from '@deblur/shared/image-header/index.ts';
+import { readImageHeader } from '@deblur/shared/image-header/index.ts';
 import { crc32 } from '@deblur/shared/image-header/png.ts';
-import { readMetadata, type Metadata } from '@deblur/shared/metadata/index.ts';
-import type { EncodeOptions } from '@deblur/shared/options.ts';
-import { hasAlpha, type RawImage } from '@deblur/shared/raw-image.ts';
-import { planTiles, type AxisPlan, type TilingOptions } from '@deblur/shared/tiling.ts';
+import { readMetadata } from '@deblur/shared/metadata/index.ts';
+import { planTiles } from '@deblur/shared/tiling.ts';
 import { describe, expect, it } from 'vitest';
 import { fidelityFile } from './fidelity-files.ts';
-
-export type FidelityOutcome =
-  { readonly status: 'ok'; readonly bytes: Uint8Array } | { readonly status: 'error'; readonly code: string };
-
-export interface FidelityPlacement {
-  readonly name: string;
-  /** Hands a file in as a caller would. Left-out options: PNG, quality 90, metadata kept. */
-  restore(bytes: Uint8Array, options: Partial<EncodeOptions>): Promise<FidelityOutcome>;
-  /** Stored pixels, no profile and no orientation applied; by a decoder of the runtime that the suite runs in. */
-  decode(bytes: Uint8Array, header: ImageHeader): Promise<RawImage>;
-  /** Of the model that restores. */
-  readonly tiling: TilingOptions;
-  readonly carries: {
-    readonly formats: readonly ImageFormat[];
-    readonly sixteenBit: boolean;
-    readonly cmyk: boolean;
-    readonly avif: boolean;
-  };
-}
+import { addedSteps, alphaOf, largest, psnr } from './fidelity-measures.ts';
+import { FidelitySession, type FidelityPlacement } from './fidelity-session.ts';
 
 const WRITTEN = ['jpeg', 'png', 'webp'] as const;
 
@@ -45,48 +26,6 @@ export function describeFidelity(placement: FidelityPlacement): void {
     refusalCases(session);
     placementCases(session, placement.carries);
   });
-}
-
-interface Picture {
-  readonly header: ImageHeader;
-  readonly image: RawImage;
-  readonly metadata: Metadata;
-}
-
-class FidelitySession {
-  readonly #placement: FidelityPlacement;
-
-  constructor(placement: FidelityPlacement) {
-    this.#placement = placement;
-  }
-
-  get tiling(): TilingOptions {
-    return this.#placement.tiling;
-  }
-
-  async restoredBytes(source: Uint8Array, options: Partial<EncodeOptions> = {}): Promise<Uint8Array> {
-    const outcome = await this.#placement.restore(source, options);
-    if (outcome.status === 'error') throw new Error(`refused with ${outcome.code}`);
-    return outcome.bytes;
-  }
-
-  async restored(name: string, options: Partial<EncodeOptions> = {}): Promise<Picture> {
-    return this.open(await this.restoredBytes(fidelityFile(name), options));
-  }
-
-  async open(bytes: Uint8Array): Promise<Picture> {
-    const header = readImageHeader(bytes);
-    return {
-      header,
-      image: await this.#placement.decode(bytes, header),
-      metadata: await readMetadata(bytes, header.format),
-    };
-  }
-
-  async refusal(source: Uint8Array, options: Partial<EncodeOptions> = {}): Promise<string> {
-    const outcome = await this.#placement.restore(source, options);
-    return outcome.status === 'error' ? outcome.code : 'restored';
-  }
 }
 
 function sizeCases(session: FidelitySession): void {
@@ -329,55 +268,6 @@ function placementCases(session: FidelitySession, carries: FidelityPlacement['ca
       expect(readImageHeader(bytes)).toMatchObject({ format: 'avif', width: 61, height: 47 });
     });
   });
-}
-
-// ---- Measures ----------------------------------------------------------------------------------
-
-/** In dB; alpha does not count. */
-function psnr(a: RawImage, b: RawImage): number {
-  if (a.width !== b.width || a.height !== b.height) throw new Error('pictures of different sizes');
-  let sum = 0;
-  const pixels = a.width * a.height;
-  for (let p = 0; p < pixels; p++) {
-    for (let c = 0; c < 3; c++) sum += (colour(a, p, c) - colour(b, p, c)) ** 2;
-  }
-  return 10 * Math.log10(255 ** 2 / (sum / (3 * pixels)));
-}
-
-/** Channel 0..2 of a pixel; grey counts as all three. */
-function colour({ channels, data }: RawImage, pixel: number, channel: number): number {
-  return data[pixel * channels + (channels >= 3 ? channel : 0)]!;
-}
-
-function alphaOf({ channels, data }: RawImage): readonly number[] {
-  if (!hasAlpha(channels)) return [];
-  return Array.from({ length: data.length / channels }, (_, p) => data[(p + 1) * channels - 1]!);
-}
-
-/**
- * How much the restoration changed the step from each line (or column) to the next, averaged along it: a seam would be
- * a step that the picture did not have. Entry i is the step from i - 1 to i.
- */
-function addedSteps(before: RawImage, after: RawImage, axis: 'x' | 'y'): readonly number[] {
-  const { width, height, channels } = after;
-  const [length, across] = axis === 'x' ? [width, height] : [height, width];
-  const at = (i: number, j: number): number => (axis === 'x' ? j * width + i : i * width + j) * channels;
-  const change = (index: number): number => after.data[index]! - before.data[index]!;
-  return Array.from({ length }, (_, i) => {
-    if (i === 0) return 0;
-    let sum = 0;
-    for (let j = 0; j < across; j++) sum += change(at(i, j)) - change(at(i - 1, j));
-    return Math.abs(sum / across);
-  });
-}
-
-/** Largest step where tiles meet, and in the rest of the picture. */
-function largest(steps: readonly number[], { rampStarts, overlap }: AxisPlan): { seam: number; elsewhere: number } {
-  const isSeam = (i: number): boolean => rampStarts.some((start) => i >= start && i <= start + overlap);
-  return {
-    seam: Math.max(0, ...steps.filter((_, i) => isSeam(i))),
-    elsewhere: Math.max(0, ...steps.filter((_, i) => !isSeam(i))),
-  };
 }
 
 /** A small PNG that claims `side`² pixels, with a right checksum. */

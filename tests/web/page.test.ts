@@ -1,58 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import type { Browser, Page } from 'playwright-core';
 import sharp from 'sharp';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
-import { launchChromium } from '../support/chromium.ts';
-import { choose, download, finished, MODELS, openPage, startServer, type TestFile } from './support/page.ts';
-import { json, problem, type Answer, type PageServer } from './support/server.ts';
+import { beforeEach, describe, expect, inject, it } from 'vitest';
+import { browser, page, server } from './support/observed-page.ts';
+import { choose, download, finished, openPage } from './support/page.ts';
+import { observeRestoringPages, photo, restored, restoredAnswer } from './support/photo.ts';
+import { json, problem } from './support/server.ts';
 
-let browser: Browser;
-let server: PageServer;
-let page: Page;
-let complaints: string[];
-let photo: TestFile;
-/** What the stand-in answers: another picture of the same size, so that the two can be told apart. */
-let restored: Buffer;
-
-const SIZE = { width: 320, height: 180 };
-
-function restoredAnswer(cache = 'miss'): Answer {
-  const headers = {
-    'Content-Type': 'image/png',
-    'X-Model': 'dhnet-edge@0123456789ab',
-    'X-Placement': 'edge',
-    'X-Cache': cache,
-    Link: '</v1/results/abc>; rel="canonical"',
-  };
-  return { status: 200, headers, body: restored };
-}
-
-beforeAll(async () => {
-  const fill = (background: string): Promise<Buffer> =>
-    sharp({ create: { ...SIZE, channels: 3, background } })
-      .png()
-      .toBuffer();
-  photo = { name: 'street corner.png', mimeType: 'image/png', buffer: await fill('#804020') };
-  restored = await fill('#208040');
-  [browser, server] = await Promise.all([launchChromium(), startServer(inject('page'))]);
-});
-
-afterAll(async () => {
-  await browser.close();
-  await server.close();
-});
-
-beforeEach(async () => {
-  server.service.reset();
-  server.service.models = json(MODELS);
-  server.service.deblur = () => restoredAnswer();
-  ({ page, complaints } = await openPage(browser, server));
-});
-
-afterEach(async () => {
-  await page.context().close();
-  expect(complaints).toEqual([]);
-});
+observeRestoringPages();
 
 /** The colour at a point of the frame, as it is painted. */
 async function colourAt(fraction: number): Promise<readonly number[]> {
@@ -178,7 +132,7 @@ it('shows a large picture at full size, moved by the keyboard and the pointer', 
     '<svg width="3000" height="2000"><rect x="1500" width="1500" height="2000" fill="#fff"/></svg>',
   );
   const buffer = await sharp(bars).flatten({ background: '#000' }).png().toBuffer();
-  restored = buffer;
+  server.service.deblur = () => restoredAnswer('miss', buffer);
   await choose(page, { ...photo, buffer });
   await page.getByTestId('slider').waitFor();
   await page.getByTestId('zoom-full').click();
@@ -195,9 +149,6 @@ it('shows a large picture at full size, moved by the keyboard and the pointer', 
   expect(await colourAt(0.4)).toEqual([0, 0, 0]);
   await page.getByTestId('zoom-fit').click();
   expect(await page.getByTestId('pan').isVisible()).toBe(false);
-  restored = await sharp({ create: { ...SIZE, channels: 3, background: '#208040' } })
-    .png()
-    .toBuffer();
 });
 
 describe('a result', () => {
@@ -252,74 +203,6 @@ describe('models', () => {
     await choose(page, photo);
     await finished(page);
   });
-});
-
-describe('when the service fails', () => {
-  it('the page shows its title and detail, and goes on with another photo', async () => {
-    server.service.deblur = () => problem(422, 'image_truncated', 'It ends too early.', 'The picture is truncated');
-    await choose(page, photo);
-    await page.getByTestId('error').waitFor();
-    expect(await page.getByTestId('error-title').textContent()).toBe('The picture is truncated');
-    expect(await page.getByTestId('error-detail').textContent()).toBe('It ends too early.');
-    expect(await page.getByTestId('error-reference').textContent()).toBe('image_truncated · req-1');
-    expect(await page.getByTestId('retry').isVisible()).toBe(false);
-    // The browser itself reports the status on the console; nothing else may be there.
-    expect(complaints.splice(0)).toEqual([expect.stringContaining('422')]);
-    server.service.deblur = () => restoredAnswer();
-    await choose(page, photo);
-    await finished(page);
-    expect(await page.getByTestId('error').isVisible()).toBe(false);
-  });
-
-  it('the page tries again on request', async () => {
-    server.service.deblur = () => problem(502, 'runner_failed', 'It stopped.');
-    await choose(page, photo);
-    await page.getByTestId('retry').waitFor();
-    server.service.deblur = () => restoredAnswer();
-    await page.getByTestId('retry').click();
-    await finished(page);
-    expect(complaints.splice(0)).toEqual([expect.stringContaining('502')]);
-  });
-
-  it.each([
-    [503, 'runner_unavailable'],
-    [503, 'runner_busy'],
-  ])('with %i %s and Retry-After, the page says so, waits and repeats the upload', async (status, code) => {
-    const later = problem(status, code, 'Later.', 'Not ready');
-    const answers = [{ ...later, headers: { ...later.headers, 'Retry-After': '1' } }, restoredAnswer('hit')];
-    server.service.deblur = () => answers.shift()!;
-    await choose(page, photo);
-    await page.getByText('Not ready; asking again in 1 s (try 2)').waitFor();
-    await finished(page);
-    const bodies = server.service.uploads.map(({ body }) => Buffer.from(body).equals(photo.buffer));
-    expect(bodies).toEqual([true, true]);
-    expect(complaints.splice(0)).toEqual([expect.stringContaining(String(status))]);
-  });
-
-  it('to answer at all, the page says that it cannot be reached', async () => {
-    // The list of models is there: what fails from now on is the upload.
-    await page.getByTestId('model').locator('option[value="dhnet"]').waitFor({ state: 'attached' });
-    await page.context().setOffline(true);
-    await choose(page, photo);
-    await page.getByTestId('error').waitFor();
-    expect(await page.getByTestId('error-title').textContent()).toBe('The service could not be reached');
-    expect(complaints.splice(0)).toEqual([expect.stringContaining('ERR_INTERNET_DISCONNECTED')]);
-  });
-});
-
-it('cancels: the request ends, and its answer changes nothing', async () => {
-  let release = (): void => undefined;
-  server.service.deblur = async () => {
-    await new Promise<void>((resolve) => (release = resolve));
-    return restoredAnswer();
-  };
-  await choose(page, photo);
-  const ended = page.waitForEvent('requestfailed');
-  await page.getByTestId('cancel').click();
-  expect((await ended).url()).toContain('/v1/deblur');
-  release();
-  expect(await page.getByTestId('drop-zone').isVisible()).toBe(true);
-  expect(await page.getByTestId('result').isVisible()).toBe(false);
 });
 
 it('is cross-origin isolated under a policy without exceptions for inline code', async () => {

@@ -1,44 +1,16 @@
-import type { Browser, Page } from 'playwright-core';
-import sharp from 'sharp';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, it } from 'vitest';
-import { launchChromium } from '../support/chromium.ts';
-import { choose, download, finished, openPage, startServer, type TestFile } from './support/page.ts';
-import { json, problem, type Answer, type PageServer } from './support/server.ts';
+import { expect, it } from 'vitest';
+import { complaints, observePages, page, server, solid } from './support/observed-page.ts';
+import { choose, download, finished, type TestFile } from './support/page.ts';
+import { json, problem, type Answer } from './support/server.ts';
 
 const PATH = '/v1/predictions/p4r3d1ct10n';
 const RESULT = `/v1/results/${'a'.repeat(64)}`;
 
-let browser: Browser;
-let server: PageServer;
-let page: Page;
-let complaints: string[];
-let photo: TestFile;
-let restored: Buffer;
+const photo: TestFile = { name: 'large.png', mimeType: 'image/png', buffer: await solid(64, 48, '#804020') };
+const restored = await solid(64, 48, '#208040');
 
-beforeAll(async () => {
-  const fill = (background: string): Promise<Buffer> =>
-    sharp({ create: { width: 64, height: 48, channels: 3, background } })
-      .png()
-      .toBuffer();
-  photo = { name: 'large.png', mimeType: 'image/png', buffer: await fill('#804020') };
-  restored = await fill('#208040');
-  [browser, server] = await Promise.all([launchChromium(), startServer(inject('page'))]);
-});
-
-afterAll(async () => {
-  await browser.close();
-  await server.close();
-});
-
-beforeEach(async () => {
-  server.service.reset();
+observePages(() => {
   server.service.deblur = () => ({ ...prediction('starting'), status: 202, headers: { Location: PATH } });
-  ({ page, complaints } = await openPage(browser, server));
-});
-
-afterEach(async () => {
-  await page.context().close();
-  expect(complaints).toEqual([]);
 });
 
 function prediction(status: string, more: Record<string, unknown> = {}): Answer {

@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import { authenticate, requireKey, requireScope } from './http/auth.ts';
+import { drainUnread } from './http/body.ts';
 import type { AppEnv, Ports } from './http/context.ts';
 import { crossOrigin } from './http/cors.ts';
 import { postDeblur } from './http/deblur.ts';
@@ -37,6 +38,7 @@ export function createApp(ports: Ports): Hono<AppEnv> {
   app.use(requestId({ limitLength: 64 }));
   app.use(traceContext());
   app.use(requestLog());
+  app.use(drainUnread);
   app.use(countRequests(ports));
   // What a handler says itself stays: results have a policy of their own, and are the only thing that is cached.
   app.use(

@@ -1,4 +1,5 @@
 /** The composition root: the only file that knows every adapter, and with config.ts the only one that reads `env`. */
+import { ASYNC_UPLOAD_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { manifestSchema } from '@deblur/shared/model-manifest.ts';
 import type { EdgeRunnerApi } from '@deblur/shared/runner-api.ts';
 import { checkUrl } from '@deblur/shared/url-guard.ts';
@@ -17,7 +18,6 @@ import { isAllowedSource } from './predict/picture-link.ts';
 import type { SourceStore } from './predict/ports.ts';
 import { DurablePredictions } from './predictions/prediction-client.ts';
 import type { PredictionPorts } from './predictions/prediction-object.ts';
-import { GuardedSourceFetcher as PredictionSourceFetcher } from './predictions/source-fetcher.ts';
 import { DurableReferences } from './references/reference-client.ts';
 import type { ReferencePorts } from './references/reference-object.ts';
 import { EdgeRunner } from './runners/edge-runner.ts';
@@ -29,7 +29,7 @@ import { StatsClient } from './stats/stats-client.ts';
 import { NO_PURGE, ZonePurge } from './store/cache-purge.ts';
 import { R2ResultOrigins } from './store/result-origins.ts';
 import { R2ResultStore } from './store/result-store.ts';
-import { GuardedSourceFetcher } from './store/source-fetcher.ts';
+import { GuardedSourceFetcher, type SourceFetcherOptions } from './store/source-fetcher.ts';
 import { R2SourceLinks } from './store/source-links.ts';
 import { R2SourceStore } from './store/source-store.ts';
 import { TenantApiKeys } from './tenants/api-keys.ts';
@@ -97,7 +97,8 @@ export function createPredictionPorts(env: Env): PredictionPorts {
   return {
     catalogue: withRunnerModels(SHIPPED, runnerModels),
     results,
-    sourceFetcher: new PredictionSourceFetcher(sources, { allowOrigins }),
+    sources,
+    sourceFetcher: sourceFetcherOf(env, { maxBytes: ASYNC_UPLOAD_MAX_BYTES, attempts: 1 }),
     jobs: jobsOf(env),
     references: referencesOf(env),
     sharedCache,
@@ -125,9 +126,10 @@ export function createReferencePorts(env: Env): ReferencePorts {
 export function createPorts(env: Env): Ports {
   const { allowOrigins, signingKeys, signedUrlSources, sharedCache, metricsToken, runnerModels } = readConfig(env);
   const jobPorts = createJobPorts(env);
-  const fetcher = new GuardedSourceFetcher({
+  const linkFetcher = new GuardedSourceFetcher({
     allowOrigins,
     isAllowed: (url) => isAllowedSource(signedUrlSources, url),
+    maxBytes: SYNC_UPLOAD_MAX_BYTES,
   });
   return {
     ...jobPorts,
@@ -141,7 +143,8 @@ export function createPorts(env: Env): Ports {
     checkUrl: (url) => void checkUrl(url, { allowOrigins }),
     references: referencesOf(env),
     origins: new R2ResultOrigins(env.STORE),
-    links: new R2SourceLinks(env.STORE, jobPorts.sources, fetcher),
+    sourceFetcher: sourceFetcherOf(env, { maxBytes: SYNC_UPLOAD_MAX_BYTES }),
+    links: new R2SourceLinks(env.STORE, jobPorts.sources, linkFetcher),
     signedUrls: { keys: signingKeys, sources: signedUrlSources },
     sharedCache,
     stats: statsOf(env),
@@ -156,6 +159,12 @@ function jobsOf(env: Env): DurableJobs {
 
 function referencesOf(env: Env): DurableReferences {
   return new DurableReferences((restorationKey) => env.REFERENCES.getByName(restorationKey));
+}
+
+/** Of what users name by its address. We do not call ourselves: a call could ask for the next one, and so on. */
+function sourceFetcherOf(env: Env, bounds: Pick<SourceFetcherOptions, 'maxBytes' | 'attempts'>): GuardedSourceFetcher {
+  const { allowOrigins, internalOrigin } = readConfig(env);
+  return new GuardedSourceFetcher({ allowOrigins, isAllowed: ({ origin }) => origin !== internalOrigin, ...bounds });
 }
 
 const predictionStub = (env: Env, name: string) => env.PREDICTIONS.get(env.PREDICTIONS.idFromName(name));

@@ -1,26 +1,16 @@
 import { env } from 'cloudflare:workers';
 import { runInDurableObject } from 'cloudflare:test';
 import { validateWebhook } from 'replicate';
-import { beforeEach, describe, expect, inject, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { newWebhookSecret, verifyWebhook } from '@deblur/shared/standard-webhooks.ts';
 import { Deliveries } from '../../../workers/gateway/webhooks/deliveries.ts';
 import type { DeliveryType } from '../../../workers/gateway/predict/delivery-ports.ts';
 import type { Counts } from '../../../workers/gateway/predict/stats-ports.ts';
 import type { AttemptOutcome, WebhookAttempt } from '../../../workers/gateway/webhooks/ports.ts';
-import { nextAttemptAt, parseRetryAfter } from '../../../workers/gateway/webhooks/schedule.ts';
-import { checkWebhookUrl, HttpWebhookSender } from '../../../workers/gateway/webhooks/sender.ts';
-import type { ReceivedWebhook, ScriptedAnswer } from '../support/receiver-stand-in.ts';
+import { HttpWebhookSender } from '../../../workers/gateway/webhooks/sender.ts';
+import { receiver, RECEIVER_ORIGIN } from '../support/receiver.ts';
 
-const receiverUrl = inject('receiverUrl');
-const url = `${receiverUrl}/hook`;
-
-const receiver = {
-  answer: async (...script: ScriptedAnswer[]): Promise<void> => {
-    await (await fetch(`${receiverUrl}/control`, { method: 'PUT', body: JSON.stringify({ script }) })).arrayBuffer();
-  },
-  received: async (): Promise<ReceivedWebhook[]> =>
-    (await (await fetch(`${receiverUrl}/control`)).json<{ received: ReceivedWebhook[] }>()).received,
-};
+const { url } = receiver;
 
 beforeEach(() => receiver.answer());
 
@@ -32,7 +22,7 @@ function inObject<T>(use: (sql: SqlStorage) => Promise<T>): Promise<T> {
 
 const secret = newWebhookSecret();
 const secrets = async (): Promise<string[]> => [secret];
-const allowOrigins = [receiverUrl];
+const allowOrigins = [RECEIVER_ORIGIN];
 
 function deliveries(sql: SqlStorage, random = () => 0): Deliveries {
   return new Deliveries(sql, {
@@ -78,48 +68,6 @@ async function runToTheEnd(queue: Deliveries): Promise<number[]> {
 const HOUR = 3_600_000;
 /** Standard Webhooks: at once, then after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h. */
 const DELAYS = [5_000, 300_000, 1_800_000, 2 * HOUR, 5 * HOUR, 10 * HOUR, 10 * HOUR];
-
-describe('the schedule', () => {
-  it('is that of Standard Webhooks: 27.6 hours', () => {
-    const delays = DELAYS.map((_, i) => nextAttemptAt(i + 1, 0, null, 0));
-    expect(delays).toEqual(DELAYS);
-    expect(DELAYS.reduce((sum, delay) => sum + delay) / HOUR).toBeCloseTo(27.58, 1);
-    expect(nextAttemptAt(8, 0, null, 0)).toBeNull();
-  });
-
-  it('is only ever later by chance, and by a tenth at most', () => {
-    for (const [i, delay] of DELAYS.entries()) {
-      expect(nextAttemptAt(i + 1, 1000, null, 0.5)).toBe(1000 + delay * 1.05);
-      expect(nextAttemptAt(i + 1, 1000, null, 0.999_999)).toBeLessThanOrEqual(1000 + delay * 1.1);
-    }
-  });
-
-  it('waits as long as it is asked to, but not for ever, and never less than planned', () => {
-    expect(nextAttemptAt(1, 0, 120, 0)).toBe(120_000);
-    expect(nextAttemptAt(2, 0, 120, 0)).toBe(300_000);
-    expect(nextAttemptAt(1, 0, 1e9, 0)).toBe(10 * HOUR);
-    expect(nextAttemptAt(8, 0, 120, 0)).toBeNull();
-  });
-
-  const now = Date.UTC(2026, 0, 1);
-  it.each([
-    ['120', 120],
-    [' 0 ', 0],
-    ['Thu, 01 Jan 2026 00:01:00 GMT', 60],
-    ['Wed, 31 Dec 2025 23:00:00 GMT', 0],
-    [null, null],
-    ['', null],
-    ['soon', null],
-    ['-5', null],
-    ['1.5', null],
-    ['2026', 2026],
-    ['2026-01-01', null],
-    ['9'.repeat(400), null],
-    ['Thu, banana', null],
-  ])('Retry-After: %s is %s s', (header, seconds) => {
-    expect(parseRetryAfter(header, now)).toBe(seconds);
-  });
-});
 
 describe('a receiver that fails for a while', () => {
   it('gets it at the scheduled attempts, under one id, each freshly signed', async () => {
@@ -343,72 +291,5 @@ describe('a replay', () => {
     });
     expect(states).toEqual(['delivered', 'disabled', 'delivered']);
     expect(counted).toEqual(states);
-  });
-});
-
-describe('the sender', () => {
-  const send = (to: string, options: { secrets?: () => Promise<readonly string[]>; origins?: string[] } = {}) =>
-    new HttpWebhookSender({
-      secrets: options.secrets ?? secrets,
-      allowOrigins: options.origins ?? allowOrigins,
-      timeoutMs: 1500,
-    }).send({ id: 'msg_1', url: to, body: '{}' });
-
-  it.each<[string, ScriptedAnswer, number | null, string | null]>([
-    ['201', { status: 201 }, 201, null],
-    ['a redirect, which is not followed', { status: 307, headers: { location: `${url}2` } }, 307, null],
-    ['an endless answer', { status: 200, body: 2_000_000 }, 200, null],
-    ['an answer that stops', { status: 200, hang: 'body' }, 200, null],
-    ['no answer', { status: 0, hang: 'head' }, null, 'timeout'],
-    ['a broken connection', { status: 0, hang: 'socket' }, null, 'connection_failed'],
-  ])('says what came of it: %s', async (_, answer, status, error) => {
-    await receiver.answer(answer);
-    expect(await send(url)).toMatchObject({ status, error });
-    expect((await receiver.received()).map(({ path }) => path)).toEqual(['/hook']);
-  });
-
-  it('signs by every secret of a rotation', async () => {
-    const older = newWebhookSecret();
-    await send(url, { secrets: async () => [secret, older] });
-    const [received] = await receiver.received();
-    for (const key of [secret, older]) {
-      expect((await verifyWebhook(received?.headers ?? {}, received?.body ?? '', key)).id).toBe('msg_1');
-    }
-  });
-
-  it('sends nothing unsigned', async () => {
-    const outcomes = [
-      await send(url, { secrets: () => Promise.reject(new Error('down')) }),
-      await send(url, { secrets: async () => [] }),
-    ];
-    expect(outcomes.map(({ error }) => error)).toEqual(['not_signed', 'not_signed']);
-    expect(await receiver.received()).toEqual([]);
-  });
-
-  const port = new URL(receiverUrl).port;
-  it.each([
-    url,
-    `http://localhost:${port}/`,
-    `https://127.0.0.1:${port}/`,
-    `http://0x7f.1:${port}/`,
-    `http://2130706433:${port}/`,
-    `http://[::1]:${port}/`,
-    `http://[::ffff:127.0.0.1]:${port}/`,
-    'http://receiver.example.com/',
-    'https://10.0.0.1/',
-    'https://metadata.google.internal/',
-    'https://intranet/',
-    'https://user:password@receiver.example.com/',
-    'https://localhost./',
-    'ftp://receiver.example.com/',
-    'file:///etc/passwd',
-    'javascript:alert(1)',
-    'not a URL',
-    '',
-    `https://receiver.example.com/${'x'.repeat(3000)}`,
-  ])('does not call %s', async (to) => {
-    expect(() => checkWebhookUrl(to, { allowOrigins: [] })).toThrow(/forbidden|malformed_request/);
-    expect(await send(to, { origins: [] })).toMatchObject({ status: null, error: 'url_refused' });
-    expect(await receiver.received()).toEqual([]);
   });
 });

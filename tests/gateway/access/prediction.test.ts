@@ -1,22 +1,15 @@
 /** Predictions with keys, files, prices and webhooks: the parts together. */
 import { env } from 'cloudflare:workers';
 import { runDurableObjectAlarm } from 'cloudflare:test';
-import { beforeEach, describe, expect, inject, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { verifyWebhook } from '@deblur/shared/standard-webhooks.ts';
 import { predictionName } from '../../../workers/gateway/predict/prediction-id.ts';
-import type { ReceivedWebhook, ScriptedAnswer } from '../support/receiver-stand-in.ts';
 import { call, problem, problemOf, until } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
+import { receiver } from '../support/receiver.ts';
 import { newTenant, production } from './support.ts';
 
-const receiverUrl = inject('receiverUrl');
-const webhook = `${receiverUrl}/hook`;
-
-const answer = async (...script: ScriptedAnswer[]): Promise<void> => {
-  await (await fetch(`${receiverUrl}/control`, { method: 'PUT', body: JSON.stringify({ script }) })).arrayBuffer();
-};
-const received = async () =>
-  (await (await fetch(`${receiverUrl}/control`)).json<{ received: ReceivedWebhook[] }>()).received;
+const { url: webhook, answer, received } = receiver;
 
 beforeEach(() => answer());
 

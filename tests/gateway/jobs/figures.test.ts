@@ -1,7 +1,8 @@
 /** What the operator sees of a job: the gauge of live jobs, and the ends that are counted. */
 import { STATS_JOB_LEASE_MS } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
-import { keyOf, onBench, requestFor, RESTORATION_KEY, type Bench } from './harness.ts';
+import { onBench, type Bench } from './harness.ts';
+import { keyOf, requestFor, RESTORATION_KEY } from './requests.ts';
 
 /** Sequences that did not rise would be ignored by whoever counts. */
 const rises = ({ stats }: Bench): boolean =>

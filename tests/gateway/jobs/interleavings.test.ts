@@ -1,7 +1,8 @@
 import { JOB_LEASE_MS } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
 import type { JobReply, RemoteState } from '../../../workers/gateway/predict/ports.ts';
-import { keyOf, onBench, requestFor, type Bench } from './harness.ts';
+import { onBench, type Bench } from './harness.ts';
+import { keyOf, requestFor } from './requests.ts';
 import { randomFrom, type Random } from './random.ts';
 
 const FORMATS = ['png', 'webp', 'jpeg'] as const;

@@ -4,7 +4,7 @@ import { JOB_MAX_ATTEMPTS } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
 import { JobTable, type TaskState } from '../../../workers/gateway/jobs/job-table.ts';
 import { createTables } from '../../../workers/gateway/jobs/schema.ts';
-import { keyOf, REPORT, requestFor } from './harness.ts';
+import { keyOf, REPORT, requestFor } from './requests.ts';
 import { randomFrom, type Random } from './random.ts';
 
 const FORMATS = ['png', 'webp', 'jpeg'] as const;

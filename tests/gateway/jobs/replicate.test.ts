@@ -5,7 +5,7 @@ import { GpuRunner } from '../../../workers/gateway/runners/gpu-runner.ts';
 import { replicateModel } from '../../../workers/gateway/runners/gpu-target.ts';
 import { SignedInternalUrls } from '../../../workers/gateway/runners/internal-urls.ts';
 import type { ReplicateState } from '../support/replicate-stand-in.ts';
-import { REPORT, requestFor } from './harness.ts';
+import { REPORT, requestFor } from './requests.ts';
 
 const TOKEN = 'r8_of_the_tests';
 const work: Work = { operation: 'restore', task: requestFor().task };

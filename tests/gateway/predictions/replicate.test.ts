@@ -4,7 +4,8 @@ import { exports } from 'cloudflare:workers';
 import Replicate from 'replicate';
 import { describe, expect, it } from 'vitest';
 import { edge, until } from '../support/gateway.ts';
-import { addGhosts, dataUri, host, picture } from '../support/predictions.ts';
+import { addGhosts, dataUri } from '../support/predictions.ts';
+import { hostedAt, picture } from '../support/sources.ts';
 import { png } from '../support/pictures.ts';
 
 const replicate = new Replicate({
@@ -51,7 +52,7 @@ describe('replicate', () => {
   );
 
   it('creates, gets, waits and lists', async () => {
-    const url = await host(picture(png()));
+    const url = await hostedAt(picture(png()));
     const prediction = await replicate.predictions.create({ model: MODEL, input: { image: url } });
     expect(prediction).toMatchObject({ status: 'starting', model: MODEL, input: { image: url }, output: null });
     const ended = await replicate.wait(prediction, { interval: 20 });

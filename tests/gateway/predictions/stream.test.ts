@@ -5,7 +5,8 @@ import { abortAllDurableObjects, evictDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';
 import { newTenant, production } from '../access/support.ts';
 import { call, edge, problem, problemOf, until } from '../support/gateway.ts';
-import { addGhosts, cancel, created, dataUri, ending, get, host, objectOf, picture } from '../support/predictions.ts';
+import { addGhosts, cancel, created, dataUri, ending, get, objectOf } from '../support/predictions.ts';
+import { hostedAt, picture, redirect } from '../support/sources.ts';
 import { png } from '../support/pictures.ts';
 import { onStage } from '../support/subject.ts';
 
@@ -166,7 +167,7 @@ describe('a stream', () => {
 
 describe('the ETag', () => {
   it('changes with the prediction and with nothing else', async () => {
-    const { id } = await created({ input: { image: await host({ status: 200, fault: 'hang' }) } });
+    const { id } = await created({ input: { image: await hostedAt({ fault: 'hang' }) } });
     const first = (await get(id)).headers.get('etag') ?? '';
     expect(first).toMatch(/^"\d+"$/);
     const same = await get(id, { 'if-none-match': first });
@@ -231,8 +232,8 @@ describe('the list', () => {
 describe('a create by address', () => {
   it('is answered before the source was asked for, and follows redirects', async () => {
     const bytes = png();
-    const target = await host(picture(bytes));
-    const url = await host({ status: 302, headers: { location: target } });
+    const target = await hostedAt(picture(bytes));
+    const url = await hostedAt(redirect(target));
     const prediction = await created({ input: { image: url } });
     expect(prediction).toMatchObject({ status: 'starting', input: { image: url }, urls: { result: null } });
     expect(await ending(prediction.id)).toMatchObject({ status: 'succeeded', metrics: { cache: 'miss' } });

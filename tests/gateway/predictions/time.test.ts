@@ -3,7 +3,7 @@ import { DeblurError } from '@deblur/shared/errors.ts';
 import { predictionSchema } from '@deblur/shared/prediction.ts';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { later, processing, progress, settled, start, succeeded } from '../support/job-events.ts';
-import { png } from '../support/pictures.ts';
+import { png, streamOf } from '../support/pictures.ts';
 import { onStage } from '../support/subject.ts';
 
 const DAY = 24 * 3600 * 1000;
@@ -148,25 +148,29 @@ describe('a source by address', () => {
     const fetch = async () => {
       if (++requests < 3)
         throw new DeblurError('source_fetch_failed', 'Its host answered 503.', { retryAfterSeconds: 5 });
-      const received = { digest: 'd'.repeat(64), bytes: image.length, header };
-      return {
-        ...received,
-        header: received.header as never,
-        keep: async () => void kept.push('kept'),
-        discard: async () => void kept.push('discarded'),
-      };
+      return Object.assign(streamOf(image), { etag: null });
     };
-    return onStage({ ports: { sourceFetcher: { fetch } }, command: { source } }, async (stage) => {
-      await start(stage);
-      expect(stage.status()).toBe('starting');
-      for (const pause of [1_000, 2_000]) {
-        later(pause);
-        await stage.subject().alarm();
-      }
-      expect(kept).toEqual(['kept', 'discarded']);
-      expect(stage.calls).toEqual([`submit stage/${stage.id}`]);
-      expect(stage.now().prediction.urls.result).toMatch(/\/v1\/results\/[0-9a-f]{64}$/);
+    const receive = async () => ({
+      digest: 'd'.repeat(64),
+      bytes: image.length,
+      header: header as never,
+      keep: async () => void kept.push('kept'),
+      discard: async () => void kept.push('discarded'),
     });
+    return onStage(
+      { ports: { sourceFetcher: { fetch }, sources: { receive } }, command: { source } },
+      async (stage) => {
+        await start(stage);
+        expect(stage.status()).toBe('starting');
+        for (const pause of [1_000, 2_000]) {
+          later(pause);
+          await stage.subject().alarm();
+        }
+        expect(kept).toEqual(['kept', 'discarded']);
+        expect(stage.calls).toEqual([`submit stage/${stage.id}`]);
+        expect(stage.now().prediction.urls.result).toMatch(/\/v1\/results\/[0-9a-f]{64}$/);
+      },
+    );
   });
 
   it.each([

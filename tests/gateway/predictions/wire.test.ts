@@ -3,7 +3,8 @@ import { predictionListSchema, predictionSchema, type PredictionList } from '@de
 import { describe, expect, it } from 'vitest';
 import type { JobEvent } from '../../../workers/gateway/predict/ports.ts';
 import { call, edge } from '../support/gateway.ts';
-import { create, created, dataUri, ending, host } from '../support/predictions.ts';
+import { create, created, dataUri, ending } from '../support/predictions.ts';
+import { hostedAt } from '../support/sources.ts';
 import { png } from '../support/pictures.ts';
 import { onStage, type Stage } from '../support/subject.ts';
 
@@ -15,7 +16,7 @@ function shape(value: unknown): unknown {
     .replace(/\b[a-z2-7]{26}\b/g, '<id>')
     .replace(/"(predict|total|queue)_time":[\d.]+/g, '"$1_time":"<seconds>"')
     .replace(/"request_id":"[^"]+"/g, '"request_id":"<request id>"')
-    .replace(/http:\/\/127\.0\.0\.1:\d+\/picture-\d+/g, '<address>');
+    .replace(/http:\/\/127\.0\.0\.1:\d+\/pictures\/\d+/g, '<address>');
   return JSON.parse(text) as unknown;
 }
 
@@ -79,7 +80,7 @@ describe('a prediction', () => {
 
 describe('an answer', () => {
   it('to a create by address', async () => {
-    const url = await host({ status: 200, fault: 'hang' });
+    const url = await hostedAt({ fault: 'hang' });
     const prediction = await created({ input: { image: url, quality: 80 }, webhook_events_filter: ['completed'] });
     expect(shape(prediction)).toMatchSnapshot('created by address');
     await call(`/v1/predictions/${prediction.id}/cancel`, { method: 'POST' });

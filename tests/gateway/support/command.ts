@@ -1,12 +1,12 @@
 /** What a create hands to the objects, for tests that reach them without HTTP. */
-import { inject } from 'vitest';
 import { newPredictionId, newStreamSecret } from '../../../workers/gateway/predict/prediction-id.ts';
 import type { PredictionCommand } from '../../../workers/gateway/predict/prediction-ports.ts';
+import { host } from './sources.ts';
 import manifest from '../../../model-export/weights/dhnet-edge/manifest.json';
 
 /** Its picture is asked for by an address that answers 404. */
 export function commandOf(): PredictionCommand {
-  const url = `${inject('sourceOrigin')}/never`;
+  const url = host.url('/never');
   return {
     tenantId: 'other',
     id: newPredictionId(),

@@ -4,7 +4,6 @@ import { startGpuStandIn } from './gpu-stand-in.ts';
 import { startReplicateStandIn } from './replicate-stand-in.ts';
 import { startReceiverStandIn } from './receiver-stand-in.ts';
 import { startSourceHost } from './source-host.ts';
-import { startSourceStandIn } from './source-stand-in.ts';
 
 export const GPU_RUNNER_TOKEN = 'the-runner-token-of-the-tests';
 
@@ -23,12 +22,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('gpuRunnerUrl', gpu.url);
   project.provide('replicateUrl', replicate.url);
   project.provide('receiverUrl', receiver.url);
-  project.provide('sourceOrigin', sources.origin);
-  const source = await startSourceStandIn();
-  project.provide('sourceUrl', source.url);
+  project.provide('sourceUrl', sources.url);
   project.provide('gatewayPort', await freePort());
   return async () => {
-    for (const { server } of [gpu, replicate, receiver, sources, source]) {
+    for (const { server } of [gpu, replicate, receiver, sources]) {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     }

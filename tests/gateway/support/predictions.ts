@@ -1,10 +1,8 @@
-/** Predictions as a caller sees them, and the host of pictures that are asked for by address. */
+/** Predictions as a caller sees them. */
 import type { Prediction } from '@deblur/shared/prediction.ts';
 import { env } from 'cloudflare:workers';
-import { inject } from 'vitest';
 import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
 import { call } from './gateway.ts';
-import type { SourceAnswer } from './source-host.ts';
 
 export interface CreateOptions {
   readonly headers?: Record<string, string>;
@@ -58,28 +56,4 @@ export const objectOf = (id: string) => env.PREDICTIONS.get(env.PREDICTIONS.idFr
 export async function addGhosts(count: number): Promise<void> {
   const index = env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName('local'));
   await Promise.all(Array.from({ length: count }, () => index.add(newPredictionId())));
-}
-
-let hosted = 0;
-
-/** A new address under which these are the answers, the last one for ever. */
-export async function host(...answers: readonly SourceAnswer[]): Promise<string> {
-  const name = `picture-${++hosted}`;
-  const response = await fetch(`${inject('sourceOrigin')}/script/${name}`, {
-    method: 'PUT',
-    body: JSON.stringify(answers),
-  });
-  await response.arrayBuffer();
-  return `${inject('sourceOrigin')}/${name}`;
-}
-
-export const picture = (bytes: Uint8Array, headers: Record<string, string> = {}): SourceAnswer => ({
-  status: 200,
-  headers,
-  body: bytes.toBase64(),
-});
-
-export async function requestsFor(url: string): Promise<number> {
-  const { origin, pathname } = new URL(url);
-  return Number(await (await fetch(`${origin}/count${pathname}`)).text());
 }

@@ -7,9 +7,7 @@ declare module 'vitest' {
     replicateUrl: string;
     /** The webhook receiver's stand-in. */
     receiverUrl: string;
-    /** The host of pictures that are asked for by address. */
-    sourceOrigin: string;
-    /** Origin of the host of pictures, and of what is called by API. */
+    /** Origin of the host of pictures that are asked for by address, and of what is called by API. */
     sourceUrl: string;
     /** Where the gateway under test is reached from outside, by the runner's stand-in. */
     gatewayPort: number;

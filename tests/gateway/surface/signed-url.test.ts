@@ -5,11 +5,11 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createPorts } from '../../../workers/gateway/deps.ts';
 import type { ReceivedSource } from '../../../workers/gateway/predict/ports.ts';
 import { restoreLink } from '../../../workers/gateway/predict/restore-link.ts';
-import { SourceChanged } from '../../../workers/gateway/predict/result-ports.ts';
+import { SourceChanged } from '../../../workers/gateway/predict/source-ports.ts';
 import { call, edge, problem, problemOf, stored, until } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
 import { sign, signText } from '../support/sign.ts';
-import { host, picture } from '../support/sources.ts';
+import { host, picture, redirect } from '../support/sources.ts';
 
 let pictures = 0;
 
@@ -270,13 +270,13 @@ describe('a source that does not come', () => {
     ],
     [
       'is cut off',
-      { body: btoa('\x89PNG'), breaks: 'cuts', headers: { 'content-length': '4' } },
+      { body: btoa('\x89'), fault: 'break', headers: { 'content-length': '4' } },
       broken,
       'source_fetch_failed',
     ],
     [
       'is announced too large',
-      { body: btoa('x'), breaks: 'cuts', headers: { 'content-length': '25000001' } },
+      { body: btoa('x'), fault: 'break', headers: { 'content-length': '25000001' } },
       413,
       'body_too_large',
     ],
@@ -287,7 +287,7 @@ describe('a source that does not come', () => {
   });
 
   it('is asked a second time when its host stumbles, and not a third time', async () => {
-    await host.serve({ '/s': { ...picture(png()), status: 503, times: 1 } });
+    await host.serve({ '/s': [{ status: 503 }, picture(png())] });
     expect((await call(await sign(host.url('/s')))).status).toBe(200);
     await host.serve({ '/down': { status: 503 } });
     expect(await problemOf(await call(await sign(host.url('/down'))))).toEqual(problem(502, 'source_fetch_failed'));
@@ -295,9 +295,8 @@ describe('a source that does not come', () => {
   });
 
   it('may be three redirects away, not four', async () => {
-    const hop = (to: string) => ({ status: 302, headers: { location: to } });
-    const answers = { '/0': hop('/1'), '/1': hop('/2'), '/2': hop('/3'), '/3': picture(png()), '/-1': hop('/0') };
-    await host.serve(answers);
+    const hops = { '/-1': redirect('/0'), '/0': redirect('/1'), '/1': redirect('/2'), '/2': redirect('/3') };
+    await host.serve({ ...hops, '/3': picture(png()) });
     expect((await call(await sign(host.url('/0')))).status).toBe(200);
     expect(await problemOf(await call(await sign(host.url('/-1'))))).toEqual(problem(502, 'source_fetch_failed'));
   });

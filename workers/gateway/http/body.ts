@@ -1,7 +1,9 @@
 /** Bodies as chunks, bounded in bytes and time. */
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { REFUSED_BODY_DRAIN_MAX_BYTES, REFUSED_BODY_DRAIN_MS, UPLOAD_TIMEOUT_MS } from '@deblur/shared/limits.ts';
+import type { MiddlewareHandler } from 'hono';
 import { within } from '../predict/within.ts';
+import type { AppEnv } from './context.ts';
 
 /** @throws {DeblurError} `body_too_large` when the length is announced and too much, before anything is read */
 export function assertContentLength(header: string | undefined, maxBytes: number): void {
@@ -37,6 +39,13 @@ export async function* bodyChunks(
     if (!ended) await drain(reader);
   }
 }
+
+/** Lets a body run out that nobody has begun to read: whoever is refused by path, key, limit or header sends one too. */
+export const drainUnread: MiddlewareHandler<AppEnv> = async (c, next) => {
+  await next();
+  const { body, bodyUsed } = c.req.raw;
+  if (body !== null && !bodyUsed && !body.locked) await drain(body.getReader());
+};
 
 /**
  * Reads on for a moment without keeping anything. A connection that is closed while bytes are under way is reset, and

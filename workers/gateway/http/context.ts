@@ -8,7 +8,8 @@ import type { CreatePorts } from '../predict/create-prediction.ts';
 import type { DeblurPorts } from '../predict/deblur.ts';
 import type { SourceRules } from '../predict/picture-link.ts';
 import type { InternalUrls, Part, RemoteRunner, Tenant } from '../predict/ports.ts';
-import type { ResultOrigins, SourceLinks } from '../predict/result-ports.ts';
+import type { ResultOrigins } from '../predict/result-ports.ts';
+import type { SourceFetcher, SourceLinks } from '../predict/source-ports.ts';
 import type { Counts, Metrics } from '../predict/stats-ports.ts';
 import type { AuthPorts } from './auth.ts';
 import type { FilePorts } from './files.ts';
@@ -18,6 +19,7 @@ export interface Ports extends DeblurPorts, CreatePorts, AuthPorts, FilePorts, W
   readonly restorers: { readonly edge: Part; readonly gpu: Part & Pick<RemoteRunner, 'read'> };
   readonly urls: InternalUrls;
   readonly origins: ResultOrigins;
+  readonly sourceFetcher: SourceFetcher;
   readonly links: SourceLinks;
   readonly signedUrls: { readonly keys: readonly SigningKey[]; readonly sources: SourceRules };
   readonly stats: Counts;

@@ -1,7 +1,11 @@
+import { SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
 import type { Handler } from 'hono';
 import { predictJob, type CreateTerms } from '../predict/create-prediction.ts';
 import { deblur, type Pending } from '../predict/deblur.ts';
+import { resolveModel } from '../predict/models.ts';
+import { receiveNamed } from '../predict/named-source.ts';
 import { megapixelsOf } from '../predict/plan.ts';
+import type { ReceivedSource } from '../predict/ports.ts';
 import { addToLog, type AppContext, type AppEnv, type Ports } from './context.ts';
 import { answerCreate, termsOf } from './predictions.ts';
 import { waitPreference } from './prefer.ts';
@@ -16,17 +20,18 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
     // An upload is its own idempotency key: the same bytes hit.
     const terms = { ...termsOf(c, ports), idempotencyKey: null };
     const upload = await readUpload(c.req.raw, ports.sources);
-    const { source, options } = upload;
+    const { image, options } = upload;
+    const { source, pay } = await received(c, ports, terms, upload);
     const receiveMs = Date.now() - started;
     const { width, height, format } = source.header;
     addToLog(c, { bytes: source.bytes, width, height, source_format: format });
 
     const accept = c.req.header('accept') ?? null;
     const tenant = c.get('tenant');
-    const { pay, trace } = terms;
+    const { trace } = terms;
     const waitSeconds = wait.seconds;
     const deblurred = await deblur(ports, { tenant, source, options, accept, trace, waitSeconds, pay });
-    if ('pending' in deblurred) return answerLater(c, ports, terms, deblurred, upload);
+    if ('pending' in deblurred) return answerLater(c, ports, terms, deblurred, { image, source, options });
     const { result, cache, cost } = deblurred;
     addToLog(c, { cache, placement: result.placement, model: result.model, result_key: result.key });
     if (wait.applied !== null && wait.seconds > 0) c.header('Preference-Applied', wait.applied);
@@ -37,16 +42,24 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
   };
 }
 
+/** The picture, wherever it is; a name is looked after only for a model that can be had. */
+async function received(c: AppContext, ports: Ports, terms: CreateTerms, { image, options }: Upload) {
+  if (typeof image !== 'string') return { source: image, pay: terms.pay };
+  resolveModel(ports.catalogue, options.model);
+  return receiveNamed(ports, terms, image, { maxBytes: SYNC_UPLOAD_MAX_BYTES, signal: c.req.raw.signal });
+}
+
 /** 202: what was begun becomes a prediction, only now that somebody must come back for it. */
 async function answerLater(
   c: AppContext,
   ports: Ports,
   terms: CreateTerms,
   { pending: job, tellsCache }: Pending,
-  { source, options }: Upload,
+  { image, source, options }: Upload & { readonly source: ReceivedSource },
 ): Promise<Response> {
   const { model, tile, encoding } = job.task;
-  const given = { model, ...encoding, ...(tile === undefined ? {} : { tile }) };
+  const named = typeof image === 'string' ? { image } : {};
+  const given = { ...named, model, ...encoding, ...(tile === undefined ? {} : { tile }) };
   const { snapshot } = await predictJob(ports, terms, {
     job,
     tellsCache,

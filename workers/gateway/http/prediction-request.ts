@@ -1,18 +1,13 @@
 /** The body of a create: JSON as at Replicate, a form, or the picture itself with everything else in the query. */
 import { DeblurError } from '@deblur/shared/errors.ts';
-import {
-  ASYNC_UPLOAD_MAX_BYTES,
-  JSON_BODY_MAX_BYTES,
-  MULTIPART_FIELDS_MAX_BYTES,
-  SOURCE_URL_MAX_CHARACTERS,
-} from '@deblur/shared/limits.ts';
+import { ASYNC_UPLOAD_MAX_BYTES, JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { invalidOption, optionError, parseOptions } from '@deblur/shared/options.ts';
 import { createPredictionSchema, type CreatePrediction } from '@deblur/shared/prediction.ts';
 import type { CreateRequest } from '../predict/create-prediction.ts';
-import type { ReceivedSource, SourceStore } from '../predict/ports.ts';
+import type { SourceStore } from '../predict/ports.ts';
 import { assertContentLength, bodyChunks, bodyText, limitBytes } from './body.ts';
 import { readForm } from './form.ts';
-import { decodeDataUri, isDataUri, mergeEntries, once, parseJsonObject, type Entries } from './upload.ts';
+import { mergeEntries, parseJsonObject, receiveText, type Entries } from './upload.ts';
 
 /** What is said in the body and in the query. */
 export type CreateBody = Pick<CreateRequest, 'image' | 'options' | 'given' | 'webhook' | 'webhookEvents'> & {
@@ -44,7 +39,7 @@ async function readJson(request: Request, query: Entries, sources: SourceStore, 
   const { image, ...options } = parsed.data.input;
   if (parsed.data.id !== undefined && parsed.data.id !== id) throw invalidOption('id', "must be the URL's");
   const terms = termsOf(parsed.data, query, Object.entries(options));
-  return { ...terms, image: await receiveImage(image, sources) };
+  return { ...terms, image: await receiveText(image, sources) };
 }
 
 async function readFormCreate(
@@ -94,11 +89,4 @@ function termsOf({ version, webhook, webhook_events_filter }: CreatePrediction, 
     webhook: webhook ?? null,
     webhookEvents: webhook_events_filter ?? null,
   };
-}
-
-async function receiveImage(image: unknown, sources: SourceStore): Promise<ReceivedSource | string> {
-  if (typeof image !== 'string') throw invalidOption('image', 'must be an https URL, a base64 data: URI or a file id');
-  if (isDataUri(image)) return sources.receive(once(decodeDataUri(image)));
-  if (image.length <= SOURCE_URL_MAX_CHARACTERS) return image;
-  throw invalidOption('image', `has more than ${SOURCE_URL_MAX_CHARACTERS} characters`);
 }

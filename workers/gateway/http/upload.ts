@@ -1,13 +1,19 @@
-/** A request body becomes a source and options: raw bytes, a form, or JSON with a data: URI. */
+/** A request body becomes a picture and options: raw bytes, a form, or JSON that holds or names it. */
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
+import {
+  JSON_BODY_MAX_BYTES,
+  MULTIPART_FIELDS_MAX_BYTES,
+  SOURCE_URL_MAX_CHARACTERS,
+  SYNC_UPLOAD_MAX_BYTES,
+} from '@deblur/shared/limits.ts';
 import { invalidOption, parseOptions, type Options } from '@deblur/shared/options.ts';
 import type { ReceivedSource, SourceStore } from '../predict/ports.ts';
 import { assertContentLength, bodyChunks, bodyText, limitBytes } from './body.ts';
 import { readForm } from './form.ts';
 
 export interface Upload {
-  readonly source: ReceivedSource;
+  /** The bytes, or the text that names them: an address or a file's id. */
+  readonly image: ReceivedSource | string;
   readonly options: Options;
 }
 
@@ -27,7 +33,7 @@ export async function readUpload(request: Request, sources: SourceStore): Promis
   const early = mergeOptions(query);
   if (mediaType === 'application/json') return readJsonUpload(request, query, sources);
   assertContentLength(request.headers.get('content-length') ?? undefined, SYNC_UPLOAD_MAX_BYTES);
-  return { source: await sources.receive(bodyChunks(request.body, SYNC_UPLOAD_MAX_BYTES)), options: early };
+  return { image: await sources.receive(bodyChunks(request.body, SYNC_UPLOAD_MAX_BYTES)), options: early };
 }
 
 async function readFormUpload(
@@ -38,14 +44,14 @@ async function readFormUpload(
 ): Promise<Upload> {
   const maxBytes = SYNC_UPLOAD_MAX_BYTES + MULTIPART_FIELDS_MAX_BYTES;
   assertContentLength(request.headers.get('content-length') ?? undefined, maxBytes);
-  const { image: source, fields } = await readForm(bodyChunks(request.body, maxBytes), contentType, (picture) =>
+  const { image, fields } = await readForm(bodyChunks(request.body, maxBytes), contentType, (picture) =>
     sources.receive(limitBytes(picture, SYNC_UPLOAD_MAX_BYTES)),
   );
-  if (source === undefined) throw new DeblurError('malformed_request', 'The form has no field "image".');
+  if (image === undefined) throw new DeblurError('malformed_request', 'The form has no field "image".');
   try {
-    return { source, options: mergeOptions(query, fields) };
+    return { image, options: mergeOptions(query, fields) };
   } catch (error) {
-    await source.discard();
+    await image.discard();
     throw error;
   }
 }
@@ -55,11 +61,18 @@ async function readJsonUpload(request: Request, query: Entries, sources: SourceS
   const { image, ...rest } = parseJsonObject(await bodyText(request.body, JSON_BODY_MAX_BYTES));
   const options = mergeOptions(query, Object.entries(rest));
   if (image === undefined) throw new DeblurError('malformed_request', 'The JSON has no key "image".');
-  if (typeof image !== 'string') throw invalidOption('image', 'must be a string');
-  if (/^https?:/i.test(image))
-    throw invalidOption('image', 'must be a data: URI; addresses are taken by /v1/predictions');
-  const bytes = decodeDataUri(image);
-  return { source: await sources.receive(once(bytes)), options };
+  return { image: await receiveText(image, sources), options };
+}
+
+/**
+ * The picture of a JSON body: the bytes of a data: URI, or the text that names it.
+ * @throws {DeblurError} `invalid_option`, and what is wrong with the bytes
+ */
+export async function receiveText(image: unknown, sources: SourceStore): Promise<ReceivedSource | string> {
+  if (typeof image !== 'string') throw invalidOption('image', 'must be an https URL, a base64 data: URI or a file id');
+  if (isDataUri(image)) return sources.receive(once(decodeDataUri(image)));
+  if (image.length <= SOURCE_URL_MAX_CHARACTERS) return image;
+  throw invalidOption('image', `has more than ${SOURCE_URL_MAX_CHARACTERS} characters`);
 }
 
 /** @throws {DeblurError} `invalid_option`, `unknown_option` */
@@ -95,10 +108,10 @@ export function parseJsonObject(text: string): Record<string, unknown> {
   throw new DeblurError('malformed_request', 'The body is not a JSON object.');
 }
 
-export const isDataUri = (text: string): boolean => /^data:/i.test(text);
+const isDataUri = (text: string): boolean => /^data:/i.test(text);
 
 /** RFC 2397, base64 only. @throws {DeblurError} `invalid_option` */
-export function decodeDataUri(image: string): Uint8Array {
+function decodeDataUri(image: string): Uint8Array {
   const comma = image.indexOf(',');
   const head = image.slice(0, Math.min(Math.max(comma, 0), 256));
   if (!/^data:[^,]*;\s*base64$/i.test(head)) throw invalidOption('image', 'must be a base64 data: URI');
@@ -109,6 +122,6 @@ export function decodeDataUri(image: string): Uint8Array {
   }
 }
 
-export async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
   if (bytes.length > 0) yield bytes;
 }

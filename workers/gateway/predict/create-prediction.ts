@@ -1,46 +1,35 @@
 /** The decisions of a create, whatever form it came in. */
 import { sha256Hex } from '@deblur/shared/digest.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/shared/limits.ts';
-import { invalidOption, type Options } from '@deblur/shared/options.ts';
+import { ASYNC_UPLOAD_MAX_BYTES, RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/shared/limits.ts';
+import type { Options } from '@deblur/shared/options.ts';
 import type { TraceContext } from '@deblur/shared/trace-context.ts';
 import { MODEL_OWNER, type PredictionInput, type WebhookEvent } from '@deblur/shared/prediction.ts';
 import { resolveModel, type AvailableModel, type Catalogue } from './models.ts';
+import { openNamed, type NamedSourcePorts, type Naming } from './named-source.ts';
 import { megapixelsOf, planJob } from './plan.ts';
-import type { JobRequest, ReceivedSource, ResultStore, SourceStore, StoredBody } from './ports.ts';
-import type { Files, RateAccount } from './access-ports.ts';
+import type { JobRequest, ReceivedSource } from './ports.ts';
+import type { RateAccount } from './access-ports.ts';
 import type { References } from './result-ports.ts';
 import { requestedModel, type ModelReferences } from './requested-model.ts';
 import { newPredictionId, newStreamSecret } from './prediction-id.ts';
-import type {
-  CheckUrl,
-  CreatedPrediction,
-  PredictionCommand,
-  Predictions,
-  PredictionSource,
-} from './prediction-ports.ts';
+import type { CreatedPrediction, PredictionCommand, Predictions, PredictionSource } from './prediction-ports.ts';
 
-export interface CreatePorts {
+export interface CreatePorts extends NamedSourcePorts {
   readonly catalogue: Catalogue;
-  readonly sources: SourceStore;
-  readonly results: ResultStore;
   readonly references: References;
   /** Whether a tenant is told that another one had asked before. */
   readonly sharedCache: boolean;
-  readonly files: Files;
-  readonly checkUrl: CheckUrl;
   readonly predictions: Predictions;
 }
 
 /** What a create says of itself, beside the picture and the options. */
-export interface CreateTerms {
-  readonly tenantId: string;
+export interface CreateTerms extends Naming {
   readonly account: RateAccount;
   /** Pays for an inference; a hit is free. @throws {DeblurError} `rate_limited` */
   readonly pay: (megapixels: number) => Promise<void>;
   /** Chosen by the caller of a PUT. */
   readonly id?: string | undefined;
-  readonly origin: string;
   readonly trace: TraceContext;
   readonly idempotencyKey: string | null;
   readonly deadlineSeconds: number;
@@ -69,7 +58,8 @@ export async function createPrediction(ports: CreatePorts, request: CreateReques
     const options = { ...request.options, model: requestedModel(ports.catalogue, request.references) };
     const model = resolveModel(ports.catalogue, options.model);
     assertWebhook(ports, request);
-    if (typeof image === 'string') image = await openImage(ports, request, image);
+    // What lies elsewhere stays a text: it is only judged here.
+    if (typeof image === 'string') image = (await openNamed(ports, request, image, ASYNC_UPLOAD_MAX_BYTES)) ?? image;
     const source = await sourceOf(ports, request, { model, options }, image);
     const command = await commandOf({ ...request, options }, model, source, { image: shown, ...request.given });
     return await ports.predictions.create(command, request.idempotencyKey);
@@ -100,33 +90,6 @@ export async function predictJob(
   const input = { image: `sha256:${sourceDigest}`, ...given };
   const command = await commandOf({ ...terms, options }, { name, version }, source, input);
   return ports.predictions.create(command, terms.idempotencyKey);
-}
-
-/** An address stays a text and is only judged; what is ours is opened now. */
-async function openImage(ports: CreatePorts, terms: CreateTerms, image: string): Promise<ReceivedSource | string> {
-  const own = ownResource(terms.origin, image);
-  if (own === null) {
-    ports.checkUrl(image);
-    return image;
-  }
-  const body: StoredBody | null =
-    own.kind === 'file' ? await ports.files.open(terms.tenantId, own.id) : await ports.results.get('result', own.id);
-  if (body === null) throw invalidOption('image', `there is no such ${own.kind}`);
-  return ports.sources.receive(chunksOf(body.body));
-}
-
-/** A file's id, or the address of a file or a result of ours: those are opened, not called. */
-function ownResource(origin: string, image: string): { kind: 'file' | 'result'; id: string } | null {
-  if (/^[A-Za-z0-9_-]{1,64}$/.test(image)) return { kind: 'file', id: image };
-  if (!URL.canParse(image)) throw invalidOption('image', 'must be an https URL, a base64 data: URI or a file id');
-  const url = new URL(image);
-  const [, kind, id] = /^\/v1\/(file|result)s\/([A-Za-z0-9_-]{1,64})$/.exec(url.pathname) ?? [];
-  if (url.origin !== origin || id === undefined) return null;
-  return { kind: kind === 'file' ? 'file' : 'result', id };
-}
-
-async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const chunk of body) yield chunk;
 }
 
 async function sourceOf(

@@ -4,20 +4,7 @@ import type { RateAccount } from './access-ports.ts';
 import type { Delivery } from './delivery-ports.ts';
 import type { Options } from '@deblur/shared/options.ts';
 import type { TraceContext } from '@deblur/shared/trace-context.ts';
-import type { JobRequest, ReceivedSource, ResultMetadata } from './ports.ts';
-
-// ---- Sources -----------------------------------------------------------------------------------
-
-export interface SourceFetcher {
-  /**
-   * Fetches a picture from an address that a user gave: guarded, bounded in redirects, bytes and time.
-   * @throws {DeblurError} `source_fetch_failed`, `forbidden`, `body_too_large`, and what the picture's header says against it
-   */
-  fetch(url: string, signal?: AbortSignal): Promise<ReceivedSource>;
-}
-
-/** Judges an address that a user gave, without calling it. @throws {DeblurError} `forbidden`, `malformed_request` */
-export type CheckUrl = (url: string) => void;
+import type { JobRequest, ResultMetadata } from './ports.ts';
 
 // ---- Predictions -------------------------------------------------------------------------------
 

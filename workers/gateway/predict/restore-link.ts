@@ -6,7 +6,8 @@ import type { DeblurPorts } from './deblur.ts';
 import { resolveModel } from './models.ts';
 import { planJob } from './plan.ts';
 import type { CacheStatus, ReceivedSource, Tenant } from './ports.ts';
-import { SourceChanged, type References, type SourceLinks } from './result-ports.ts';
+import type { References } from './result-ports.ts';
+import { SourceChanged, type SourceLinks } from './source-ports.ts';
 import { within } from './within.ts';
 
 export interface LinkPorts extends DeblurPorts {

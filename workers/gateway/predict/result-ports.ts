@@ -1,6 +1,6 @@
-/** What linking to results, sharing and erasing them need from the world. `store/` and `references/` implement these. */
+/** What sharing results and erasing them need from the world. `store/` and `references/` implement these. */
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
-import type { CacheStatus, JobRequest, ReceivedSource } from './ports.ts';
+import type { CacheStatus, JobRequest } from './ports.ts';
 
 // ---- Where results come from, and who holds them -----------------------------------------------
 
@@ -52,35 +52,4 @@ export interface Released {
 export interface CachePurge {
   /** @throws {Error} when it is not known to have been done */
   purge(tags: readonly string[]): Promise<void>;
-}
-
-// ---- Sources by address ------------------------------------------------------------------------
-
-export interface FetchedSource extends AsyncIterable<Uint8Array> {
-  /** The source's own validator (RFC 9110 § 8.8.3), for asking whether it changed. */
-  readonly etag: string | null;
-}
-
-export interface SourceFetcher {
-  /**
-   * The bytes at a public address, bounded in size and time; the signal ends it at any moment.
-   * @throws {DeblurError} `malformed_request`, `forbidden`, `source_fetch_failed`, `body_too_large`; also while it is read
-   */
-  fetchSource(url: string, signal: AbortSignal): Promise<FetchedSource>;
-  /** The same, or null when the source still has this validator. */
-  fetchChangedSource(url: string, etag: string, signal: AbortSignal): Promise<FetchedSource | null>;
-}
-
-export interface SourceLinks {
-  /**
-   * The picture at an address; fetched only when it is not known what was there a moment ago, and, if it is known, again
-   * only when somebody needs its bytes and they are gone.
-   * @throws {DeblurError} as the fetcher and the source store do; {SourceChanged} from `keep`
-   */
-  receive(url: string, signal: AbortSignal): Promise<ReceivedSource>;
-}
-
-/** The address leads to other bytes than a moment ago: ask again. */
-export class SourceChanged extends Error {
-  override readonly name = 'SourceChanged';
 }

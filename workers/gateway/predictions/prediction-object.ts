@@ -6,7 +6,7 @@
  * caller, and is watched by the alarm: one for everything that has a time.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { DeblurError, toWireError, type WireError } from '@deblur/shared/errors.ts';
+import { DeblurError, isTemporary, toWireError, type WireError } from '@deblur/shared/errors.ts';
 import {
   JOB_CALL_TIMEOUT_MS,
   JOB_LEAVE_MAX_ATTEMPTS,
@@ -22,11 +22,12 @@ import { resolveModel, type Catalogue } from '../predict/models.ts';
 import { megapixelsOf, planJob } from '../predict/plan.ts';
 import type { RateLimits } from '../predict/access-ports.ts';
 import type { Delivery, DeliveryQueue } from '../predict/delivery-ports.ts';
-import type { JobEvent, JobReport, Jobs, Placement, ResultStore } from '../predict/ports.ts';
+import type { JobEvent, JobReport, Jobs, Placement, ResultStore, SourceStore } from '../predict/ports.ts';
 import { predictionName } from '../predict/prediction-id.ts';
-import type { PredictionCommand, PredictionSnapshot, SourceFetcher } from '../predict/prediction-ports.ts';
+import type { PredictionCommand, PredictionSnapshot } from '../predict/prediction-ports.ts';
 import { presentPrediction } from '../predict/present-prediction.ts';
 import { toldCache, type References } from '../predict/result-ports.ts';
+import type { SourceFetcher } from '../predict/source-ports.ts';
 import type { Counts } from '../predict/stats-ports.ts';
 import { within } from '../predict/within.ts';
 import { deliveryOf } from './delivery-event.ts';
@@ -37,7 +38,9 @@ import { Watchers } from './watchers.ts';
 export interface PredictionPorts {
   readonly catalogue: Catalogue;
   readonly results: ResultStore;
-  readonly sourceFetcher: SourceFetcher;
+  readonly sources: Pick<SourceStore, 'receive'>;
+  /** Asks once: what may pass is tried again by the alarm. */
+  readonly sourceFetcher: Pick<SourceFetcher, 'fetch'>;
   readonly jobs: Pick<Jobs, 'submit' | 'leave'>;
   readonly references: Pick<References, 'acquire'>;
   /** Whether a tenant is told that another one had asked before. */
@@ -217,12 +220,12 @@ export abstract class PredictionResource extends DurableObject<Env> {
 
   readonly #steps: Partial<Record<PredictionState['work'], Step>> = {
     fetch: async (state) => {
-      const { catalogue, results, references, sourceFetcher, sharedCache } = this.#ports;
+      const { catalogue, results, references, sources, sourceFetcher, sharedCache } = this.#ports;
       const { options, sourceUrl, tenantId, trace } = state;
       if (sourceUrl === null) throw new DeblurError('internal', 'The source is not known.');
       const model = resolveModel(catalogue, options.model);
       this.#fetching = new AbortController();
-      const source = await sourceFetcher.fetch(sourceUrl, this.#fetching.signal);
+      const source = await sources.receive(await sourceFetcher.fetch(sourceUrl, this.#fetching.signal));
       try {
         const job = await planJob(model, { source, options, accept: null, trace });
         const { own } = await references.acquire(tenantId, { request: job, header: source.header });
@@ -258,7 +261,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
   #failed(work: PredictionState['work'], attempt: number, error: unknown): void {
     const state = this.#table.read();
     if (state === undefined || state.work !== work) return;
-    const mayPass = work === 'fetch' ? error instanceof DeblurError && error.retryAfterSeconds !== undefined : true;
+    const mayPass = work !== 'fetch' || isTemporary(error);
     if (mayPass && attempt < MAX_ATTEMPTS[work]) {
       const pause = Math.min(PREDICTION_RETRY_MS * 2 ** (attempt - 1), PREDICTION_RETRY_MAX_MS);
       this.#table.retry(work, Date.now() + pause);

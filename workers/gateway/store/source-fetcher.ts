@@ -9,21 +9,23 @@ import {
   SOURCE_FETCH_RETRY_MS,
   SOURCE_FETCH_TIMEOUT_MS,
   SOURCE_MAX_REDIRECTS,
-  SYNC_UPLOAD_MAX_BYTES,
 } from '@deblur/shared/limits.ts';
 import { checkUrl } from '@deblur/shared/url-guard.ts';
-import type { FetchedSource, SourceFetcher } from '../predict/result-ports.ts';
+import type { FetchedSource, SourceFetcher } from '../predict/source-ports.ts';
 
 export interface SourceFetcherOptions {
   /** See UrlRules of shared/url-guard.ts. */
   readonly allowOrigins: readonly string[];
   /** Whether a public address is one that we call; asked about redirects too. */
   readonly isAllowed?: (url: URL) => boolean;
-  readonly maxBytes?: number;
+  readonly maxBytes: number;
+  /** For redirects, second tries and the body together. */
   readonly timeoutMs?: number;
+  /** How often a host that stumbles is asked: once where whoever asks comes again by itself. */
+  readonly attempts?: number;
 }
 
-/** Unasked compression would be a second way to make much out of little. */
+/** Whoever is asked knows by whom. Unasked compression would be a second way to make much out of little. */
 const HEADERS = {
   Accept: 'image/*, application/octet-stream;q=0.5',
   'Accept-Encoding': 'identity',
@@ -32,28 +34,24 @@ const HEADERS = {
 
 const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
-/** Its host may be between two versions of itself; asking for a picture twice is asking once. */
-const TEMPORARY: readonly number[] = [502, 503, 504];
+/** The host may answer otherwise in a moment. Asking for a picture twice is asking once. */
+const mayPass = (status: number): boolean => status === 408 || status === 429 || status >= 500;
 
 export class GuardedSourceFetcher implements SourceFetcher {
   readonly #options: Required<SourceFetcherOptions>;
 
   constructor(options: SourceFetcherOptions) {
-    this.#options = {
-      isAllowed: () => true,
-      maxBytes: SYNC_UPLOAD_MAX_BYTES,
-      timeoutMs: SOURCE_FETCH_TIMEOUT_MS,
-      ...options,
-    };
+    this.#options = { isAllowed: () => true, timeoutMs: SOURCE_FETCH_TIMEOUT_MS, attempts: 2, ...options };
   }
 
-  async fetchSource(url: string, signal: AbortSignal): Promise<FetchedSource> {
+  async fetch(url: string, signal: AbortSignal): Promise<FetchedSource> {
     const source = await this.#open(url, HEADERS, signal);
-    if (source === null) throw failed('The source answered with status 304.');
+    // Only who has asked whether it changed may hear that it has not.
+    if (source === null) throw answered(304);
     return source;
   }
 
-  fetchChangedSource(url: string, etag: string, signal: AbortSignal): Promise<FetchedSource | null> {
+  fetchChanged(url: string, etag: string, signal: AbortSignal): Promise<FetchedSource | null> {
     return this.#open(url, { ...HEADERS, 'If-None-Match': etag }, signal);
   }
 
@@ -61,39 +59,48 @@ export class GuardedSourceFetcher implements SourceFetcher {
   async #open(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<FetchedSource | null> {
     const { timeoutMs, maxBytes } = this.#options;
     const timeout = AbortSignal.timeout(timeoutMs);
-    const ends = AbortSignal.any([signal, timeout]);
     /** The network's failures in our words. */
-    const named = (cause: unknown): Error => {
+    const named = (cause: unknown): DeblurError => {
       if (cause instanceof DeblurError) return cause;
-      if (timeout.aborted) return failed(`The source did not arrive within ${timeoutMs / 1000} s.`);
-      return failed('The source could not be reached, or it broke off.', cause);
+      if (timeout.aborted) return temporary(`It did not arrive within ${timeoutMs / 1000} s.`);
+      return temporary('It could not be reached, or it broke off.', cause);
     };
     try {
-      const response = await this.#follow(url, headers, ends);
+      const response = await this.#follow(url, headers, AbortSignal.any([signal, timeout]));
       if (response.status === 304) return null;
-      if (Number(response.headers.get('content-length') ?? 0) > maxBytes) {
-        await response.body?.cancel();
-        throw tooLarge(maxBytes);
-      }
-      const chunks = boundedChunks(response.body, maxBytes, named);
+      const chunks = boundedChunks(await notTooLong(response, maxBytes), maxBytes, named);
       return { etag: response.headers.get('etag'), [Symbol.asyncIterator]: () => chunks };
     } catch (error) {
       throw named(error);
     }
   }
 
+  /** The answer at the end of all redirects: 200, or 304. */
   async #follow(address: string, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
     let url = this.#checked(address);
     for (let redirects = 0; ; redirects++) {
-      const response = await fetchTwice(url, { headers, redirect: 'manual', signal });
+      const response = await this.#ask(url, headers, signal);
       const { status } = response;
-      if (status === 200 || (status === 304 && 'If-None-Match' in headers)) return response;
+      if (status === 200 || status === 304) return response;
       await response.body?.cancel();
       const location = response.headers.get('location');
-      if (!REDIRECTS.includes(status) || location === null) throw failed(`The source answered with status ${status}.`);
-      if (redirects === SOURCE_MAX_REDIRECTS) throw failed('The source redirects too often.');
-      if (!URL.canParse(location, url)) throw failed('The source redirects to something that is no address.');
+      if (!REDIRECTS.includes(status) || location === null) throw answered(status);
+      if (redirects === SOURCE_MAX_REDIRECTS) throw permanent('It redirects too often.');
+      if (!URL.canParse(location, url)) throw permanent('It redirects to something that is not an address.');
       url = this.#checked(new URL(location, url).href);
+    }
+  }
+
+  async #ask(url: URL, headers: Record<string, string>, signal: AbortSignal): Promise<Response> {
+    for (let left = this.#options.attempts - 1; ; left--) {
+      const response = await fetch(url, { headers, signal, redirect: 'manual' }).catch((cause: unknown) => {
+        if (left === 0) throw cause;
+        return null;
+      });
+      if (response !== null && (left === 0 || !mayPass(response.status))) return response;
+      await response?.body?.cancel();
+      // Ends at once when the signal does, or has.
+      await scheduler.wait(SOURCE_FETCH_RETRY_MS, { signal });
     }
   }
 
@@ -105,21 +112,17 @@ export class GuardedSourceFetcher implements SourceFetcher {
   }
 }
 
-async function fetchTwice(url: URL, init: RequestInit): Promise<Response> {
-  const first = await fetch(url, init).catch((cause: unknown) => {
-    if (init.signal?.aborted) throw cause;
-    return null;
-  });
-  if (first !== null && !TEMPORARY.includes(first.status)) return first;
-  await first?.body?.cancel();
-  await new Promise((resolve) => setTimeout(resolve, SOURCE_FETCH_RETRY_MS));
-  return fetch(url, init);
+/** A body that is announced as too long is not even begun. */
+async function notTooLong({ headers, body }: Response, maxBytes: number): Promise<Response['body']> {
+  if (!(Number(headers.get('content-length')) > maxBytes)) return body;
+  await body?.cancel();
+  throw tooLarge(maxBytes);
 }
 
 async function* boundedChunks(
-  body: ReadableStream<Uint8Array> | null,
+  body: Response['body'],
   maxBytes: number,
-  named: (cause: unknown) => Error,
+  named: (cause: unknown) => DeblurError,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let bytes = 0;
   try {
@@ -137,6 +140,13 @@ function tooLarge(maxBytes: number): DeblurError {
   return new DeblurError('body_too_large', `The source has more than ${maxBytes} bytes.`);
 }
 
-function failed(detail: string, cause?: unknown): DeblurError {
+function answered(status: number): DeblurError {
+  const detail = `Its host answered ${status}.`;
+  return mayPass(status) ? temporary(detail) : permanent(detail);
+}
+
+const permanent = (detail: string): DeblurError => new DeblurError('source_fetch_failed', detail);
+
+function temporary(detail: string, cause?: unknown): DeblurError {
   return new DeblurError('source_fetch_failed', detail, { cause, retryAfterSeconds: RETRY_AFTER_SECONDS });
 }

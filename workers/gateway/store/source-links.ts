@@ -2,7 +2,7 @@
 import { sha256Hex } from '@deblur/shared/digest.ts';
 import { SOURCE_LINK_FRESH_SECONDS } from '@deblur/shared/limits.ts';
 import type { ReceivedSource } from '../predict/ports.ts';
-import { SourceChanged, type FetchedSource, type SourceFetcher, type SourceLinks } from '../predict/result-ports.ts';
+import { SourceChanged, type FetchedSource, type SourceFetcher, type SourceLinks } from '../predict/source-ports.ts';
 import { linkKey } from './keys.ts';
 import type { R2SourceStore } from './source-store.ts';
 
@@ -26,12 +26,12 @@ export class R2SourceLinks implements SourceLinks {
   async receive(url: string, signal: AbortSignal): Promise<ReceivedSource> {
     const key = linkKey(await sha256Hex(url));
     const known = await this.#read(key);
-    const fetchAgain = async () => this.#take(key, await this.#fetcher.fetchSource(url, signal));
+    const fetchAgain = async () => this.#take(key, await this.#fetcher.fetch(url, signal));
     if (known === null) return fetchAgain();
     const isFresh = Date.now() - known.checkedAt < SOURCE_LINK_FRESH_SECONDS * 1000;
     if (isFresh) return this.#lazily(known, fetchAgain);
     if (known.etag === null) return fetchAgain();
-    const changed = await this.#fetcher.fetchChangedSource(url, known.etag, signal);
+    const changed = await this.#fetcher.fetchChanged(url, known.etag, signal);
     if (changed !== null) return this.#take(key, changed);
     await this.#write(key, { ...known, checkedAt: Date.now() });
     return this.#lazily(known, fetchAgain);

@@ -41,7 +41,7 @@ export class R2SourceStore implements SourceStore {
   }
 
   async #receiveInMemory(bytes: Uint8Array): Promise<ReceivedSource> {
-    if (bytes.length === 0) throw new DeblurError('empty_body', 'There is no picture in the request.');
+    if (bytes.length === 0) throw new DeblurError('empty_body', 'There is no picture: not a byte came.');
     const header = this.#inspectWhole(bytes);
     const digest = await sha256Hex(bytes);
     return {
