@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { predictionSchema, type Prediction } from '@deblur/shared/prediction.ts';
-import type { z } from 'zod';
 
 /** A prediction of the runner: a tile that is asked for is a reason not to use the edge. */
 export interface Order {
@@ -36,7 +35,7 @@ export class PatientClient {
     const body = JSON.stringify({ input: { image, tile }, webhook });
     const init = { method: 'POST', headers, body, signal: stop };
     try {
-      return (await this.#read(predictionSchema, '/v1/predictions', init)).id;
+      return (await this.#prediction('/v1/predictions', init)).id;
     } catch (error) {
       if (stop.aborted) return undefined;
       throw error;
@@ -44,7 +43,7 @@ export class PatientClient {
   }
 
   prediction(id: string): Promise<Prediction> {
-    return this.#read(predictionSchema, `/v1/predictions/${id}`);
+    return this.#prediction(`/v1/predictions/${id}`);
   }
 
   async webhookSecret(): Promise<string> {
@@ -55,8 +54,8 @@ export class PatientClient {
     return this.#answer(url);
   }
 
-  async #read<T>(schema: z.ZodType<T>, route: string, init?: RequestInit): Promise<T> {
-    return schema.parse(JSON.parse((await this.#answer(route, init)).toString()));
+  async #prediction(route: string, init?: RequestInit): Promise<Prediction> {
+    return predictionSchema.parse(JSON.parse((await this.#answer(route, init)).toString()));
   }
 
   /** Until there is one that is not for another time. @throws {Error} what the service has against the request */
