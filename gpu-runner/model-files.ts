@@ -70,7 +70,9 @@ export class ModelFiles {
     // What several variants refer to is large, and checked once.
     const checked = new Set<string>();
     for (const model of trained) {
-      for (const variant of model.manifest.variants) paths.set(variant, await obtain(model, variant, checked, options));
+      const { variants } = model.manifest;
+      for (const variant of variants.filter(({ id }) => id !== 'uint8-single'))
+        paths.set(variant, await obtain(model, variant, checked, options));
     }
     return new ModelFiles(
       trained.map(({ manifest }) => manifest),

@@ -27,5 +27,5 @@ it('restores in tiles what one run over the whole picture restores', async () =>
   // The network weighs its channels by means over what it is given, so a tile is not to the bit what the whole is.
   expect(psnr(tiled, untiled)).toBeGreaterThan(36);
   expect(gainOf(untiled)).toBeGreaterThan(1);
-  expect(Math.abs(gainOf(tiled) - gainOf(untiled))).toBeLessThan(0.1);
+  expect(Math.abs(gainOf(tiled) - gainOf(untiled))).toBeLessThan(0.2);
 });
