@@ -48,7 +48,7 @@ async function look(stage: Stage, order: Ordered, restore: DirectRun): Promise<S
   const equal = Buffer.compare(restored.data, expected.data) === 0 && restored.width === expected.width;
   if (!equal) findings.push('its result is not that of a direct run');
   const traces = stage.service.book.tracesOf(output.slice(output.lastIndexOf('/') + 1));
-  if (traces.length === 0) findings.push('no runner says that it completed it');
+  if (traces.length === 0) findings.push('no runner had it');
   if (traces.some((traceId) => traceId !== order.traceId)) findings.push('a runner worked on it in another trace');
   return { digest, succeeded: true, equal, findings };
 }

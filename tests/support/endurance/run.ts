@@ -53,6 +53,8 @@ export interface EnduranceReport {
     readonly refusals_when_full: number;
     readonly begun: number;
     readonly cut_off: number;
+    /** Of those: killed between the upload of the result and its last line; the result counts, and is not made again. */
+    readonly cut_off_after_upload: number;
     readonly gave_up: number;
     readonly completed: number;
     readonly completed_again: number;
@@ -188,6 +190,7 @@ function figures(
       refusals_when_full: book.refusals,
       begun: book.begun,
       cut_off: book.cutOff,
+      cut_off_after_upload: book.cutOffAfterUpload,
       gave_up: book.gaveUp,
       completed: book.completed,
       completed_again: book.completedAgain,

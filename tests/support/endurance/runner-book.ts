@@ -17,7 +17,8 @@ export class RunnerBook {
   lives = 0;
   /** Times that one was asked for more than it takes. */
   refusals = 0;
-  readonly #begun = new Set<string>();
+  /** Attempts, with their traces. */
+  readonly #begun = new Map<string, string | undefined>();
   readonly #ended = new Set<string>();
   /** By ResultKey: the traces of its inferences that were completed. */
   readonly #completed = new Map<string, (string | undefined)[]>();
@@ -30,11 +31,11 @@ export class RunnerBook {
     if (event === 'ready') this.lives++;
     if (event === 'request' && method === 'PUT') {
       if (status === 409) this.refusals++;
-      if (status === 202 || status === 200) this.#begun.add(path.slice(path.lastIndexOf('/') + 1));
+      if (status === 202 || status === 200) this.#begun.set(path.slice(path.lastIndexOf('/') + 1), traceId);
     }
     if (event !== 'prediction') return;
     this.#ended.add(id);
-    const resultKey = NAME.exec(id)?.[1];
+    const resultKey = resultKeyOf(id);
     if (status !== 'succeeded' || resultKey === undefined) return;
     this.#completed.set(resultKey, [...(this.#completed.get(resultKey) ?? []), traceId]);
   }
@@ -46,7 +47,16 @@ export class RunnerBook {
 
   /** Attempts that a kill ended. */
   get cutOff(): number {
-    return [...this.#begun].filter((name) => !this.#ended.has(name)).length;
+    return this.#cutOff().length;
+  }
+
+  /** Of those: the only word of their picture. If it succeeded, its files were there before the kill, and nobody did it again. */
+  get cutOffAfterUpload(): number {
+    return this.#cutOff().filter((name) => !this.#completed.has(resultKeyOf(name) ?? '')).length;
+  }
+
+  #cutOff(): string[] {
+    return [...this.#begun.keys()].filter((name) => !this.#ended.has(name));
   }
 
   /** Attempts that came to another end than success. */
@@ -64,8 +74,11 @@ export class RunnerBook {
     return this.completed - this.#completed.size;
   }
 
-  /** Of one result's inferences that were completed. */
+  /** Of one result's inferences that were completed, or else were killed between their uploads and the line that tells of them. */
   tracesOf(resultKey: string): readonly (string | undefined)[] {
-    return this.#completed.get(resultKey) ?? [];
+    const killed = this.#cutOff().filter((name) => resultKeyOf(name) === resultKey);
+    return this.#completed.get(resultKey) ?? killed.map((name) => this.#begun.get(name));
   }
 }
+
+const resultKeyOf = (name: string): string | undefined => NAME.exec(name)?.[1];
