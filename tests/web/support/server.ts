@@ -116,19 +116,22 @@ function send(response: ServerResponse, { status, headers, body }: Answer): void
 
 interface HeaderRule {
   readonly path: string;
+  /** Headers of the rules before it that do not count here. */
+  readonly detached: readonly string[];
   readonly headers: Readonly<Record<string, string>>;
 }
 
 function parseHeaders(text: string): HeaderRule[] {
-  const rules: { path: string; headers: Record<string, string> }[] = [];
+  const rules: { path: string; detached: string[]; headers: Record<string, string> }[] = [];
   for (const line of text.split('\n')) {
     if (line.trim() === '' || line.startsWith('#')) continue;
-    if (!line.startsWith(' ')) rules.push({ path: line.trim(), headers: {} });
+    if (!line.startsWith(' ')) rules.push({ path: line.trim(), detached: [], headers: {} });
     else {
-      const [, name, value] = /^\s+([\w-]+):\s*(.+)$/.exec(line) ?? [];
+      const [, detached, name, value] = /^\s+(?:! ([\w-]+)|([\w-]+):\s*(.+))$/.exec(line) ?? [];
       const rule = rules.at(-1);
-      if (name === undefined || value === undefined || rule === undefined) throw new Error(`_headers: ${line}`);
-      rule.headers[name] = value;
+      if (rule !== undefined && detached !== undefined) rule.detached.push(detached);
+      else if (rule !== undefined && name !== undefined && value !== undefined) rule.headers[name] = value;
+      else throw new Error(`_headers: ${line}`);
     }
   }
   return rules;
@@ -138,5 +141,10 @@ function headersFor(rules: readonly HeaderRule[], pathname: string): Record<stri
   const matching = rules.filter(({ path }) =>
     path.endsWith('*') ? pathname.startsWith(path.slice(0, -1)) : path === pathname,
   );
-  return Object.assign({}, ...matching.map(({ headers }) => headers)) as Record<string, string>;
+  const merged = new Map<string, string>();
+  for (const { detached, headers } of matching) {
+    for (const name of detached) merged.delete(name);
+    for (const [name, value] of Object.entries(headers)) merged.set(name, value);
+  }
+  return Object.fromEntries(merged);
 }
