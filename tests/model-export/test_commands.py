@@ -180,7 +180,7 @@ def test_the_graph_holds_no_shape_arithmetic(tiny):
 
 def test_export_writes_a_manifest_that_fits_its_files(exported):
     manifest = json.loads((exported / "manifest.json").read_text())
-    assert [v["id"] for v in manifest["variants"]] == ["uint8", "float32"]
+    assert [v["id"] for v in manifest["variants"]] == ["uint8", "float32", "uint8-single"]
     check_manifest(exported, manifest)
     rows = verify.verify(exported, None)
     assert all(row["ok"] for row in rows)
