@@ -122,11 +122,10 @@ export const DISPATCH_MESSAGE_MAX_ATTEMPTS = 10;
 
 /**
  * Work waits for its message so long, and what the runner asked for; then it is tried without, and gets another: a queue that
- * loses messages, as the local one does when its process ends, costs half a minute. Doubled each time, so that messages that
- * are only late, behind many thousand others, do not become more and more.
+ * loses messages, as the local one does when its process ends, costs a minute. Four times the longest pause of a message.
+ * The one that was given up, if it was only late, is dropped when it comes.
  */
-export const DISPATCH_WATCHDOG_MS = 30_000;
-export const DISPATCH_WATCHDOG_MAX_DOUBLINGS = 6;
+export const DISPATCH_WATCHDOG_MS = 60_000;
 
 /** A runner's report of one prediction, its input and logs included. */
 export const CALLBACK_BODY_MAX_BYTES = 256 * KiB;

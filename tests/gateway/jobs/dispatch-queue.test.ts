@@ -24,6 +24,7 @@ async function consume(
   consumer = consumeDispatches,
 ) {
   const asked: string[] = [];
+  const numbers: number[] = [];
   const again: { message: unknown; delaySeconds: number }[] = [];
   const ask = (restorationKey: string): DispatchReply => {
     asked.push(restorationKey[0] ?? '');
@@ -38,7 +39,10 @@ async function consume(
   const ctx = createExecutionContext();
   await consumer(batch, {
     jobOf: (restorationKey) => ({
-      dispatch: async () => ask(restorationKey),
+      dispatch: async (number) => {
+        numbers.push(number);
+        return ask(restorationKey);
+      },
       abandon: async () => void ask(restorationKey),
     }),
     callBack: async (message, delaySeconds) => void again.push({ message, delaySeconds }),
@@ -47,12 +51,17 @@ async function consume(
   const retried = Object.fromEntries(
     retries.flatMap(({ mock }, i) => mock.calls.map(([options]) => [`m${i}`, options?.delaySeconds])),
   );
-  return { asked, again, acked: explicitAcks, retried };
+  return { asked, numbers, again, acked: explicitAcks, retried };
 }
 
 describe('a message', () => {
   it('is done with when the runner has the work', async () => {
-    expect(await consume([{ body: gpu('1') }])).toEqual({ asked: ['1'], again: [], acked: ['m0'], retried: {} });
+    expect(await consume([{ body: gpu('1') }])).toMatchObject({ asked: ['1'], again: [], acked: ['m0'], retried: {} });
+  });
+
+  it('says which one of its job it is', async () => {
+    const { numbers } = await consume([{ body: { ...gpu('1'), number: 3 } }, { body: gpu('2') }]);
+    expect(numbers).toEqual([3, 1]);
   });
 
   it('comes again after as long as the runner asks', async () => {
@@ -75,7 +84,7 @@ describe('a message', () => {
   it('is written anew when it was refused often, so that a full runner makes no dead letters', async () => {
     const attempts = DISPATCH_MESSAGE_MAX_ATTEMPTS;
     const { again, acked, retried } = await consume([{ body: gpu('1'), attempts }], { 1: { refused: true } });
-    expect(again).toEqual([{ message: gpu('1'), delaySeconds: expect.any(Number) }]);
+    expect(again).toEqual([{ message: { ...gpu('1'), number: 1 }, delaySeconds: expect.any(Number) }]);
     expect([acked, retried]).toEqual([['m0'], {}]);
   });
 

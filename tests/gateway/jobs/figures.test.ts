@@ -43,7 +43,7 @@ describe('a job in the gauge', () => {
       bench.submit('p1');
       await bench.settle();
       expect(bench.stats.states.at(-1)).toBe('queued gpu');
-      await bench.job.dispatch();
+      await bench.job.dispatch(1);
       await bench.settle();
       expect(bench.stats.states.at(-1)).toBe('running gpu');
       expect(rises(bench)).toBe(true);

@@ -6,7 +6,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect } from 'vitest';
 import { Job } from '../../../workers/gateway/jobs/job.ts';
-import type { DispatchMessage } from '../../../workers/gateway/jobs/dispatch-queue.ts';
+import type { DispatchMessage, DispatchReply } from '../../../workers/gateway/jobs/dispatch-queue.ts';
 import type { JobEvent, RemoteState, ResultStore } from '../../../workers/gateway/predict/ports.ts';
 import { keyOf, requestFor } from './requests.ts';
 import { Shelf, RemoteStandIn, EdgeStandIn, StatsStandIn } from './stand-ins.ts';
@@ -99,6 +99,11 @@ export class Bench {
       void rung;
     }
     this.now = Math.max(this.now, end);
+  }
+
+  /** The newest message comes. */
+  dispatchLast(): Promise<DispatchReply> {
+    return this.job.dispatch(this.messages.at(-1)?.message.number ?? 1);
   }
 
   submit(predictionId: string, request = requestFor(), lifetimeMs = 3_600_000): { started: boolean } {

@@ -60,7 +60,7 @@ class World {
         if (state.status === 'starting' || state.status === 'processing') bench.gpu.step(id, 'succeeded');
       }
       await bench.advance(JOB_LEASE_MS);
-      await bench.job.dispatch();
+      await bench.dispatchLast();
       await bench.settle();
     }
     await bench.advance(1_300_000);
@@ -101,7 +101,11 @@ class World {
   }
 
   async #message(): Promise<void> {
-    await Promise.all([this.bench.job.dispatch(), ...(this.random.chance(0.3) ? [this.bench.job.dispatch()] : [])]);
+    const { bench, random } = this;
+    // The newest, perhaps twice, and perhaps one that was given up for lost.
+    const late = random.chance(0.3) && bench.messages.length > 0 ? [random.pick(bench.messages).message.number] : [];
+    const calls = late.map((number) => bench.job.dispatch(number));
+    await Promise.all([bench.dispatchLast(), ...(random.chance(0.3) ? [bench.dispatchLast()] : []), ...calls]);
   }
 
   /** With the object die the calls that wait on it; their callers see an error and ask again. */

@@ -12,12 +12,12 @@ describe('a runner without room', () => {
       bench.gpu.retryAfterSeconds = 7;
       bench.submit('p1');
       await bench.settle();
-      const message = { restorationKey: RESTORATION_KEY, placement: 'gpu' };
+      const message = { restorationKey: RESTORATION_KEY, placement: 'gpu', number: 1 };
       expect(bench.messages).toEqual([{ message, delaySeconds: 7 }]);
-      expect(await bench.job.dispatch()).toEqual({ refused: true, retryAfterSeconds: 7 });
-      expect(await bench.job.dispatch()).toEqual({ refused: true, retryAfterSeconds: 7 });
+      expect(await bench.job.dispatch(1)).toEqual({ refused: true, retryAfterSeconds: 7 });
+      expect(await bench.job.dispatch(1)).toEqual({ refused: true, retryAfterSeconds: 7 });
       // Twice is once.
-      expect(await Promise.all([bench.job.dispatch(), bench.job.dispatch()])).toEqual([
+      expect(await Promise.all([bench.job.dispatch(1), bench.job.dispatch(1)])).toEqual([
         { refused: false },
         { refused: false },
       ]);
@@ -26,7 +26,7 @@ describe('a runner without room', () => {
       const [begun = ''] = bench.gpu.begun;
       await bench.callback(bench.gpu.step(begun, 'succeeded'));
       expect(bench.lastOf('p1')).toEqual(succeeded('miss'));
-      expect(await bench.job.dispatch()).toEqual({ refused: false });
+      expect(await bench.job.dispatch(1)).toEqual({ refused: false });
     }),
   );
 
@@ -42,37 +42,34 @@ describe('a runner without room', () => {
   );
 
   it(
-    'and, when there is still no room, with another message, each later than the last',
+    'and, when there is still no room, with another message, in whose place a late one is dropped',
     onBench(async (bench) => {
       bench.gpu.refusals = Array.from({ length: 5 }, () => 'busy' as const);
       bench.submit('p1');
       await bench.settle();
-      const sentAt: number[] = [];
-      const start = bench.now;
-      while (bench.gpu.begun.length === 0 && bench.stateOf() === 'queued') {
-        const sent = bench.messages.length;
-        await bench.advance(10_000);
-        if (bench.messages.length > sent) sentAt.push((bench.now - start) / 1000);
-      }
-      // The fifth refusal was the last; nothing is sent once the runner has the work.
-      expect(sentAt).toEqual([30, 90, 210, 450]);
+      await bench.advance(120_000);
+      expect(bench.messages.map(({ message }) => message.number)).toEqual([1, 2, 3]);
+      expect(await bench.job.dispatch(2)).toEqual({ refused: false });
+      expect([bench.stateOf(), bench.gpu.refusals.length]).toEqual(['queued', 2]);
+      expect(await bench.job.dispatch(3)).toEqual({ refused: true });
+      expect(await bench.job.dispatch(3)).toEqual({ refused: true });
+      expect(await bench.job.dispatch(3)).toEqual({ refused: false });
       expect(bench.gpu.begun).toHaveLength(1);
-      expect(await bench.job.dispatch()).toEqual({ refused: false });
     }),
   );
 
   it(
-    'and its message is counted from anew once it has come',
+    'and with no other one while it comes in time',
     onBench(async (bench) => {
-      bench.gpu.refusals = Array.from({ length: 3 }, () => 'busy' as const);
+      bench.gpu.refusals = Array.from({ length: 5 }, () => 'busy' as const);
       bench.submit('p1');
       await bench.settle();
-      for (let i = 0; i < 2; i++) {
-        await bench.advance(25_000);
-        expect(await bench.job.dispatch()).toEqual({ refused: true });
+      for (let i = 0; i < 4; i++) {
+        await bench.advance(50_000);
+        expect(await bench.job.dispatch(1)).toEqual({ refused: true });
       }
-      await bench.advance(25_000);
-      expect(await bench.job.dispatch()).toEqual({ refused: false });
+      await bench.advance(50_000);
+      expect(await bench.job.dispatch(1)).toEqual({ refused: false });
       expect(bench.messages).toHaveLength(1);
     }),
   );
@@ -83,7 +80,7 @@ describe('a runner without room', () => {
       bench.gpu.refusals = Array.from({ length: 50 }, () => 'busy' as const);
       bench.submit('p1');
       await bench.settle();
-      for (let i = 0; i < 50; i++) await bench.job.dispatch();
+      for (let i = 0; i < 50; i++) await bench.job.dispatch(1);
       expect([bench.stateOf(), bench.gpu.begun.length]).toEqual(['running', 1]);
     }),
   );
@@ -126,9 +123,9 @@ describe('a runner that is lost', () => {
       bench.gpu.isDown = true;
       await bench.advance(JOB_LEASE_MS);
       expect(bench.stateOf()).toBe('queued');
-      expect(await bench.job.dispatch()).toMatchObject({ refused: true });
+      expect(await bench.job.dispatch(1)).toMatchObject({ refused: true });
       bench.gpu.isDown = false;
-      expect(await bench.job.dispatch()).toEqual({ refused: false });
+      expect(await bench.job.dispatch(1)).toEqual({ refused: false });
       expect([bench.stateOf(), bench.gpu.begun]).toEqual(['running', ['1-1']]);
       await bench.callback(bench.gpu.step('1-1', 'succeeded'));
       expect(bench.lastOf('p1')).toEqual(succeeded('miss'));
@@ -144,7 +141,7 @@ describe('a runner that is lost', () => {
       bench.gpu.isDown = false;
       await bench.callback(bench.gpu.step('1-1', 'processing', [2, 4]));
       expect(bench.stateOf()).toBe('running');
-      expect(await bench.job.dispatch()).toEqual({ refused: false });
+      expect(await bench.job.dispatch(1)).toEqual({ refused: false });
       expect(bench.gpu).toMatchObject({ begun: ['1-1'], canceled: [] });
     }),
   );
@@ -155,7 +152,7 @@ describe('a runner that is lost', () => {
       bench.gpu.refusals = ['answer lost'];
       bench.submit('p1');
       await bench.settle();
-      expect(await bench.job.dispatch()).toEqual({ refused: false });
+      expect(await bench.job.dispatch(1)).toEqual({ refused: false });
       expect([bench.stateOf(), bench.gpu.begun]).toEqual(['running', ['1-1']]);
     }),
   );

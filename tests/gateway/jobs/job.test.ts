@@ -182,7 +182,7 @@ describe('the edge', () => {
       bench.submit('p1', requestFor('png', 'edge'));
       await bench.settle();
       expect(bench.messages).toMatchObject([{ message: { placement: 'edge' } }]);
-      expect(await bench.job.dispatch()).toEqual({ refused: false });
+      expect(await bench.job.dispatch(1)).toEqual({ refused: false });
       await bench.settle();
       expect(bench.lastOf('p1')).toEqual(succeeded('miss'));
     }),
@@ -198,7 +198,7 @@ it(
     expect(bench.deleted).toBe(0);
     await bench.advance(1);
     expect(bench.deleted).toBe(1);
-    expect(await bench.job.dispatch()).toEqual({ refused: false });
+    expect(await bench.job.dispatch(1)).toEqual({ refused: false });
     await bench.callback({ id: '1-1', status: 'processing' });
     expect(bench.gpu.canceled).toEqual(['1-1']);
     bench.shelf.clear();

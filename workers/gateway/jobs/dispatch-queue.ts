@@ -16,6 +16,8 @@ import type { Placement } from '../predict/ports.ts';
 const messageSchema = z.object({
   restorationKey: z.string().regex(/^[0-9a-f]{64}$/),
   placement: z.enum(['edge', 'gpu']),
+  /** Of the job's messages since a runner had its work; absent in what version 0.1.0 sent. */
+  number: z.int().default(1),
 });
 
 export type DispatchMessage = z.infer<typeof messageSchema>;
@@ -28,7 +30,7 @@ export interface DispatchReply {
 
 /** The methods of a job's object that its messages call. */
 export interface Dispatched {
-  dispatch(): Promise<DispatchReply>;
+  dispatch(number: number): Promise<DispatchReply>;
   abandon(): Promise<void>;
 }
 
@@ -48,10 +50,10 @@ export async function consumeDispatches(batch: MessageBatch, ports: DispatchPort
       message.ack();
       continue;
     }
-    const { restorationKey, placement } = parsed.data;
+    const { restorationKey, placement, number } = parsed.data;
     try {
       if (!refusedFor.has(placement)) {
-        const reply = await ports.jobOf(restorationKey).dispatch();
+        const reply = await ports.jobOf(restorationKey).dispatch(number);
         if (!reply.refused) {
           message.ack();
           continue;

@@ -40,8 +40,8 @@ export abstract class RestorationJob extends DurableObject<Env> {
     return this.#job.report(resultKey, attempt, said);
   }
 
-  dispatch(): Promise<DispatchReply> {
-    return this.#job.dispatch();
+  dispatch(number: number): Promise<DispatchReply> {
+    return this.#job.dispatch(number);
   }
 
   abandon(): void {

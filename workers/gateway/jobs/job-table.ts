@@ -21,8 +21,6 @@ export interface Task {
   readonly predictionId: string | null;
   readonly accepted: boolean;
   readonly callsBack: boolean;
-  /** Messages that were sent for it since a runner had it, or would have been, had its job had none. */
-  readonly messages: number;
   readonly dueAt: number;
   readonly queuedAt: number;
   readonly claimedAt: number;
@@ -216,9 +214,12 @@ export class JobTable {
     this.#sql.exec(`UPDATE job_task SET due_at = min(due_at, ?) WHERE state = 'queued'`, at);
   }
 
-  /** Whether the job has a message under way: it is sent with the first refusal, and lives until nothing waits for it. */
-  hasMessage(): boolean {
-    return this.#number(`SELECT count(*) AS n FROM job_task WHERE ${ACTIVE} AND refused > 0`) > 0;
+  /**
+   * The number of the job's message, 0 when none is under way: it is sent with the first refusal, and lives until nothing
+   * waits for it.
+   */
+  messages(): number {
+    return this.#number(`SELECT coalesce(max(refused), 0) AS n FROM job_task WHERE ${ACTIVE}`);
   }
 
   /** The first task that waits for its message. */
@@ -226,10 +227,10 @@ export class JobTable {
     return this.#select(`SELECT * FROM job_task WHERE state = 'queued' AND refused > 0 ORDER BY queued_at LIMIT 1`)[0];
   }
 
-  /** Counts another message for tasks whose last one should have come by now; false when there is no such task. */
+  /** Numbers another message for tasks whose last one should have come by now; false when there is no such task. */
   missMessage(now: number): boolean {
     return this.#changed(
-      `UPDATE job_task SET refused = refused + 1 WHERE state = 'queued' AND refused > 0 AND due_at <= ?
+      `UPDATE job_task SET refused = (SELECT max(refused) FROM job_task) + 1 WHERE state = 'queued' AND refused > 0 AND due_at <= ?
        RETURNING result_key`,
       now,
     );
@@ -326,7 +327,6 @@ function taskOf(row: Row): Task {
     predictionId: row['prediction_id'] as string | null,
     accepted: row['accepted'] === 1,
     callsBack: row['calls_back'] === 1,
-    messages: row['refused'] as number,
     dueAt: row['due_at'] as number,
     queuedAt: row['queued_at'] as number,
     claimedAt: (row['claimed_at'] ?? row['queued_at']) as number,

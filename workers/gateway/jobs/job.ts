@@ -122,9 +122,9 @@ export class Job {
     this.#stir();
   }
 
-  /** A message has come for what was refused. */
-  async dispatch(): Promise<DispatchReply> {
-    if (!this.#hasTables()) return { refused: false };
+  /** A message has come for what was refused. One that was given up for lost is told that it is not needed. */
+  async dispatch(number: number): Promise<DispatchReply> {
+    if (!this.#hasTables() || number < this.#table.messages()) return { refused: false };
     this.#table.wake(this.#host.now());
     this.#stir();
     await this.#runner.drain();

@@ -43,7 +43,7 @@ const SCHEMA = `
     prediction_id TEXT,                        -- of the attempt, at a remote runner; kept while it may be alive there
     accepted      INTEGER NOT NULL DEFAULT 0,  -- running: a remote runner has it
     calls_back    INTEGER NOT NULL DEFAULT 0,  -- of the attempt: a callback has come
-    refused       INTEGER NOT NULL DEFAULT 0,  -- messages since a runner had it; it waits for the last one
+    refused       INTEGER NOT NULL DEFAULT 0,  -- waits for the message of this number, until a runner has it
     due_at        INTEGER NOT NULL,            -- queued: begun no sooner; accepted: the runner is asked
     wanted_until  INTEGER NOT NULL DEFAULT 0,  -- by requests; subscribers have their own deadlines
     error_code    TEXT,

@@ -3,12 +3,7 @@
  * runners say of them afterwards. Every change is a compare-and-set in JobTable; `settle` is called in the same turn.
  */
 import { DeblurError, toWireError } from '@deblur/shared/errors.ts';
-import {
-  DISPATCH_WATCHDOG_MAX_DOUBLINGS,
-  DISPATCH_WATCHDOG_MS,
-  JOB_RETRY_DELAY_MS,
-  JOB_WATCHDOG_MS,
-} from '@deblur/shared/limits.ts';
+import { DISPATCH_WATCHDOG_MS, JOB_RETRY_DELAY_MS, JOB_WATCHDOG_MS } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/runner-api.ts';
 import type { JobRequest, RemoteState, Work } from '../predict/ports.ts';
 import type { JobHost, JobPorts } from './job.ts';
@@ -219,10 +214,8 @@ export class TaskRunner {
   /** Back into the queue. Its one message is sent here; while its work is refused again, its consumer keeps it going. */
   async #refuse(task: Task, attempt: number, failure: unknown): Promise<void> {
     const { code, retryAfterSeconds } = failure as DeblurError;
-    const messageIsUnderWay = this.#table.hasMessage();
-    const patienceMs =
-      DISPATCH_WATCHDOG_MS * 2 ** Math.min(Math.max(task.messages - 1, 0), DISPATCH_WATCHDOG_MAX_DOUBLINGS);
-    const dueAt = this.#host.now() + patienceMs + (retryAfterSeconds ?? 0) * 1000;
+    const messageIsUnderWay = this.#table.messages() > 0;
+    const dueAt = this.#host.now() + DISPATCH_WATCHDOG_MS + (retryAfterSeconds ?? 0) * 1000;
     if (!this.#table.refuse(task.key, attempt, dueAt, code !== 'runner_busy')) return;
     this.#retryAfterSeconds = retryAfterSeconds;
     if (!messageIsUnderWay) await this.sendMessage(task);
@@ -230,7 +223,8 @@ export class TaskRunner {
 
   /** Its consumer brings back what the job has to do. */
   async sendMessage(task: Task): Promise<void> {
-    const message = { restorationKey: task.request.task.restorationKey, placement: placementOf(task) };
+    const { restorationKey } = task.request.task;
+    const message = { restorationKey, placement: placementOf(task), number: this.#table.messages() };
     await this.#ports.callBack(message, this.#retryAfterSeconds ?? FIRST_MESSAGE_SECONDS).catch((error: unknown) => {
       logFailure(task.key, task.attempt, error);
       // Then the alarm brings it back.
