@@ -8,7 +8,8 @@ export function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-const HEX_SHA256 = /^[0-9a-f]{64}$/;
+/** What `sha256Hex` makes: a key, a version, a file's digest. */
+export const HEX_SHA256 = /^[0-9a-f]{64}$/;
 
 export function isSha256Hex(value: string): boolean {
   return HEX_SHA256.test(value);

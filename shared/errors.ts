@@ -80,6 +80,13 @@ export class DeblurError extends Error {
 export const isTemporary = (error: unknown): boolean =>
   error instanceof DeblurError && error.retryAfterSeconds !== undefined;
 
+/** For our own log: why something broke, which the caller is not told. Undefined for a failure that says all there is. */
+export function hiddenCause(failure: unknown): string | undefined {
+  const cause = failure instanceof DeblurError ? failure.cause : failure;
+  if (cause === undefined) return undefined;
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+}
+
 /** An error as a runner sends it: plain data, because classes do not survive RPC or JSON. */
 export interface WireError {
   readonly code: ErrorCode;

@@ -1,5 +1,6 @@
 /**
- * Every number that bounds time, bytes or pixels: the unit is in the name, the reason beside it.
+ * Every number that bounds time, bytes or pixels: the unit is in the name, the reason beside it. In one file, so that limits
+ * which depend on each other are seen together.
  */
 
 const KiB = 1024;

@@ -3,10 +3,11 @@
  * `python -m dhnet export` writes it, `evaluate` adds the measured figures; nothing else does.
  */
 import { z } from 'zod';
+import { HEX_SHA256 } from './digest.ts';
 import { MIN_TILE_PIXELS, TILE_STEP_PIXELS } from './limits.ts';
 import { MODEL_NAMES } from './options.ts';
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const sha256 = z.string().regex(HEX_SHA256);
 const quality = z.object({ psnr: z.number(), ssim: z.number() });
 const tensor = z.object({ name: z.string(), type: z.enum(['uint8', 'float32']), layout: z.literal('NHWC') });
 

@@ -1,7 +1,6 @@
 """Command line: python -m dhnet COMMAND, see --help."""
 
 import argparse
-import json
 import os
 import sys
 from pathlib import Path
@@ -10,180 +9,23 @@ from pathlib import Path
 # on a machine with other work wastes most of the time (measured: 1 instead of 14 patches/s).
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
+from . import commands
 from . import config as configs
 from .config import UserError
 
 
-def _profile(args: argparse.Namespace) -> None:
-    from . import profile
-
-    paths = [*map(configs.named, args.names), *args.config] or configs.published()
-    rows = []
-    for path in paths:
-        row = profile.profile(path, args.height, args.width, args.repeats)
-        rows.append(profile.kept(row, args.out) if args.out else row)
-        if not (args.json or args.markdown):
-            print(profile.text(rows[-1]), flush=True)
-    if args.json:
-        print(json.dumps(rows, indent=2))
-    elif args.markdown:
-        print(profile.markdown(rows))
-
-
-def _train(args: argparse.Namespace) -> None:
-    from . import parallel
-    from .train import train
-
-    names = ("data", "out", "minutes", "cpu_minutes", "steps", "resume", "warm", "device", "prior")
-    arguments = {"config": configs.load(args.config), **{name: getattr(args, name) for name in names}}
-    if args.processes == 1:
-        train(**arguments)
-    else:
-        parallel.train_in(args.processes, arguments)
-
-
-def _evaluate(args: argparse.Namespace) -> None:
-    from . import evaluate, gallery, known, results, robustness, runtime, tables, text
-    from .data import pictures
-    from .datasets import published
-
-    if (args.dataset is None) != (args.data is None) or (args.dataset and args.pairs):
-        raise UserError("evaluate: give --dataset with --data, or --pairs")
-    if not (args.pairs or args.sharp or args.dataset):
-        raise UserError("evaluate: give --pairs, --dataset or --sharp")
-    if args.gallery and not (args.pairs and args.sharp):
-        raise UserError("evaluate: --gallery needs --pairs and --sharp")
-    if args.robustness and args.update_manifest and not (args.pairs and args.sharp):
-        raise UserError("evaluate: --robustness is stored only with both --pairs and --sharp")
-    if args.update_manifest and args.dataset:
-        raise UserError("evaluate: --update-manifest keeps what --pairs measured, not a published dataset")
-    folder = runtime.model_folder(args.model)
-    model = runtime.Model(folder, threads=args.threads)
-    pairs = evaluate.pair_sets(args.pairs) if args.pairs else []
-    if args.dataset:
-        pairs = published(args.dataset, args.data)
-    judge = evaluate.scores
-    if (args.dataset or "").startswith("realblur"):
-        from .alignment import scores as judge
-    photos = pictures(args.sharp) if args.sharp else []
-    found: dict = {"version": model.manifest["version"]}
-    if pairs:
-        found["images"] = evaluate.evaluate_pairs(model, pairs, args.out, args.baselines, judge)
-        found["sets"] = evaluate.averages(found["images"])
-    if photos:
-        found["sharp"] = evaluate.evaluate_sharp(model, photos, args.out)
-    if args.robustness:
-        found["robustness"] = robustness.measure(model, pairs, photos)
-        found["text"] = text.measure(model)
-        if photos:
-            found["known"] = known.measure(model, photos)
-    if args.gallery:
-        found["gallery"] = gallery.gallery(model, pairs, photos, args.gallery)
-    if args.update_manifest:
-        results.store(folder, found)
-    print(json.dumps(found, indent=2) if args.json else tables.show(found))
-
-
-def _baselines(args: argparse.Namespace) -> None:
-    from . import baselines, evaluate
-    from .data import read
-
-    pictures = [(read(p.blur), read(p.sharp)) for p in evaluate.pair_sets(args.pairs)]
-    for method in baselines.STRENGTHS:
-        choice, gain = baselines.choose_for(method, pictures)
-        print(f"{method}: {choice.kernel}, strength {choice.strength:g}: {gain:+.2f} dB on {len(pictures)} pictures")
-
-
-def _blurs(args: argparse.Namespace) -> None:
-    from . import blurs
-
-    if (args.pairs is None) == (args.config is None) or (args.config is None) != (args.data is None):
-        raise UserError("blurs: give either --pairs, or --config and --data")
-    if args.pairs:
-        rows = blurs.summary(blurs.real_patches(args.pairs))
-    else:
-        rows = blurs.summary(blurs.synthetic_patches(configs.load(args.config), args.data, args.count))
-    print(json.dumps(rows, indent=2) if args.json else blurs.table(rows))
-
-
-def _compare(args: argparse.Namespace) -> None:
-    from . import compare
-
-    rows = compare.compare(args.configs, args.data, args.out, args.cpu_minutes, args.processes)
-    print(json.dumps(rows, indent=2) if args.json else compare.markdown(rows))
-
-
-def _throughput(args: argparse.Namespace) -> None:
-    from . import throughput
-
-    rows = throughput.measure(configs.load(args.config), args.device, args.steps, args.compile)
-    print(json.dumps(rows, indent=2) if args.json else throughput.markdown(rows))
-
-
-def _curve(args: argparse.Namespace) -> None:
-    from . import curve
-
-    curve.curve(args.history, args.out, args.name)
-    print((args.out / f"{args.name}-learning-curve.md").read_text(), end="")
-
-
-def _card(args: argparse.Namespace) -> int:
-    from . import card
-
-    if card.write(args.card, args.check):
-        return 0
-    print(f"{args.card}: {'its figures are not those of evaluation.json' if args.check else 'renewed'}")
-    return 1 if args.check else 0
-
-
-def _strip(args: argparse.Namespace) -> None:
-    from . import runtime
-    from .strip import strip
-
-    model = runtime.Model(runtime.model_folder(args.model), threads=0)
-    strip(model, args.blur, args.sharp, args.out, args.crop)
-
-
-def _export(args: argparse.Namespace) -> None:
-    from .export import export
-
-    names = ("tile", "strength", "prior", "dtypes", "weights", "batch", "fixed", "url_base")
-    manifest = export(args.name, args.checkpoint, args.out, **{name: getattr(args, name) for name in names})
-    variants = manifest["variants"]
-    for v in [*variants, *variants[0].get("external_data", [])]:
-        print(f"{args.out / v['file']}: {v['bytes']} bytes, sha256 {v['sha256']}")
-
-
-def _verify(args: argparse.Namespace) -> int:
-    from . import runtime, verify
-
-    rows = verify.verify(runtime.model_folder(args.model), args.images, args.prior)
-    bad = [row for row in rows if not row["ok"]]
-    if args.json:
-        print(json.dumps({"ok": not bad, "checks": rows}, indent=2))
-    else:
-        for r in rows:
-            mark = "ok" if r["ok"] else "FAILED"
-            print(f"{mark:6} {r['variant']:8} {r['input']:24} max {r['max']:.3f} mean {r['mean']:.4f} levels of 255")
-    return 1 if bad else 0
-
-
-def _sheet(args: argparse.Namespace) -> None:
-    from .sheet import sheet
-
-    sheet(configs.load(args.config), args.data, args.out, args.rows)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dhnet", description="DHNet: train, measure and export a deblurring network.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run, text: str) -> argparse.ArgumentParser:
-        p = commands.add_parser(name, help=text, description=text)
+        p = subparsers.add_parser(name, help=text, description=text)
         p.set_defaults(run=run)
         return p
 
-    p = command("profile", _profile, "Parameters and MACs of configurations; without a name, of all of the paper's.")
+    p = command(
+        "profile", commands.run_profile, "Parameters and MACs of configurations; without a name, of all of the paper's."
+    )
     p.add_argument("names", nargs="*", metavar="NAME", help="such as dhnet-b or table5-c")
     p.add_argument("--config", type=Path, action="append", default=[], help="TOML file of a run (may be repeated)")
     p.add_argument("--height", type=int, default=256)
@@ -193,7 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true", help="print a JSON list")
     p.add_argument("--markdown", action="store_true", help="print the table of docs/network.md")
 
-    p = command("train", _train, "Train, bounded by --minutes of wall time, by --steps or by the config's steps.")
+    p = command(
+        "train", commands.run_train, "Train, bounded by --minutes of wall time, by --steps or by the config's steps."
+    )
     p.add_argument("--config", type=Path, required=True, help="TOML file of the run")
     p.add_argument(
         "--data", type=Path, required=True, help="photos and pairs, or the published dataset that the config names"
@@ -209,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--prior", type=Path, help="checkpoint of the frozen prior that the config names")
 
     p = command(
-        "evaluate", _evaluate, "Measures an exported model: PSNR and SSIM per set, and what it does to pictures."
+        "evaluate",
+        commands.run_evaluate,
+        "Measures an exported model: PSNR and SSIM per set, and what it does to pictures.",
     )
     p.add_argument("--model", required=True, help="name under weights/, or a folder")
     p.add_argument("--pairs", type=Path, help="folder with blur/ and sharp/, or of such folders, one per set")
@@ -227,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true", help="print JSON")
 
     p = command(
-        "compare", _compare, "Train variants from scratch for equal processor time, and measure what comes of it."
+        "compare",
+        commands.run_compare,
+        "Train variants from scratch for equal processor time, and measure what comes of it.",
     )
     p.add_argument(
         "--configs", type=Path, default=configs.CONFIGS / "choice", help="folder with reference.toml and others"
@@ -239,7 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--json", action="store_true", help="print JSON")
 
     p = command(
-        "throughput", _throughput, "Patches per second of training steps, before and after each step of tuning."
+        "throughput",
+        commands.run_throughput,
+        "Patches per second of training steps, before and after each step of tuning.",
     )
     p.add_argument("--config", type=Path, required=True, help="TOML file of the run")
     p.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
@@ -247,35 +97,41 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--compile", action="store_true", help="also torch.compile on a CPU; takes minutes to compile")
     p.add_argument("--json", action="store_true", help="print JSON")
 
-    p = command("card", _card, "Renew the figures in the model card from evaluation.json.")
+    p = command("card", commands.run_card, "Renew the figures in the model card from evaluation.json.")
     p.add_argument("--card", type=Path, default=Path(__file__).parents[1] / "MODEL_CARD.md")
     p.add_argument("--check", action="store_true", help="write nothing; exit status 1 if it is out of date")
 
-    p = command("curve", _curve, "Fit the learning curve and draw on it.")
+    p = command("curve", commands.run_curve, "Fit the learning curve and draw on it.")
     p.add_argument(
         "--history", type=Path, nargs="+", required=True, help="training logs or checkpoints of one training"
     )
     p.add_argument("--name", required=True, help="name of the model")
     p.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs")
 
-    p = command("blurs", _blurs, "How pairs are blurred, real or synthetic: quantiles of one kernel per patch.")
+    p = command(
+        "blurs", commands.run_blurs, "How pairs are blurred, real or synthetic: quantiles of one kernel per patch."
+    )
     p.add_argument("--pairs", type=Path, help="folder with blur/ and sharp/")
     p.add_argument("--config", type=Path, help="TOML file of a run, with --data: its synthetic pairs")
     p.add_argument("--data", type=Path)
     p.add_argument("--count", type=int, default=400, help="synthetic pairs to make")
     p.add_argument("--json", action="store_true", help="print JSON")
 
-    p = command("baselines", _baselines, "The fixed parameters of the classical methods that do best on given pairs.")
+    p = command(
+        "baselines",
+        commands.run_baselines,
+        "The fixed parameters of the classical methods that do best on given pairs.",
+    )
     p.add_argument("--pairs", type=Path, required=True, help="folder with blur/ and sharp/")
 
-    p = command("strip", _strip, "One picture of blurred, restored and sharp, side by side.")
+    p = command("strip", commands.run_strip, "One picture of blurred, restored and sharp, side by side.")
     p.add_argument("--model", required=True, help="name under weights/, or a folder")
     p.add_argument("--blur", type=Path, required=True)
     p.add_argument("--sharp", type=Path, required=True)
     p.add_argument("--crop", type=int, nargs=4, metavar=("LEFT", "TOP", "WIDTH", "HEIGHT"), help="show this part only")
     p.add_argument("--out", type=Path, required=True, help="picture file")
 
-    p = command("export", _export, "Write the ONNX files, the manifest and the slim checkpoint.")
+    p = command("export", commands.run_export, "Write the ONNX files, the manifest and the slim checkpoint.")
     p.add_argument("name", help="name of the model, such as dhnet-edge")
     p.add_argument("--checkpoint", type=Path, required=True)
     p.add_argument("--out", type=Path, required=True)
@@ -295,13 +151,13 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--fixed", action="store_true", help="height and width are the tile's (default: any)")
     p.add_argument("--url-base", help="where the files will be put on the web: the manifest names a URL for each")
 
-    p = command("verify", _verify, "Compare an exported model with PyTorch; exit status 1 on a mismatch.")
+    p = command("verify", commands.run_verify, "Compare an exported model with PyTorch; exit status 1 on a mismatch.")
     p.add_argument("--model", required=True, help="name under weights/, or a folder")
     p.add_argument("--images", type=Path, help="folder of pictures to compare on as well")
     p.add_argument("--prior", type=Path, help="checkpoint of the frozen prior, where the network has one")
     p.add_argument("--json", action="store_true", help="print JSON")
 
-    p = command("sheet", _sheet, "Contact sheet (PNG) of training pairs, input above target.")
+    p = command("sheet", commands.run_sheet, "Contact sheet (PNG) of training pairs, input above target.")
     p.add_argument("--config", type=Path, required=True, help="TOML file of the run")
     p.add_argument("--data", type=Path, required=True)
     p.add_argument("--out", type=Path, required=True, help="PNG file")

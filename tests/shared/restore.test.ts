@@ -1,13 +1,12 @@
-import { DeblurError } from '@deblur/shared/errors.ts';
 import type { Tile, TileSession } from '@deblur/shared/ports.ts';
 import { applyOrientation, type Channels, type RawImage } from '@deblur/shared/raw-image.ts';
-import { restoreImage, type RestoreOptions } from '@deblur/shared/restore.ts';
+import type { RestoreOptions } from '@deblur/shared/restore.ts';
 import { planTiles } from '@deblur/shared/tiling.ts';
 import { describe, expect, it } from 'vitest';
 import { noise, ORIENTATIONS } from './support/pictures.ts';
-import { below, randomFrom } from './support/random.ts';
 
-const TILING = { size: 128, overlap: 32, padMultiple: 16 };
+import { expectSame, mapping, restore, TILING } from './support/restoring.ts';
+
 const SIZES = [
   [1, 1],
   [1, 700],
@@ -21,34 +20,6 @@ const SIZES = [
   [300, 131],
   [700, 600],
 ] as const;
-
-type Map8 = (value: number, index: number, tile: Tile) => number;
-
-/** A session that changes each sample by itself. */
-function mapping(map: Map8): TileSession {
-  return {
-    async run(tile) {
-      const data = tile.data.slice() as typeof tile.data;
-      for (let i = 0; i < data.length; i++) data[i] = map(data[i]!, i, tile);
-      return { ...tile, data };
-    },
-  };
-}
-
-const identity: TileSession = { run: async (tile) => tile };
-
-function restore(image: RawImage, options: Partial<RestoreOptions> = {}): Promise<{ image: RawImage; tiles: number }> {
-  return restoreImage(image, { session: identity, tiling: TILING, orientation: 1, ...options });
-}
-
-/** Compares without printing half a million numbers when they differ. */
-function expectSame(actual: RawImage, expected: RawImage, context: string): void {
-  const { width, height, channels } = expected;
-  expect([actual.width, actual.height, actual.channels], context).toEqual([width, height, channels]);
-  expect(actual.data.constructor, context).toBe(expected.data.constructor);
-  const different = actual.data.findIndex((value, i) => value !== expected.data[i]);
-  expect(different, `${context}: first different sample`).toBe(-1);
-}
 
 describe('a network that changes nothing', () => {
   it.each(SIZES)('gives %i×%i back exactly, in every sample type and number of channels', async (width, height) => {
@@ -188,146 +159,5 @@ describe('what a network returns', () => {
     expect(vertical, 'rounding of the weights').toBeLessThanOrEqual(1);
     expect(steepest).toBeLessThanOrEqual(bound);
     expect(steepest).toBeGreaterThan(bound / 2);
-  });
-});
-
-describe('tiles that finish out of order', () => {
-  /** Each tile takes a random number of turns, and comes out changed by what it is and where it lies in the tile. */
-  function shuffled(seed: number): TileSession {
-    const random = randomFrom(seed);
-    const changed = mapping((value, i, tile) => (value * 3 + (i % 97) + tile.data[0]!) % 251);
-    return {
-      async run(tile, signal) {
-        for (let turns = below(random, 40); turns > 0; turns--) await Promise.resolve();
-        return changed.run(tile, signal);
-      },
-    };
-  }
-
-  it('give the same bytes as one after the other', async () => {
-    const image = noise(420, 310, 3);
-    const expected = await restore(image, { session: shuffled(1) });
-    for (const [seed, concurrency] of [
-      [2, 2],
-      [3, 5],
-      [4, 16],
-      [5, 1000],
-    ] as const) {
-      const actual = await restore(image, { session: shuffled(seed), concurrency });
-      expectSame(actual.image, expected.image, `${concurrency} in flight`);
-    }
-  });
-
-  it('are reported one by one, and never more than asked for are in flight', async () => {
-    let running = 0;
-    let most = 0;
-    const session: TileSession = {
-      async run(tile, signal) {
-        most = Math.max(most, ++running);
-        await shuffled(9).run(tile, signal);
-        running--;
-        return tile;
-      },
-    };
-    const progress: string[] = [];
-    const onProgress = (done: number, total: number): void => void progress.push(`${done}/${total}`);
-    const { tiles } = await restore(noise(420, 310, 1), { session, concurrency: 4, onProgress });
-    expect(most).toBe(4);
-    expect(progress).toEqual(Array.from({ length: tiles }, (_, i) => `${i + 1}/${tiles}`));
-  });
-});
-
-describe('a restoration that cannot go on', () => {
-  const image = noise(420, 310, 3);
-  const busy = new DeblurError('runner_failed', 'No.');
-
-  /** Counts what runs; `decide` may throw for tile number n. */
-  function counting(decide: (n: number) => void): {
-    session: TileSession;
-    running: () => number;
-    started: () => number;
-  } {
-    let running = 0;
-    let started = 0;
-    const session: TileSession = {
-      async run(tile) {
-        const n = started++;
-        running++;
-        try {
-          for (let turns = 10 + (n % 3) * 10; turns > 0; turns--) await Promise.resolve();
-          decide(n);
-          return tile;
-        } finally {
-          running--;
-        }
-      },
-    };
-    return { session, running: () => running, started: () => started };
-  }
-
-  it.each([1, 3, 50])(
-    'rejects with the failure of a tile and leaves nothing running: %i in flight',
-    async (concurrency) => {
-      const { session, running, started } = counting((n) => {
-        if (n >= 4) throw busy;
-      });
-      await expect(restore(image, { session, concurrency })).rejects.toBe(busy);
-      expect(running()).toBe(0);
-      expect(started()).toBeLessThanOrEqual(4 + concurrency);
-    },
-  );
-
-  it.each([1, 3, 50])('rejects with the reason of an abort, between tiles: %i in flight', async (concurrency) => {
-    const controller = new AbortController();
-    const reason = new Error('cancelled by its caller');
-    const { session, running, started } = counting((n) => {
-      if (n === 3) controller.abort(reason);
-    });
-    await expect(restore(image, { session, concurrency, signal: controller.signal })).rejects.toBe(reason);
-    expect(running()).toBe(0);
-    expect(started()).toBeLessThanOrEqual(4 + concurrency);
-  });
-
-  /** The test run itself fails on a rejection that nobody handles. */
-  it('handles a tile that fails long before its turn', async () => {
-    let n = 0;
-    const session: TileSession = {
-      async run(tile) {
-        if (n++ > 0) throw busy;
-        for (let turns = 5; turns > 0; turns--) await new Promise((resolve) => setImmediate(resolve));
-        return tile;
-      },
-    };
-    await expect(restore(image, { session, concurrency: 4 })).rejects.toBe(busy);
-  });
-
-  it('does not begin when it is aborted already', async () => {
-    const { session, started } = counting(() => undefined);
-    const signal = AbortSignal.abort();
-    await expect(restore(image, { session, signal })).rejects.toBe(signal.reason);
-    expect(started()).toBe(0);
-  });
-
-  it('leaves nothing running when a listener throws', async () => {
-    const { session, running } = counting(() => undefined);
-    const broken = new Error('listener');
-    const onProgress = (): void => {
-      throw broken;
-    };
-    await expect(restore(image, { session, concurrency: 5, onProgress })).rejects.toBe(broken);
-    expect(running()).toBe(0);
-  });
-
-  it('leaves nothing running when blending finds the failure', async () => {
-    const { session, running } = counting(() => undefined);
-    const wrong: TileSession = {
-      async run(tile, signal) {
-        await session.run(tile, signal);
-        return { ...tile, data: tile.data.map(() => Number.NaN) as typeof tile.data };
-      },
-    };
-    const sixteen = noise(420, 310, 3, 16);
-    await expect(restore(sixteen, { session: wrong, concurrency: 9 })).rejects.toMatchObject({ code: 'runner_failed' });
-    expect(running()).toBe(0);
   });
 });

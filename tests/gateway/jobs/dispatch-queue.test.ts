@@ -10,7 +10,7 @@ import {
 } from '../../../workers/gateway/jobs/dispatch-queue.ts';
 
 const key = (digit: string): string => digit.repeat(64);
-const gpu = (digit: string) => ({ restorationKey: key(digit), placement: 'gpu' as const });
+const gpu = (digit: string) => ({ restorationKey: key(digit), placement: 'gpu' as const, number: 1 });
 
 interface Sent {
   readonly body: unknown;
@@ -93,7 +93,7 @@ describe('a message', () => {
       { body: gpu('1') },
       { body: gpu('2') },
       { body: gpu('3') },
-      { body: { restorationKey: key('4'), placement: 'edge' } },
+      { body: { ...gpu('4'), placement: 'edge' } },
     ];
     const { asked, acked, retried } = await consume(sent, { 2: { refused: true, retryAfterSeconds: 9 } });
     expect(asked).toEqual(['1', '2', '4']);
@@ -106,12 +106,16 @@ describe('a message', () => {
     expect([acked, Object.keys(retried)]).toEqual([['m1'], ['m0']]);
   });
 
-  it.each([null, 'text', {}, { restorationKey: 'short', placement: 'gpu' }, { ...gpu('1'), placement: 'moon' }])(
-    'of nobody is dropped: %j',
-    async (body) => {
-      expect(await consume([{ body }])).toMatchObject({ asked: [], acked: ['m0'] });
-    },
-  );
+  it.each([
+    null,
+    'text',
+    {},
+    { ...gpu('1'), restorationKey: 'short' },
+    { ...gpu('1'), number: 0 },
+    { ...gpu('1'), placement: 'moon' },
+  ])('of nobody is dropped: %j', async (body) => {
+    expect(await consume([{ body }])).toMatchObject({ asked: [], acked: ['m0'] });
+  });
 });
 
 describe('a dead letter', () => {

@@ -1,15 +1,9 @@
 import { env } from 'cloudflare:workers';
-import { readImageHeader } from '@deblur/shared/image-header/index.ts';
-import { parseOptions } from '@deblur/shared/options.ts';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { createPorts } from '../../../workers/gateway/deps.ts';
-import type { ReceivedSource } from '../../../workers/gateway/predict/ports.ts';
-import { restoreLink } from '../../../workers/gateway/predict/restore-link.ts';
-import { SourceChanged } from '../../../workers/gateway/predict/source-ports.ts';
 import { call, edge, problem, problemOf, stored, until } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
 import { sign, signText } from '../support/sign.ts';
-import { host, picture, redirect } from '../support/sources.ts';
+import { host, picture } from '../support/sources.ts';
 
 let pictures = 0;
 
@@ -244,80 +238,5 @@ describe('while it is being computed', () => {
     await until(async () => (await stored('results/')).length === 1);
     expect((await call(path)).status).toBe(200);
     expect((await edge.calls()).restore).toBe(1);
-  });
-});
-
-describe('a source that does not come', () => {
-  const broken = 502;
-
-  it.each([
-    ['is not there', { status: 404 }, broken, 'source_fetch_failed'],
-    ['is forbidden', { status: 403 }, broken, 'source_fetch_failed'],
-    ['has no content', { status: 204 }, broken, 'source_fetch_failed'],
-    ['says not modified unasked', { status: 304 }, broken, 'source_fetch_failed'],
-    ['redirects nowhere', { status: 302 }, broken, 'source_fetch_failed'],
-    ['redirects to nonsense', { status: 302, headers: { location: 'http://' } }, broken, 'source_fetch_failed'],
-    ['redirects elsewhere', { status: 302, headers: { location: 'https://evil.deblur.dev/' } }, 403, 'forbidden'],
-    ['redirects inside', { status: 307, headers: { location: 'http://169.254.169.254/' } }, 403, 'forbidden'],
-    ['redirects to a file', { status: 301, headers: { location: 'file:///etc/passwd' } }, 403, 'forbidden'],
-    ['redirects to itself', { status: 308, headers: { location: '/broken' } }, broken, 'source_fetch_failed'],
-    ['is empty', { body: '' }, 400, 'empty_body'],
-    [
-      'is a page',
-      { body: btoa('<html>not a picture</html>'), headers: { 'content-type': 'image/png' } },
-      415,
-      'unsupported_media_type',
-    ],
-    [
-      'is cut off',
-      { body: btoa('\x89'), fault: 'break', headers: { 'content-length': '4' } },
-      broken,
-      'source_fetch_failed',
-    ],
-    [
-      'is announced too large',
-      { body: btoa('x'), fault: 'break', headers: { 'content-length': '25000001' } },
-      413,
-      'body_too_large',
-    ],
-  ] as const)('because it %s', async (_, answer, status, code) => {
-    await host.serve({ '/broken': answer });
-    expect(await problemOf(await call(await sign(host.url('/broken'))))).toEqual(problem(status, code));
-    expect(await stored('links/')).toEqual([]);
-  });
-
-  it('is asked a second time when its host stumbles, and not a third time', async () => {
-    await host.serve({ '/s': [{ status: 503 }, picture(png())] });
-    expect((await call(await sign(host.url('/s')))).status).toBe(200);
-    await host.serve({ '/down': { status: 503 } });
-    expect(await problemOf(await call(await sign(host.url('/down'))))).toEqual(problem(502, 'source_fetch_failed'));
-    expect((await host.requests()).length).toBe(2);
-  });
-
-  it('may be three redirects away, not four', async () => {
-    const hops = { '/-1': redirect('/0'), '/0': redirect('/1'), '/1': redirect('/2'), '/2': redirect('/3') };
-    await host.serve({ ...hops, '/3': picture(png()) });
-    expect((await call(await sign(host.url('/0')))).status).toBe(200);
-    expect(await problemOf(await call(await sign(host.url('/-1'))))).toEqual(problem(502, 'source_fetch_failed'));
-  });
-
-  it('must stay the same for a moment', async () => {
-    const source: ReceivedSource = {
-      digest: 'a'.repeat(64),
-      bytes: 1,
-      header: readImageHeader(png()),
-      keep: () => Promise.reject(new SourceChanged()),
-      discard: async () => undefined,
-    };
-    const ports = { ...createPorts(env), links: { receive: async () => source } };
-    const restored = restoreLink(ports, {
-      url: 'https://cdn.deblur.dev/p.png',
-      options: parseOptions({}),
-      accept: null,
-      waitSeconds: 1,
-      signal: new AbortController().signal,
-      isCached: async () => false,
-    });
-    await expect(restored).rejects.toMatchObject({ code: 'source_fetch_failed' });
   });
 });

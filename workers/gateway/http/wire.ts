@@ -1,10 +1,11 @@
 /** What the gateway answers besides predictions (`@deblur/shared/prediction.ts`): the document is made of it, and handlers are typed by it. */
+import { HEX_SHA256 } from '@deblur/shared/digest.ts';
 import { ERRORS, type ErrorCode } from '@deblur/shared/errors.ts';
 import { MODEL_NAMES } from '@deblur/shared/options.ts';
 import { predictionSchema, WEBHOOK_EVENTS } from '@deblur/shared/prediction.ts';
 import { z } from 'zod';
 
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const sha256 = z.string().regex(HEX_SHA256);
 const time = z.iso.datetime();
 
 /** RFC 9457. */

@@ -5,6 +5,7 @@
  *
  * Backpressure: the first refusal of a batch speaks for all messages of the same placement in it.
  */
+import { HEX_SHA256 } from '@deblur/shared/digest.ts';
 import {
   DISPATCH_MESSAGE_MAX_ATTEMPTS,
   DISPATCH_RETRY_AFTER_MAX_SECONDS,
@@ -14,10 +15,10 @@ import { z } from 'zod';
 import type { Placement } from '../predict/ports.ts';
 
 const messageSchema = z.object({
-  restorationKey: z.string().regex(/^[0-9a-f]{64}$/),
+  restorationKey: z.string().regex(HEX_SHA256),
   placement: z.enum(['edge', 'gpu']),
-  /** Of the job's messages since a runner had its work; absent in what version 0.1.0 sent. */
-  number: z.int().default(1),
+  /** Of the job's messages since a runner had its work. */
+  number: z.int().positive(),
 });
 
 export type DispatchMessage = z.infer<typeof messageSchema>;

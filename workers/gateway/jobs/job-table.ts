@@ -8,30 +8,8 @@ import {
   JOB_WATCHDOG_MS,
 } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/runner-api.ts';
-import type { JobRequest, Placement, Work } from '../predict/ports.ts';
-
-export type TaskState = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled';
-
-export interface Task {
-  readonly key: string;
-  readonly request: JobRequest;
-  readonly state: TaskState;
-  readonly attempt: number;
-  readonly operation: Work['operation'] | null;
-  readonly predictionId: string | null;
-  readonly accepted: boolean;
-  readonly callsBack: boolean;
-  readonly dueAt: number;
-  readonly queuedAt: number;
-  readonly claimedAt: number;
-  /** When work began, the first time since it was queued. */
-  readonly processingAt: number | null;
-  readonly finishedAt: number;
-  readonly error: WireError | null;
-  readonly report: RestoreReport | null;
-}
-
-type Row = Record<string, SqlStorageValue>;
+import type { JobRequest, Work } from '../predict/ports.ts';
+import { taskOf, type Task, type TaskRow } from './task.ts';
 
 const ACTIVE = `state IN ('queued', 'running')`;
 
@@ -299,43 +277,13 @@ export class JobTable {
 
   #select(query: string, ...bindings: SqlStorageValue[]): Task[] {
     return this.#sql
-      .exec<Row>(query, ...bindings)
+      .exec<TaskRow>(query, ...bindings)
       .toArray()
       .map(taskOf);
   }
-}
-
-/** Where the work of a task is done. */
-export function placementOf({ operation, request }: Task): Placement {
-  return operation === 'encode' ? request.encodePlacement : request.placement;
 }
 
 /** The latest of those who wait for a task. */
 const DEADLINE = `max(wanted_until, (
   SELECT coalesce(max(deadline_at), 0) FROM job_subscriber
   WHERE job_subscriber.result_key = job_task.result_key AND finished = 0))`;
-
-/** The casts trust what this file wrote, in this version or the one before. */
-function taskOf(row: Row): Task {
-  const json = <T>(text: SqlStorageValue | undefined): T => JSON.parse(text as string) as T;
-  return {
-    key: row['result_key'] as string,
-    request: json(row['request']),
-    state: row['state'] as TaskState,
-    attempt: row['attempt'] as number,
-    operation: row['operation'] as Work['operation'] | null,
-    predictionId: row['prediction_id'] as string | null,
-    accepted: row['accepted'] === 1,
-    callsBack: row['calls_back'] === 1,
-    dueAt: row['due_at'] as number,
-    queuedAt: row['queued_at'] as number,
-    claimedAt: (row['claimed_at'] ?? row['queued_at']) as number,
-    processingAt: row['processing_at'] as number | null,
-    finishedAt: (row['finished_at'] ?? 0) as number,
-    error:
-      row['error_code'] === null
-        ? null
-        : { code: row['error_code'] as WireError['code'], detail: row['error_detail'] as string },
-    report: row['report'] === null ? null : json(row['report']),
-  };
-}

@@ -25,10 +25,11 @@ import type {
 } from '../predict/ports.ts';
 import type { Counts, JobGauge } from '../predict/stats-ports.ts';
 import type { DispatchMessage, DispatchReply } from './dispatch-queue.ts';
-import { JobTable, placementOf, type Task } from './job-table.ts';
+import { JobTable } from './job-table.ts';
 import { LiveGauge, type NamedJob } from './live-gauge.ts';
 import { Outbox, type Subscriber } from './outbox.ts';
 import { createTables } from './schema.ts';
+import { placementOf, type Task } from './task.ts';
 import { TaskRunner } from './task-runner.ts';
 
 export interface JobPorts {

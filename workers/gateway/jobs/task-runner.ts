@@ -2,13 +2,14 @@
  * The work of a job: its tasks, one after the other, each until it has ended, waits, or is a remote runner's; and what
  * runners say of them afterwards. Every change is a compare-and-set in JobTable; `settle` is called in the same turn.
  */
-import { DeblurError, toWireError } from '@deblur/shared/errors.ts';
+import { DeblurError, hiddenCause, toWireError } from '@deblur/shared/errors.ts';
 import { DISPATCH_WATCHDOG_MS, JOB_RETRY_DELAY_MS, JOB_WATCHDOG_MS } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/runner-api.ts';
 import type { JobRequest, RemoteState, Work } from '../predict/ports.ts';
 import type { JobHost, JobPorts } from './job.ts';
-import { placementOf, type JobTable, type Task } from './job-table.ts';
+import type { JobTable } from './job-table.ts';
 import type { Outbox } from './outbox.ts';
+import { placementOf, type Task } from './task.ts';
 
 export interface TaskRunnerContext {
   readonly host: JobHost;
@@ -268,10 +269,8 @@ export class TaskRunner {
   }
 }
 
-/** What the caller is not told: why something broke that is not the picture's fault. */
 function logFailure(key: string, attempt: number, failure: unknown): void {
-  const cause = failure instanceof DeblurError ? failure.cause : failure;
-  if (cause === undefined) return;
-  const error = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  const error = hiddenCause(failure);
+  if (error === undefined) return;
   console.error(JSON.stringify({ level: 'error', event: 'job_failed', result_key: key, attempt, error }));
 }

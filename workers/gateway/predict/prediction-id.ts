@@ -24,8 +24,10 @@ export const predictionName = (tenantId: string, id: string): string => `${tenan
 /** The last segment of `urls.stream`: whose prediction, which, and a secret that nobody guesses. */
 export const streamToken = (tenantId: string, id: string, secret: string): string => `${tenantId}.${id}.${secret}`;
 
+export const STREAM_TOKEN = /^([a-z0-9-]{1,64})\.([a-z0-9]{26})\.[a-z2-7]{26}$/;
+
 /** Whose stream a token claims to be; null for what is none of ours. */
 export function readStreamToken(token: string): { readonly tenantId: string; readonly id: string } | null {
-  const [, tenantId, id] = /^([a-z0-9-]{1,64})\.([a-z0-9]{26})\.[a-z2-7]{26}$/.exec(token) ?? [];
+  const [, tenantId, id] = STREAM_TOKEN.exec(token) ?? [];
   return tenantId === undefined || id === undefined ? null : { tenantId, id };
 }

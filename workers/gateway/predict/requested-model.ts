@@ -1,4 +1,5 @@
 /** Which model a create means: by its path, by `version`, or by `input.model`. */
+import { isSha256Hex } from '@deblur/shared/digest.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { invalidOption, MODEL_NAMES, type Options } from '@deblur/shared/options.ts';
 import { MODEL_OWNER } from '@deblur/shared/prediction.ts';
@@ -8,7 +9,6 @@ type ModelChoice = Options['model'];
 
 /** `name`, `owner/name`, a version alone, or `owner/name:version`. */
 const REFERENCE = /^(?:(?:([\w.-]+)\/)?([\w.-]+)(?::([0-9a-f]{64}))?)$/;
-const VERSION = /^[0-9a-f]{64}$/;
 
 export interface ModelReferences {
   /** From `/v1/models/{owner}/{name}/predictions`. */
@@ -43,7 +43,7 @@ export function modelAt(owner: string, name: string): ModelChoice {
 }
 
 function modelOfVersion(catalogue: Catalogue, reference: string): ModelChoice {
-  if (VERSION.test(reference)) return modelWith(catalogue, reference);
+  if (isSha256Hex(reference)) return modelWith(catalogue, reference);
   const [, owner = MODEL_OWNER, name = '', version] = REFERENCE.exec(reference) ?? [];
   const model = choice(name);
   if (model === undefined || owner !== MODEL_OWNER) {

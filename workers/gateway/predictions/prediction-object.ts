@@ -6,7 +6,7 @@
  * caller, and is watched by the alarm: one for everything that has a time.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { DeblurError, isTemporary, toWireError, type WireError } from '@deblur/shared/errors.ts';
+import { DeblurError, hiddenCause, isTemporary, toWireError } from '@deblur/shared/errors.ts';
 import {
   JOB_CALL_TIMEOUT_MS,
   JOB_LEAVE_MAX_ATTEMPTS,
@@ -26,11 +26,12 @@ import type { JobEvent, JobReport, Jobs, Placement, ResultStore, SourceStore } f
 import { predictionName } from '../predict/prediction-id.ts';
 import type { PredictionCommand, PredictionSnapshot } from '../predict/prediction-ports.ts';
 import { presentPrediction } from '../predict/present-prediction.ts';
-import { toldCache, type References } from '../predict/result-ports.ts';
+import type { References } from '../predict/result-ports.ts';
 import type { SourceFetcher } from '../predict/source-ports.ts';
 import type { Counts } from '../predict/stats-ports.ts';
 import { within } from '../predict/within.ts';
 import { deliveryOf } from './delivery-event.ts';
+import { DEADLINE_EXCEEDED, HIT, measured, RESULT_LOST, success } from './endings.ts';
 import { PredictionTable, type Ending, type PredictionState } from './prediction-table.ts';
 import { dataRemovedAt, expiresAt, nextDue } from './times.ts';
 import { Watchers } from './watchers.ts';
@@ -276,16 +277,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
   // ---- Ends ------------------------------------------------------------------------------------
 
   #succeed(state: PredictionState, report: JobReport, placement: Placement): void {
-    const now = Date.now();
-    const startedAt = state.startedAt ?? Math.max(state.createdAt, now - report.runMs);
-    const metrics = {
-      predict_time: report.runMs / 1000,
-      queue_time: (startedAt - state.createdAt) / 1000,
-      ...(report.restore === undefined ? {} : { tiles: report.restore.tiles }),
-      placement,
-      cache: toldCache(report.cache, state.tellsCache),
-    };
-    const ended = this.#end(state, { status: 'succeeded', error: null, metrics, startedAt }, 'done');
+    const ended = this.#end(state, success(state, report, placement, Date.now()), 'done');
     if (ended) this.#ports.stats.count('deblur_results_total', { cache: report.cache });
   }
 
@@ -294,17 +286,12 @@ export abstract class PredictionResource extends DurableObject<Env> {
    * @returns false when it had ended already
    */
   #end(
-    { createdAt, megapixels, work: doing }: PredictionState,
+    state: PredictionState,
     ending: Omit<Ending, 'metrics'> & Partial<Ending>,
-    work: 'leave' | 'done' = doing === 'submit' || doing === 'joined' ? 'leave' : 'done',
+    work: 'leave' | 'done' = state.work === 'submit' || state.work === 'joined' ? 'leave' : 'done',
   ): boolean {
     const now = Date.now();
-    const metrics = {
-      ...ending.metrics,
-      total_time: (now - createdAt) / 1000,
-      ...(megapixels === null ? {} : { megapixels }),
-    };
-    if (!this.#table.end({ ...ending, metrics }, work, now)) return false;
+    if (!this.#table.end(measured(state, ending, now), work, now)) return false;
     this.#fetching?.abort(new Error('the prediction has ended'));
     if (ending.status === 'succeeded') this.#changed('output');
     this.#changed('completed');
@@ -328,16 +315,6 @@ export abstract class PredictionResource extends DurableObject<Env> {
   }
 }
 
-/** The result was there before anything was asked of a job. */
-const HIT: JobReport = { cache: 'hit', queueMs: 0, runMs: 0 };
-
-const DEADLINE_EXCEEDED: WireError = {
-  code: 'deadline_exceeded',
-  detail: 'The deadline of the prediction has passed.',
-};
-
-const RESULT_LOST: WireError = { code: 'internal', detail: 'The result was stored and is not there.' };
-
 const unreachable = (): DeblurError => new DeblurError('runner_unavailable', 'The job could not be reached in time.');
 
 const isNews = ({ revision, prediction }: PredictionSnapshot, after: number | null): boolean =>
@@ -349,8 +326,7 @@ function snapshotOf(state: PredictionState): PredictionSnapshot {
 }
 
 function logFailure(failure: unknown): void {
-  const cause = failure instanceof DeblurError ? failure.cause : failure;
-  if (cause === undefined) return;
-  const error = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+  const error = hiddenCause(failure);
+  if (error === undefined) return;
   console.error(JSON.stringify({ level: 'error', event: 'prediction_failed', error }));
 }

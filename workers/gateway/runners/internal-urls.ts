@@ -4,13 +4,14 @@
  * Token = base64url(payload) "." base64url(HMAC-SHA256(secret, base64url(payload))). The signature is compared in
  * constant time before anything is parsed.
  */
+import { HEX_SHA256 } from '@deblur/shared/digest.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { INTERNAL_URL_TTL_SECONDS } from '@deblur/shared/limits.ts';
 import { MODEL_NAMES } from '@deblur/shared/options.ts';
 import { z } from 'zod';
 import type { InternalGrant, InternalUrls } from '../predict/ports.ts';
 
-const key = z.string().regex(/^[0-9a-f]{64}$/);
+const key = z.string().regex(HEX_SHA256);
 
 const payloadSchema = z.intersection(
   z.object({ exp: z.int() }),

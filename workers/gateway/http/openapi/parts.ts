@@ -1,4 +1,5 @@
 /** Parameters and bodies that several operations have. */
+import { HEX_SHA256 } from '@deblur/shared/digest.ts';
 import {
   IDEMPOTENCY_KEY_MAX_CHARACTERS,
   MAX_WAIT_SECONDS,
@@ -8,6 +9,7 @@ import {
 } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES } from '@deblur/shared/options.ts';
 import { PREDICTION_ID } from '@deblur/shared/prediction.ts';
+import { STREAM_TOKEN } from '../../predict/prediction-id.ts';
 import { DURATION } from '../create-headers.ts';
 import { ref, type SchemaName } from './schemas.ts';
 
@@ -23,12 +25,12 @@ const inPath = (name: string, description: string, schema: object) => ({
 
 export const PREDICTION = inPath('id', 'Of the prediction.', { pattern: PREDICTION_ID.source });
 export const STREAM = inPath('token', 'The last segment of `urls.stream`.', {
-  pattern: '^[a-z0-9-]{1,64}\\.[a-z0-9]{26}\\.[a-z2-7]{26}$',
+  pattern: STREAM_TOKEN.source,
 });
 export const DELIVERY = inPath('n', 'Of the delivery, as its log numbers it.', { pattern: '^\\d{1,9}$' });
 export const FILE = inPath('id', 'Of the file.', { pattern: '^file_[0-9a-f]{32}$' });
 export const KEY = inPath('id', 'Of the key: not the key itself.', { pattern: '^[a-z0-9-]{1,32}_[0-9a-f]{16}$' });
-export const RESULT = inPath('key', 'Of the result: SHA-256 in hexadecimal.', { pattern: '^[0-9a-f]{64}$' });
+export const RESULT = inPath('key', 'Of the result: SHA-256 in hexadecimal.', { pattern: HEX_SHA256.source });
 export const MODEL = [
   inPath('owner', 'Of the model.', { const: 'deblur' }),
   inPath('name', 'Of the model, or `auto`.', { examples: ['dhnet-edge', 'auto'] }),

@@ -1,0 +1,38 @@
+/** How predictions end, and the figures that their ends have. */
+import type { WireError } from '@deblur/shared/errors.ts';
+import type { JobReport, Placement } from '../predict/ports.ts';
+import { toldCache } from '../predict/result-ports.ts';
+import type { Ending, PredictionState } from './prediction-table.ts';
+
+/** The result was there before anything was asked of a job. */
+export const HIT: JobReport = { cache: 'hit', queueMs: 0, runMs: 0 };
+
+export const DEADLINE_EXCEEDED: WireError = {
+  code: 'deadline_exceeded',
+  detail: 'The deadline of the prediction has passed.',
+};
+
+export const RESULT_LOST: WireError = { code: 'internal', detail: 'The result was stored and is not there.' };
+
+/** Times in seconds, from milliseconds since the epoch. A start that was not heard of is counted back from the end. */
+export function success(state: PredictionState, report: JobReport, placement: Placement, now: number): Ending {
+  const startedAt = state.startedAt ?? Math.max(state.createdAt, now - report.runMs);
+  const metrics = {
+    predict_time: report.runMs / 1000,
+    queue_time: (startedAt - state.createdAt) / 1000,
+    ...(report.restore === undefined ? {} : { tiles: report.restore.tiles }),
+    placement,
+    cache: toldCache(report.cache, state.tellsCache),
+  };
+  return { status: 'succeeded', error: null, metrics, startedAt };
+}
+
+/** With the figures that every end has. */
+export function measured(
+  { createdAt, megapixels }: PredictionState,
+  ending: Omit<Ending, 'metrics'> & Partial<Ending>,
+  now: number,
+): Ending {
+  const own = megapixels === null ? {} : { megapixels };
+  return { ...ending, metrics: { ...ending.metrics, total_time: (now - createdAt) / 1000, ...own } };
+}
