@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { manifestSchema, variantOf, type ModelManifest } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema, variantOf, wasmVariantOf, type ModelManifest } from '@deblur/shared/model-manifest.ts';
 import { describe, expect, it } from 'vitest';
 
 const valid: ModelManifest = {
@@ -96,6 +96,15 @@ describe('the manifest schema', () => {
   it('finds variants by name', () => {
     expect(variantOf(valid, 'uint8').file).toBe('dhnet-edge.uint8.onnx');
     expect(() => variantOf(valid, 'float32')).toThrow('no float32 variant');
+  });
+
+  it('has WebAssembly run one tile at a time where there is a variant for that', () => {
+    const [bytes] = valid.variants;
+    const single = { ...bytes!, id: 'uint8-single' as const, file: 'dhnet-edge.uint8-single.onnx' };
+    const both = manifestSchema.parse({ ...valid, variants: [bytes, single] });
+    expect(wasmVariantOf(both).id).toBe('uint8-single');
+    expect(variantOf(both, 'uint8').id).toBe('uint8');
+    expect(wasmVariantOf(valid).id).toBe('uint8');
   });
 });
 

@@ -15,7 +15,12 @@ export const DEADLINE_EXCEEDED: WireError = {
 export const RESULT_LOST: WireError = { code: 'internal', detail: 'The result was stored and is not there.' };
 
 /** Times in seconds, from milliseconds since the epoch. A start that was not heard of is counted back from the end. */
-export function success(state: PredictionState, report: JobReport, placement: Placement, now: number): Ending {
+export function success(
+  state: Pick<PredictionState, 'createdAt' | 'startedAt' | 'tellsCache'>,
+  report: JobReport,
+  placement: Placement,
+  now: number,
+): Ending {
   const startedAt = state.startedAt ?? Math.max(state.createdAt, now - report.runMs);
   const metrics = {
     predict_time: report.runMs / 1000,
@@ -29,7 +34,7 @@ export function success(state: PredictionState, report: JobReport, placement: Pl
 
 /** With the figures that every end has. */
 export function measured(
-  { createdAt, megapixels }: PredictionState,
+  { createdAt, megapixels }: Pick<PredictionState, 'createdAt' | 'megapixels'>,
   ending: Omit<Ending, 'metrics'> & Partial<Ending>,
   now: number,
 ): Ending {
