@@ -1,9 +1,9 @@
 /** What the restorer and its picture threads say to each other. */
 import type { MessagePort } from 'node:worker_threads';
 import type { EncodeOptions, OutputFormat } from '@deblur/shared/options.ts';
-import type { Tile } from '@deblur/shared/ports.ts';
 import type { RestoreReport } from '@deblur/shared/runner-api.ts';
 import type { TilingOptions } from '@deblur/shared/tiling.ts';
+import type { SharedTile } from './shared-tile.ts';
 
 /** Without a format: the source's own, or PNG when that is not written. */
 export type WantedEncoding = Pick<EncodeOptions, 'quality' | 'metadata'> & {
@@ -37,13 +37,13 @@ export interface PictureReply {
 }
 
 export interface TileCall {
-  readonly tile: Tile;
+  readonly tile: SharedTile;
   /** Tiles of the whole picture, for its progress. */
   readonly total: number;
 }
 
+/** Said when the tile's samples are what the network made of them. */
 export interface TileReply {
-  readonly tile: Tile;
   readonly inferMs: number;
   readonly queueMs: number;
 }

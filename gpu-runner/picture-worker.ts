@@ -6,16 +6,16 @@ import { parentPort } from 'node:worker_threads';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { assertPixelLimits, readImageHeader, type ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { MAX_PIXELS } from '@deblur/shared/limits.ts';
-import { carriedMetadata, readMetadata, writeMetadata, type Metadata } from '@deblur/shared/metadata/index.ts';
-import { OUTPUT_FORMATS, type EncodeOptions } from '@deblur/shared/options.ts';
+import { readMetadata } from '@deblur/shared/metadata/index.ts';
 import type { Tile, TileSession } from '@deblur/shared/ports.ts';
 import { applyOrientation, type RawImage } from '@deblur/shared/raw-image.ts';
 import { restoreImage, type Restored } from '@deblur/shared/restore.ts';
 import { planTiles } from '@deblur/shared/tiling.ts';
+import { PictureFiles } from './picture-files.ts';
 import type { NetworkAccess, PictureReply, PictureRequest, TileCall, TileReply } from './picture-messages.ts';
-import { LARGE_PIXELS } from './limits.ts';
 import { RpcClient, serveRpc, type Transferred } from './rpc.ts';
-import { avifFromPng, readAvifMetadata, sharpCodec } from './sharp-codec.ts';
+import { TileSlots } from './shared-tile.ts';
+import { readAvifMetadata, sharpCodec } from './sharp-codec.ts';
 
 if (parentPort === null) throw new Error('picture-worker.ts runs as a worker thread');
 serveRpc<PictureRequest, PictureReply>(parentPort, async (request, signal) => {
@@ -27,38 +27,32 @@ serveRpc<PictureRequest, PictureReply>(parentPort, async (request, signal) => {
 });
 
 async function workOn(request: PictureRequest, signal: AbortSignal): Promise<Transferred<PictureReply>> {
-  const { source, encoding, wantMaster, wantResult } = request;
+  const { source } = request;
   const clock = stopwatch();
   const header = acceptHeader(source);
   const metadata =
     header.format === 'avif' ? await readAvifMetadata(source) : await readMetadata(source, header.format);
   const network = request.network === undefined ? undefined : networkOf(request.network);
-  const { image, tiles, decodeMs, restoreMs } = await pixelsOf(source, header, network, clock, signal);
-  signal.throwIfAborted();
-
-  const format = encoding.format ?? OUTPUT_FORMATS.find((name) => name === header.format) ?? 'png';
-  const file = (options: EncodeOptions): Promise<Uint8Array> => encodeFile(image, options, metadata, header.cmyk);
-  const masterOptions: EncodeOptions = { format: 'png', quality: 100, metadata: 'keep' };
-  const resultIsMaster = wantMaster && format === 'png' && encoding.metadata === 'keep';
-  const ownResult = (): Promise<Uint8Array> => file({ ...encoding, format });
-  const encodings = [wantMaster ? () => file(masterOptions) : none, wantResult && !resultIsMaster ? ownResult : none];
-  const [master, result = wantResult ? master : undefined] = await (image.width * image.height > LARGE_PIXELS
-    ? oneByOne(encodings)
-    : Promise.all(encodings.map((encode) => encode())));
-  const { width, height } = image;
-  const { inferMs, queueMs } = network?.times() ?? { inferMs: 0, queueMs: 0 };
-  const report = { tiles, width, height, decodeMs, restoreMs, inferMs, encodeMs: clock() };
-  const buffers = [master, result].flatMap((bytes) => (bytes === undefined ? [] : [bytes.buffer as ArrayBuffer]));
-  return { value: { master, result, format, report, queueMs }, transfer: [...new Set(buffers)] };
+  const files = new PictureFiles(request, header, metadata);
+  try {
+    const { image, tiles, decodeMs, restoreMs } = await pixelsOf(source, header, { network, files, clock, signal });
+    signal.throwIfAborted();
+    const { master, result } = await files.written(image);
+    const { width, height } = image;
+    const { inferMs, queueMs } = network?.times() ?? { inferMs: 0, queueMs: 0 };
+    const report = { tiles, width, height, decodeMs, restoreMs, inferMs, encodeMs: clock() };
+    const buffers = [master, result].flatMap((bytes) => (bytes === undefined ? [] : [bytes.buffer as ArrayBuffer]));
+    return { value: { master, result, format: files.format, report, queueMs }, transfer: [...new Set(buffers)] };
+  } finally {
+    files.close();
+  }
 }
 
-const none = async (): Promise<undefined> => undefined;
-
-/** Encoders of some formats hold several times the picture: of a large one, only one of them at a time. */
-async function oneByOne<T>(works: readonly (() => Promise<T>)[]): Promise<T[]> {
-  const results: T[] = [];
-  for (const work of works) results.push(await work());
-  return results;
+interface Work {
+  readonly network: Network | undefined;
+  readonly files: PictureFiles;
+  readonly clock: () => number;
+  readonly signal: AbortSignal;
 }
 
 interface Pixels extends Restored {
@@ -67,18 +61,12 @@ interface Pixels extends Restored {
 }
 
 /** What was decoded ends with this function: while files are written, only the restored picture is held. */
-async function pixelsOf(
-  source: Uint8Array,
-  header: ImageHeader,
-  network: Network | undefined,
-  clock: () => number,
-  signal: AbortSignal,
-): Promise<Pixels> {
+async function pixelsOf(source: Uint8Array, header: ImageHeader, work: Work): Promise<Pixels> {
   const stored = await sharpCodec.decode(source, header);
-  const decodeMs = clock();
-  signal.throwIfAborted();
-  const made = await restored(stored, header, network, signal);
-  return { ...made, decodeMs, restoreMs: clock() };
+  const decodeMs = work.clock();
+  work.signal.throwIfAborted();
+  const made = await restored(stored, header, work);
+  return { ...made, decodeMs, restoreMs: work.clock() };
 }
 
 /** Everything that can be refused by the header is refused here, before a pixel is decoded. */
@@ -92,14 +80,14 @@ function acceptHeader(source: Uint8Array): ImageHeader {
 async function restored(
   stored: RawImage,
   { orientation }: ImageHeader,
-  network: Network | undefined,
-  signal: AbortSignal,
+  { network, files, signal }: Work,
 ): Promise<Restored> {
   const upright = applyOrientation(stored, orientation);
   if (network === undefined) return { image: upright, tiles: 0 };
+  const onLines = (image: RawImage, until: number): Promise<void> => files.lines(image, until);
   const { tiling, tilesInFlight: concurrency } = network.access;
   const session = network.sessionOf(planTiles(upright.width, upright.height, tiling).count);
-  return restoreImage(upright, { session, tiling, orientation: 1, concurrency, signal });
+  return restoreImage(upright, { session, tiling, orientation: 1, concurrency, signal, onLines });
 }
 
 interface Network {
@@ -110,6 +98,9 @@ interface Network {
   readonly times: () => { readonly inferMs: number; readonly queueMs: number };
 }
 
+/** This thread's; it works on one picture at a time. */
+const slots = new TileSlots();
+
 /** The sessions, which other threads hold, as the port that the pipeline wants. */
 function networkOf(access: NetworkAccess): Network {
   const client = new RpcClient<TileCall, TileReply>(access.port);
@@ -117,36 +108,21 @@ function networkOf(access: NetworkAccess): Network {
   let queueMs = 0;
   const sessionOf = (total: number): TileSession => ({
     // Without the signal: the pool has the prediction's own, and refuses what was not begun.
-    async run<Samples extends Uint8Array | Float32Array>(tile: Tile<Samples>) {
-      const reply = await client.call({ tile, total }, [tile.data.buffer as ArrayBuffer]);
-      inferMs += reply.inferMs;
-      queueMs += reply.queueMs;
-      // The session was chosen by the type of the samples and checks that its output has the same.
-      return reply.tile as Tile<Samples>;
+    async run<Samples extends Uint8Array | Float32Array>(given: Tile<Samples>) {
+      const tile = slots.take(given);
+      try {
+        const ran = await client.call({ tile, total });
+        inferMs += ran.inferMs;
+        queueMs += ran.queueMs;
+        given.data.set(tile.data);
+        return given;
+      } finally {
+        // Whether the call ended well or not, no session touches the tile any more (see SessionPool.run).
+        slots.give(tile);
+      }
     },
   });
   return { access, sessionOf, times: () => ({ inferMs, queueMs }) };
-}
-
-async function encodeFile(
-  image: RawImage,
-  options: EncodeOptions,
-  metadata: Metadata,
-  convertedToRgb: boolean,
-): Promise<Uint8Array> {
-  const { format } = options;
-  // WebP, and AVIF as libheif writes it, have no grey: what is written is RGB.
-  const channels = format === 'webp' || format === 'avif' ? 3 : image.channels;
-  const carried = carriedMetadata(metadata, options.metadata, { convertedToRgb, channels });
-  if (format !== 'avif') return owned(await writeMetadata(await sharpCodec.encode(image, options), format, carried));
-  if (Object.keys(carried).length === 0) return owned(await sharpCodec.encode(image, options));
-  const png = await sharpCodec.encode(image, { ...options, format: 'png' });
-  return owned(await avifFromPng(await writeMetadata(png, 'png', carried), carried, options.quality));
-}
-
-/** In a buffer of its own, which may leave the thread; those of native code may not. */
-function owned(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes);
 }
 
 /** @returns milliseconds since the last call */

@@ -154,7 +154,7 @@ export class Restorer {
       const { pool } = await lease(tile.data instanceof Uint8Array ? 'uint8' : 'float32');
       const ran = await pool.run(tile, port, signal);
       onProgress(++done, total);
-      return { value: ran, transfer: [ran.tile.data.buffer as ArrayBuffer] };
+      return { value: ran };
     });
   }
 }

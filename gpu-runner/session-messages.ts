@@ -1,7 +1,7 @@
 /** What the session pool and its threads say to each other. */
 import type { ModelVariant } from '@deblur/shared/model-manifest.ts';
-import type { Tile } from '@deblur/shared/ports.ts';
 import type { Claim } from './claim.ts';
+import type { SharedTile } from './shared-tile.ts';
 
 /** Execution providers of ONNX Runtime that this runner uses. */
 export type ExecutionProvider = 'tensorrt' | 'cuda' | 'cpu';
@@ -19,7 +19,7 @@ export interface LoadRequest {
 export interface RunRequest {
   readonly kind: 'run';
   /** One batch: tiles of one shape and sample type. */
-  readonly tiles: readonly Tile[];
+  readonly tiles: readonly SharedTile[];
   /** Is asked when the batch's turn has come. */
   readonly claim: Claim;
 }
@@ -28,7 +28,7 @@ export type SessionRequest = LoadRequest | RunRequest;
 
 export type SessionReply =
   | { readonly kind: 'loaded' }
-  /** The batch was taken back before it began: its tiles as they came. */
-  | { readonly kind: 'revoked'; readonly tiles: readonly Tile[] }
+  /** The batch was taken back before it began: its tiles are as they were. */
+  | { readonly kind: 'revoked' }
   /** `inferMs`: time inside the session's run. */
-  | { readonly kind: 'ran'; readonly tiles: readonly Tile[]; readonly inferMs: number };
+  | { readonly kind: 'ran'; readonly inferMs: number };

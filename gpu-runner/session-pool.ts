@@ -1,15 +1,14 @@
 /** One model variant, ready to run: a few threads with a session each, and a queue of tiles before them. */
-import type { Tile } from '@deblur/shared/ports.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { openClaim, revoke, type Claim } from './claim.ts';
 import { BATCHES_IN_FLIGHT_PER_WORKER } from './limits.ts';
 import type { Log } from './log.ts';
 import type { LoadRequest, SessionReply, SessionRequest } from './session-messages.ts';
+import type { SharedTile } from './shared-tile.ts';
 import { TileQueue, type QueuedTile } from './tile-queue.ts';
 import { WorkerThread, type ThreadState } from './worker-thread.ts';
 
 export interface RanTile {
-  readonly tile: Tile;
   /** Its share of the time inside the session's run. */
   readonly inferMs: number;
   /** From its arrival to its end, without its run. */
@@ -40,8 +39,7 @@ export interface PoolOptions {
 type SessionThread = WorkerThread<SessionRequest, SessionReply>;
 
 interface WaitingTile extends QueuedTile {
-  /** Comes back in another buffer when its batch is taken back from a thread. */
-  tile: Tile;
+  readonly tile: SharedTile;
   readonly since: number;
   readonly signal: AbortSignal | undefined;
   /** Of the batch that it was last handed out with. */
@@ -94,12 +92,13 @@ export class SessionPool {
   }
 
   /**
-   * Runs one tile on the least busy thread, in a batch with others that wait. The tile's buffer moves to that thread.
+   * Runs one tile on the least busy thread, in a batch with others that wait: its samples are replaced. When this ends, well
+   * or not, no thread has to do with them any more.
    * @param client whose tile it is: clients take turns
    * @throws {DeblurError} `runner_failed`
    * @throws the signal's reason, at once, unless the tile runs already: an aborted tile never starts
    */
-  run(tile: Tile, client: object, signal?: AbortSignal): Promise<RanTile> {
+  run(tile: SharedTile, client: object, signal?: AbortSignal): Promise<RanTile> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason as Error);
       const leave = (): void => {
@@ -156,33 +155,28 @@ export class SessionPool {
 
   async #runOn(thread: SessionThread, batch: readonly WaitingTile[]): Promise<void> {
     try {
-      const tiles = batch.map(({ tile }) => tile);
-      const buffers = tiles.map(({ data }) => data.buffer as ArrayBuffer);
       const claim = openClaim();
       for (const waiting of batch) waiting.claim = claim;
-      const reply = await thread.call({ kind: 'run', tiles, claim }, buffers);
+      const reply = await thread.call({ kind: 'run', tiles: batch.map(({ tile }) => tile), claim });
       if (reply.kind === 'loaded') throw new DeblurError('runner_failed', 'A session answered out of turn.');
-      if (reply.kind === 'ran') this.#share(batch, reply.tiles, reply.inferMs);
-      else this.#takeBack(batch, reply.tiles);
+      if (reply.kind === 'ran') this.#share(batch, reply.inferMs);
+      else this.#takeBack(batch);
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
     this.#dispatch();
   }
 
-  #share(batch: readonly WaitingTile[], tiles: readonly Tile[], inferMs: number): void {
+  #share(batch: readonly WaitingTile[], inferMs: number): void {
     this.#observer.ran(batch.length);
     const now = performance.now();
-    for (const [i, { since, resolve, reject }] of batch.entries()) {
-      const tile = tiles[i];
-      if (tile === undefined) reject(new DeblurError('runner_failed', 'A session lost a tile.'));
-      else resolve({ tile, inferMs: inferMs / batch.length, queueMs: Math.max(0, now - since - inferMs) });
+    for (const { since, resolve } of batch) {
+      resolve({ inferMs: inferMs / batch.length, queueMs: Math.max(0, now - since - inferMs) });
     }
   }
 
   /** One picture of the batch was cancelled while it lay at a thread's door; the tiles of the others wait again. */
-  #takeBack(batch: readonly WaitingTile[], tiles: readonly Tile[]): void {
-    batch.forEach((waiting, i) => (waiting.tile = tiles[i] ?? waiting.tile));
+  #takeBack(batch: readonly WaitingTile[]): void {
     for (const { signal, reject } of batch) if (signal?.aborted === true) reject(signal.reason);
     this.#queue.putBack(batch.filter(({ signal }) => signal?.aborted !== true));
   }

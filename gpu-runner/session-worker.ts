@@ -9,10 +9,10 @@ import { parentPort } from 'node:worker_threads';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import type { ModelVariant } from '@deblur/shared/model-manifest.ts';
-import type { Tile } from '@deblur/shared/ports.ts';
 import { start } from './claim.ts';
 import { serveRpc, type Transferred } from './rpc.ts';
 import type { LoadRequest, SessionReply, SessionRequest } from './session-messages.ts';
+import { newTile, type SharedTile } from './shared-tile.ts';
 
 interface Loaded {
   readonly session: InferenceSession;
@@ -32,17 +32,11 @@ serveRpc<SessionRequest, SessionReply>(parentPort, (request) => {
 
 async function answer(request: SessionRequest): Promise<Transferred<SessionReply>> {
   if (request.kind === 'run') {
-    return start(request.claim) ? run(request.tiles) : given({ kind: 'revoked', tiles: request.tiles });
+    return { value: start(request.claim) ? await run(request.tiles) : { kind: 'revoked' } };
   }
   loaded = await load(request);
   const { side, batches } = request.warmUp;
-  const samples = side * side * 3;
-  const floats = request.variant.input.type === 'float32';
-  const blank = (): Tile => ({
-    width: side,
-    height: side,
-    data: floats ? new Float32Array(samples) : new Uint8Array(samples),
-  });
+  const blank = (): SharedTile => newTile(request.variant.input.type, side, side);
   for (const size of batches) await run(Array.from({ length: size }, blank));
   return { value: { kind: 'loaded' } };
 }
@@ -81,8 +75,8 @@ function requireProvider(provider: 'tensorrt' | 'cuda'): void {
   );
 }
 
-/** @param tiles one batch, all of one shape */
-async function run(tiles: readonly Tile[]): Promise<Transferred<SessionReply>> {
+/** @param tiles one batch, all of one shape; their samples are replaced */
+async function run(tiles: readonly SharedTile[]): Promise<SessionReply> {
   const [first] = tiles;
   if (loaded === undefined || first === undefined) {
     throw new DeblurError('runner_unavailable', 'No session is loaded, or no tile was given.');
@@ -104,28 +98,22 @@ async function run(tiles: readonly Tile[]): Promise<Transferred<SessionReply>> {
   if (!(data instanceof Uint8Array || data instanceof Float32Array) || data.length !== batch.length) {
     throw new DeblurError('runner_failed', 'The network returned no picture.');
   }
-  return given({ kind: 'ran', tiles: parted(data, tiles), inferMs });
+  const length = data.length / tiles.length;
+  tiles.forEach((tile, i) => tile.data.set(data.subarray(i * length, (i + 1) * length)));
+  return { kind: 'ran', inferMs };
 }
 
-/** With the buffers of its tiles, which leave this thread. */
-function given(value: Extract<SessionReply, { tiles: unknown }>): Transferred<SessionReply> {
-  return { value, transfer: value.tiles.map((tile) => tile.data.buffer as ArrayBuffer) };
-}
+/** What the tensor is made of; kept while batches stay as large as they are. */
+let batchMemory: Uint8Array | Float32Array = new Uint8Array();
 
-function joined(tiles: readonly Tile[]): Tile['data'] {
-  const first = tiles[0]!.data;
-  if (tiles.length === 1) return first;
+function joined(tiles: readonly SharedTile[]): Uint8Array | Float32Array {
+  const { data: first } = tiles[0]!;
   const length = first.length * tiles.length;
-  const batch = first instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
-  tiles.forEach(({ data }, i) => batch.set(data, i * first.length));
-  return batch;
-}
-
-/** Each tile in a buffer of its own, because each goes to its own picture. */
-function parted(batch: Tile['data'], tiles: readonly Tile[]): Tile[] {
-  if (tiles.length === 1) return tiles.map((tile) => ({ ...tile, data: batch }));
-  const length = batch.length / tiles.length;
-  return tiles.map((tile, i) => ({ ...tile, data: batch.slice(i * length, (i + 1) * length) }));
+  if (batchMemory.length !== length) {
+    batchMemory = first instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length);
+  }
+  tiles.forEach(({ data }, i) => batchMemory.set(data, i * first.length));
+  return batchMemory;
 }
 
 /** First line of a native message, without folders. */

@@ -6,6 +6,7 @@ import type { Metadata } from '@deblur/shared/metadata/index.ts';
 import type { ImageCodec } from '@deblur/shared/ports.ts';
 import { flattenOnWhite, type Channels, type RawImage } from '@deblur/shared/raw-image.ts';
 import { CODEC_TIMEOUT_SECONDS, LARGE_PIXELS } from './limits.ts';
+import { encodePng } from './png-encoder.ts';
 
 // libvips keeps the results of operations by default: pictures of strangers, and memory that never comes back.
 sharp.cache(false);
@@ -47,8 +48,7 @@ export const sharpCodec: ImageCodec = {
   },
 
   encode(image, options) {
-    const wide = image.data instanceof Uint16Array;
-    if (options.format === 'png') return encodePng(image, wide);
+    if (options.format === 'png') return encodePng(image);
     const picture = options.format === 'jpeg' ? flattenOnWhite(image) : image;
     const eightBit = raw(picture).toColourspace(picture.channels <= 2 ? 'b-w' : 'srgb');
     if (options.format === 'jpeg') return write(asJpeg(eightBit, options.quality, image.width * image.height));
@@ -86,12 +86,6 @@ function raw({ data, width, height, channels }: RawImage): Sharp {
   return sharp(data, { raw: { width, height, channels }, limitInputPixels: MAX_PIXELS }).timeout({
     seconds: CODEC_TIMEOUT_SECONDS,
   });
-}
-
-/** Level 2 with adaptive filters: as small as level 6 for photographs, in a third of its time. */
-function encodePng(image: RawImage, wide: boolean): Promise<Uint8Array> {
-  const space = image.channels <= 2 ? (wide ? 'grey16' : 'b-w') : wide ? 'rgb16' : 'srgb';
-  return write(raw(image).toColourspace(space).png({ compressionLevel: 2, adaptiveFiltering: true }));
 }
 
 function asJpeg(picture: Sharp, quality: number, pixels: number): Sharp {

@@ -14,6 +14,7 @@ export interface Tile<Samples extends Uint8Array | Float32Array = Uint8Array | F
 export interface TileSession {
   /**
    * @param tile given away: its buffer may move to another thread
+   * @returns it is given away, too: whoever gets it may write to it
    * @throws {DeblurError} `runner_failed` when the inference fails
    */
   run<Samples extends Uint8Array | Float32Array>(tile: Tile<Samples>, signal?: AbortSignal): Promise<Tile<Samples>>;

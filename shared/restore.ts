@@ -17,6 +17,11 @@ export interface RestoreOptions {
   readonly concurrency?: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (done: number, total: number) => void;
+  /**
+   * Called with the restored picture each time that more of its lines are final; `until` is the first that is not. What
+   * blends waits for it, while tiles in flight go on.
+   */
+  readonly onLines?: (image: RawImage, until: number) => Promise<void>;
 }
 
 export interface Restored {
@@ -36,29 +41,35 @@ export async function restoreImage(stored: RawImage, options: RestoreOptions): P
   const asFloat = source.data instanceof Uint16Array || options.samples === 'float32';
   const output = samplesLike(source.data, source.data.length);
   copyAlpha(source, output);
-  const blender = new FeatherBlender(plan, (firstLine, lines) => writeLines(source, output, firstLine, lines, asFloat));
+  const image = { ...source, data: output };
+  const blender = new FeatherBlender(plan, (firstLine, lines) => writeLines(image, firstLine, lines, asFloat));
   const jobs = tileJobs(source, plan, asFloat, options);
   try {
     for (let row = 0; row < plan.y.starts.length; row++) {
-      await blender.addRow(row, take(jobs, plan.x.starts.length));
+      const until = await blender.addRow(row, take(jobs, plan.x.starts.length));
+      await options.onLines?.(image, until);
     }
   } finally {
     // A failure outside the generator, in blending or writing, must not leave tiles running either.
     await jobs.return();
   }
-  return { image: { ...source, data: output }, tiles: plan.count };
+  return { image, tiles: plan.count };
 }
 
-/** Restored tiles in reading order, up to `concurrency` in flight. */
+/**
+ * Restored tiles in reading order, up to `concurrency` in flight. What is yielded is valid until the next is asked for: later
+ * tiles are cut into the same memory.
+ */
 async function* tileJobs(
   source: RawImage,
   plan: TilePlan,
   asFloat: boolean,
   { session, signal, concurrency = 1, onProgress }: RestoreOptions,
-): AsyncGenerator<Uint8Array | Float32Array, void> {
+): AsyncGenerator<Tile['data'], void> {
   const inFlight: Promise<Tile>[] = [];
   let done = 0;
-  const next = async (): Promise<Uint8Array | Float32Array> => {
+  let used: Tile['data'] | undefined;
+  const next = async (): Promise<Tile['data']> => {
     const tile = await inFlight.shift()!;
     signal?.throwIfAborted();
     onProgress?.(++done, plan.count);
@@ -68,11 +79,13 @@ async function* tileJobs(
     for (const top of plan.y.starts) {
       for (const left of plan.x.starts) {
         signal?.throwIfAborted();
-        const job = checked(session, cutTile(source, plan, left, top, asFloat), signal);
+        const tile = cutTile(source, plan, { left, top }, used ?? newSamples(plan, asFloat));
+        used = undefined;
+        const job = checked(session, tile, signal);
         // A tile may fail before its turn to be awaited: the failure is kept for that turn, not lost or unhandled.
         job.catch(() => undefined);
         inFlight.push(job);
-        if (inFlight.length >= concurrency) yield await next();
+        if (inFlight.length >= concurrency) yield (used = await next());
       }
     }
     while (inFlight.length > 0) yield await next();
@@ -99,18 +112,34 @@ async function* take<T>(source: AsyncGenerator<T, void>, count: number): AsyncGe
   }
 }
 
+function newSamples({ x, y }: TilePlan, asFloat: boolean): Tile['data'] {
+  const samples = x.extent * y.extent * 3;
+  return asFloat ? new Float32Array(samples) : new Uint8Array(samples);
+}
+
+interface Corner {
+  readonly left: number;
+  readonly top: number;
+}
+
 /** One tile as RGB; beyond the border the picture is reflected. Grey is given three times; alpha is left out. */
-function cutTile(source: RawImage, plan: TilePlan, left: number, top: number, asFloat: boolean): Tile {
+function cutTile(source: RawImage, plan: TilePlan, { left, top }: Corner, data: Tile['data']): Tile {
   const width = plan.x.extent;
   const height = plan.y.extent;
   const { channels } = source;
+  const asFloat = data instanceof Float32Array;
+  const asStored = !asFloat && channels === 3 && left + width <= source.width;
   const [green, blue] = channels >= 3 ? [1, 2] : [0, 0];
   const scale = asFloat ? 1 / maxSample(source) : 1;
-  const data = asFloat ? new Float32Array(width * height * 3) : new Uint8Array(width * height * 3);
   const columns = Int32Array.from({ length: width }, (_, i) => reflectIndex(left + i, source.width) * channels);
   let target = 0;
   for (let y = 0; y < height; y++) {
     const line = reflectIndex(top + y, source.height) * source.width * channels;
+    if (asStored) {
+      const from = line + left * 3;
+      data.set(source.data.subarray(from, from + width * 3), y * width * 3);
+      continue;
+    }
     for (let x = 0; x < width; x++) {
       const pixel = line + columns[x]!;
       data[target++] = source.data[pixel]! * scale;
@@ -121,26 +150,25 @@ function cutTile(source: RawImage, plan: TilePlan, left: number, top: number, as
   return { width, height, data };
 }
 
-function writeLines(
-  source: RawImage,
-  output: Uint8Array | Uint16Array,
-  firstLine: number,
-  lines: Float32Array,
-  asFloat: boolean,
-): void {
-  const { channels, width } = source;
-  const white = maxSample(source);
+function writeLines(image: RawImage, firstLine: number, lines: Float32Array, asFloat: boolean): void {
+  const { channels, width, data } = image;
+  const white = maxSample(image);
   const scale = asFloat ? white : 1;
   const sample = (value: number): number => Math.min(white, Math.max(0, Math.floor(value * scale + 0.5)));
   if (asFloat) requireNumbers(lines);
   let target = firstLine * width * channels;
+  if (!asFloat && channels === 3) {
+    // Weights sum to one, so what was made of bytes lies between 0 and 255: storing it cuts the fraction off.
+    for (let i = 0; i < lines.length; i++) data[target + i] = lines[i]! + 0.5;
+    return;
+  }
   for (let i = 0; i < lines.length; i += 3, target += channels) {
     if (channels <= 2) {
-      output[target] = sample((lines[i]! + lines[i + 1]! + lines[i + 2]!) / 3);
+      data[target] = sample((lines[i]! + lines[i + 1]! + lines[i + 2]!) / 3);
     } else {
-      output[target] = sample(lines[i]!);
-      output[target + 1] = sample(lines[i + 1]!);
-      output[target + 2] = sample(lines[i + 2]!);
+      data[target] = sample(lines[i]!);
+      data[target + 1] = sample(lines[i + 1]!);
+      data[target + 2] = sample(lines[i + 2]!);
     }
   }
 }

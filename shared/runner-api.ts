@@ -17,6 +17,7 @@ export interface RestoreReport {
   readonly restoreMs: number;
   /** Sum over the tiles of the time inside the session's run. */
   readonly inferMs: number;
+  /** From the last tile to the files. */
   readonly encodeMs: number;
 }
 

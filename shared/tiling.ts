@@ -106,8 +106,11 @@ export class FeatherBlender {
     this.#weightsX = plan.x.starts.map((_, i) => axisWeights(plan.x, i));
   }
 
-  /** Adds all tiles of row `row`, left to right, then emits every line that no later row touches. */
-  async addRow(row: number, tiles: AsyncIterable<Uint8Array | Float32Array>): Promise<void> {
+  /**
+   * Adds all tiles of row `row`, left to right, then emits every line that no later row touches.
+   * @returns the first line that was not emitted yet
+   */
+  async addRow(row: number, tiles: AsyncIterable<Uint8Array | Float32Array>): Promise<number> {
     const { x, y } = this.#plan;
     const weightsY = axisWeights(y, row);
     let column = 0;
@@ -116,7 +119,9 @@ export class FeatherBlender {
       column++;
     }
     if (column !== x.starts.length) throw new Error(`row ${row} has ${column} tiles of ${x.starts.length}`);
-    this.#flush(y.rampStarts[row] ?? y.length);
+    const until = y.rampStarts[row] ?? y.length;
+    this.#flush(until);
+    return until;
   }
 
   #add(tile: Uint8Array | Float32Array, row: number, column: number, weightsY: Float32Array): void {

@@ -62,14 +62,15 @@ export async function writePngMetadata(file: Uint8Array, { exif, icc, xmp }: Met
     }
     // Directly after IHDR satisfies every rule of order: a profile goes before PLTE, all three before IDAT.
     parts.push(file.subarray(0, at - 8), raw);
-    if (icc !== undefined) parts.push(chunk('iCCP', latin1('ICC profile\0\0'), await deflate(icc)));
-    if (exif !== undefined) parts.push(chunk('eXIf', exif));
-    if (xmp !== undefined) parts.push(chunk('iTXt', latin1(`${XMP_KEYWORD}\0\0\0\0\0`), xmp));
+    if (icc !== undefined) parts.push(pngChunk('iCCP', latin1('ICC profile\0\0'), await deflate(icc)));
+    if (exif !== undefined) parts.push(pngChunk('eXIf', exif));
+    if (xmp !== undefined) parts.push(pngChunk('iTXt', latin1(`${XMP_KEYWORD}\0\0\0\0\0`), xmp));
   }
   return concat(parts);
 }
 
-function chunk(type: string, ...data: readonly Uint8Array[]): Uint8Array {
+/** Length, type, data, and the CRC of the latter two (§ 5.3). */
+export function pngChunk(type: string, ...data: readonly Uint8Array[]): Uint8Array {
   const body = concat([latin1(type), ...data]);
   return concat([u32be(body.length - 4), body, u32be(crc32(body))]);
 }

@@ -1,9 +1,9 @@
 /** Tiles of different pictures in one run, with the real network. */
 import path from 'node:path';
 import { variantOf, type VariantId } from '@deblur/shared/model-manifest.ts';
-import type { Tile } from '@deblur/shared/ports.ts';
 import { afterEach, expect, it } from 'vitest';
 import { SessionPool } from '../../gpu-runner/session-pool.ts';
+import { newTile, type SharedTile } from '../../gpu-runner/shared-tile.ts';
 import { dataUri, gradientPng } from './support/images.ts';
 import { readManifest } from './support/network.ts';
 import { MODEL_DIR, startServer, until } from './support/runner.ts';
@@ -36,11 +36,12 @@ async function open(id: VariantId, size: number, batches: number[] = [], delayMs
 }
 
 /** Deterministic noise, another one for each seed. */
-function tile(seed: number, floats: boolean, side = SIDE): Tile {
+function tile(seed: number, floats: boolean, side = SIDE): SharedTile {
   let state = seed * 2_654_435_761;
   const next = (): number => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) >>> 24;
-  const bytes = Uint8Array.from({ length: side * side * 3 }, next);
-  return { width: side, height: side, data: floats ? Float32Array.from(bytes, (byte) => byte / 255) : bytes };
+  const noise = newTile(floats ? 'float32' : 'uint8', side, side);
+  for (let i = 0; i < noise.data.length; i++) noise.data[i] = floats ? next() / 255 : next();
+  return noise;
 }
 
 it.each([
@@ -50,16 +51,18 @@ it.each([
   const floats = id === 'float32';
   const seeds = [1, 2, 3, 4];
   const single = await open(id, 1);
-  const alone: Tile['data'][] = [];
-  for (const seed of seeds) alone.push((await single.run(tile(seed, floats), {})).tile.data);
+  const alone = seeds.map((seed) => tile(seed, floats));
+  for (const each of alone) await single.run(each, {});
   await single.close();
   const batches: number[] = [];
   const shared = await open(id, 4, batches);
-  const together = await Promise.all(seeds.map((seed) => shared.run(tile(seed, floats), { seed })));
+  const together = seeds.map((seed) => tile(seed, floats));
+  await Promise.all(together.map((each) => shared.run(each, {})));
   expect(batches).toEqual([4]);
-  const farthest = (a: Tile['data'], b: Tile['data']): number =>
+  const farthest = ({ data: a }: SharedTile, { data: b }: SharedTile): number =>
     Array.from(a, (value, i) => Math.abs(value - b[i]!)).reduce((most, each) => Math.max(most, each));
-  together.forEach(({ tile: { data } }, i) => expect(farthest(data, alone[i]!)).toBeLessThanOrEqual(tolerance));
+  together.forEach((each, i) => expect(farthest(each, alone[i]!)).toBeLessThanOrEqual(tolerance));
+  alone.forEach((each, i) => expect(each).not.toEqual(tile(seeds[i]!, floats)));
   expect(farthest(alone[0]!, alone[1]!)).toBeGreaterThan(10 * tolerance);
 });
 
@@ -76,8 +79,8 @@ it('puts tiles of two shapes into two runs', async () => {
   const batches: number[] = [];
   const shared = await open('uint8', 4, batches, 50);
   const tiles = [SIDE, 32, SIDE, 32].map((side, i) => tile(i, false, side));
-  const ran = await Promise.all(tiles.map((each, i) => shared.run(each, { i })));
-  expect(ran.map(({ tile: { width } }) => width)).toEqual([SIDE, 32, SIDE, 32]);
+  await Promise.all(tiles.map((each, i) => shared.run(each, { i })));
+  tiles.forEach(({ data, width }, i) => expect(data).not.toEqual(tile(i, false, width).data));
   expect(batches).toEqual([2, 2]);
 });
 
@@ -105,12 +108,13 @@ it('gives the others of a batch another turn when one of its pictures is cancell
   const controller = new AbortController();
   const running = [1, 2].map((seed) => shared.run(tile(seed, false, 256), {}));
   const cancelled = shared.run(tile(3, false), {}, controller.signal);
-  const other = shared.run(tile(4, false), {});
+  const [other, later] = [tile(4, false), tile(4, false)];
+  const putBack = shared.run(other, {});
   controller.abort(new Error('enough'));
   await expect(cancelled).rejects.toThrow('enough');
-  const later = shared.run(tile(4, false), {});
-  await Promise.all(running);
-  expect((await other).tile).toEqual((await later).tile);
+  await Promise.all([...running, putBack, shared.run(later, {})]);
+  expect(other).toEqual(later);
+  expect(other).not.toEqual(tile(4, false));
   expect(batches).toEqual([2, 2]);
 });
 

@@ -1,9 +1,9 @@
 import { DeblurError } from '@deblur/shared/errors.ts';
 import type { TileSession } from '@deblur/shared/ports.ts';
+import type { RawImage } from '@deblur/shared/raw-image.ts';
 import { describe, expect, it } from 'vitest';
 import { noise } from './support/pictures.ts';
 import { below, randomFrom } from './support/random.ts';
-
 import { expectSame, mapping, restore } from './support/restoring.ts';
 
 describe('tiles that finish out of order', () => {
@@ -49,6 +49,43 @@ describe('tiles that finish out of order', () => {
     const { tiles } = await restore(noise(420, 310, 1), { session, concurrency: 4, onProgress });
     expect(most).toBe(4);
     expect(progress).toEqual(Array.from({ length: tiles }, (_, i) => `${i + 1}/${tiles}`));
+  });
+});
+
+describe('lines that are final', () => {
+  it.each([1, 3, 50])('are told from the top as soon as they are: %i in flight', async (concurrency) => {
+    const told: { until: number; lines: ArrayLike<number> }[] = [];
+    const onLines = async (image: RawImage, until: number): Promise<void> => {
+      await new Promise((resolve) => setImmediate(resolve));
+      told.push({ until, lines: image.data.slice(0, until * image.width * image.channels) });
+    };
+    const { image } = await restore(noise(420, 310, 4), {
+      session: mapping((value) => 255 - value),
+      concurrency,
+      onLines,
+    });
+    expect(told.length).toBeGreaterThan(2);
+    expect(told.map(({ until }) => until)).toEqual(told.map(({ until }) => until).sort((a, b) => a - b));
+    expect(told.at(-1)!.until).toBe(310);
+    for (const { until, lines } of told) {
+      expect(lines, `the first ${until}`).toEqual(image.data.slice(0, lines.length));
+    }
+  });
+
+  it('that cannot be taken end the restoration, and leave nothing running', async () => {
+    const full = new Error('full');
+    let running = 0;
+    const session: TileSession = {
+      async run(tile) {
+        running++;
+        await new Promise((resolve) => setImmediate(resolve));
+        running--;
+        return tile;
+      },
+    };
+    const onLines = (): Promise<void> => Promise.reject(full);
+    await expect(restore(noise(420, 310, 3), { session, concurrency: 5, onLines })).rejects.toBe(full);
+    expect(running).toBe(0);
   });
 });
 

@@ -49,7 +49,7 @@ describe('a network that changes nothing', () => {
 describe('the tiles a network is given', () => {
   async function tilesOf(image: RawImage, options: Partial<RestoreOptions> = {}): Promise<Tile[]> {
     const tiles: Tile[] = [];
-    const session: TileSession = { run: async (tile) => (tiles.push(tile), tile) };
+    const session: TileSession = { run: async (tile) => (tiles.push({ ...tile, data: tile.data.slice() }), tile) };
     await restore(image, { ...options, session });
     return tiles;
   }

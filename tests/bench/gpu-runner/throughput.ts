@@ -1,5 +1,6 @@
 /**
- * Sixteen mixed requests at once against the bare network: `npm run bench -- runner-throughput`.
+ * Sixteen mixed requests at once against the bare network: `npm run bench -- runner-throughput`. The runner's best model is
+ * measured; MODEL_DIR has another one.
  *
  * `throughput_ratio`: tiles per second of the runner, files fetched, decoded, encoded and uploaded, over those of as many
  * threads that do nothing but call session.run back to back. Both are measured in turns, so that a busy machine is as busy
@@ -8,6 +9,7 @@
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { variantOf } from '@deblur/shared/model-manifest.ts';
+import type { ModelName } from '@deblur/shared/options.ts';
 import { startReceiver } from '../../gpu-runner/support/receiver.ts';
 import { MODEL_DIR, startServer } from '../../gpu-runner/support/runner.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';
@@ -34,6 +36,7 @@ const server = await startServer({
 });
 const ready = server.lines.find(({ event }) => event === 'ready');
 const sessions = Number(ready?.['sessions']);
+const model = (await server.health()).setup.models[0]!.name as ModelName;
 try {
   await mixed('warm-up');
   const rounds: { runner: number; bare: number }[] = [];
@@ -41,6 +44,7 @@ try {
   console.log(
     JSON.stringify({
       bench: 'gpu-runner/throughput',
+      model,
       concurrent: REQUESTS,
       sessions,
       batch_size: ready?.['batch_size'],
@@ -70,10 +74,10 @@ async function mixed(name: string): Promise<number> {
 
 /** @returns tiles per second of threads that only call session.run */
 async function bare(): Promise<number> {
-  const manifest = await readManifest();
+  const manifest = await readManifest(model);
   const variant = variantOf(manifest, 'uint8');
   const workerData = {
-    path: path.join(MODEL_DIR, 'dhnet-edge', variant.file),
+    path: path.join(MODEL_DIR, model, variant.file),
     input: variant.input.name,
     side: manifest.tile.size,
     seconds: BARE_SECONDS,

@@ -2,11 +2,12 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { manifestSchema, variantOf, type ModelManifest, type VariantId } from '@deblur/shared/model-manifest.ts';
+import type { ModelName } from '@deblur/shared/options.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { MODEL_DIR } from './runner.ts';
 
-export async function readManifest(): Promise<ModelManifest> {
-  return manifestSchema.parse(JSON.parse(await readFile(path.join(MODEL_DIR, 'dhnet-edge/manifest.json'), 'utf8')));
+export async function readManifest(name: ModelName = 'dhnet-edge'): Promise<ModelManifest> {
+  return manifestSchema.parse(JSON.parse(await readFile(path.join(MODEL_DIR, name, 'manifest.json'), 'utf8')));
 }
 
 /** @param rgb samples of a picture whose sides are multiples of the model's pad multiple and no larger than a tile */
