@@ -26,6 +26,8 @@ export interface Config {
   readonly executionProvider: RequestedProvider;
   /** Predictions at once. */
   readonly slots: number;
+  /** Threads that turn files into pixels and back; several pictures may share one. */
+  readonly pictureThreads: number;
   /** Threads that each hold one session of a model. On CUDA there is one: the GPU is one queue. */
   readonly sessionWorkers: number;
   /** ONNX Runtime's threads inside one run. */
@@ -129,6 +131,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, co
     modelOrigins: values.MODEL_ORIGINS,
     executionProvider: values.EXECUTION_PROVIDER,
     slots: values.SLOTS,
+    pictureThreads: Math.min(values.SLOTS, cores),
     sessionWorkers,
     intraOpThreads: values.INTRA_OP_THREADS ?? Math.max(1, Math.floor(cores / sessionWorkers)),
     batchSize: values.BATCH_SIZE,

@@ -98,7 +98,7 @@ interface Network {
   readonly times: () => { readonly inferMs: number; readonly queueMs: number };
 }
 
-/** This thread's; it works on one picture at a time. */
+/** This thread's, for all pictures that it works on. */
 const slots = new TileSlots();
 
 /** The sessions, which other threads hold, as the port that the pipeline wants. */

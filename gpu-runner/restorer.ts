@@ -54,7 +54,7 @@ export class Restorer {
     const sessions = await Sessions.open(files, options);
     const script = new URL('./picture-worker.ts', import.meta.url);
     const onRestart = (): void => metrics.threadRestarted();
-    const starting = Array.from({ length: config.slots }, (_, i) =>
+    const starting = Array.from({ length: config.pictureThreads }, (_, i) =>
       WorkerThread.start<PictureRequest, PictureReply>({ name: `picture ${i}`, script, log, onRestart }),
     );
     try {
@@ -138,8 +138,8 @@ export class Restorer {
 
   #call(request: PictureRequest, signal: AbortSignal): Promise<PictureReply> {
     const ports = request.network === undefined ? [] : [request.network.port];
-    // As many threads as slots: whoever holds a slot finds an idle one, unless it has just died.
-    const thread = this.#threads.find(({ state, pending }) => state === 'running' && pending === 0);
+    const running = this.#threads.filter(({ state }) => state === 'running');
+    const [thread] = running.sort((a, b) => a.pending - b.pending);
     if (thread === undefined) throw new DeblurError('runner_failed', 'A worker of the runner is being replaced.');
     return thread.call(request, [request.source.buffer as ArrayBuffer, ...ports], signal);
   }

@@ -14,7 +14,7 @@ export function newTile(type: 'uint8' | 'float32', width: number, height: number
   return { width, height, data: view(type, new SharedArrayBuffer(type === 'uint8' ? samples : 4 * samples), samples) };
 }
 
-/** A picture thread's memory for the tiles that it has in flight; it stays from one picture to the next. */
+/** A picture thread's memory for the tiles that its pictures have in flight; it stays from one picture to the next. */
 export class TileSlots {
   readonly #free: SharedArrayBuffer[] = [];
 

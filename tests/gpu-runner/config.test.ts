@@ -22,6 +22,11 @@ describe('readConfig', () => {
     expect(readConfig({ SESSION_WORKERS: '8' }, 2)).toMatchObject({ sessionWorkers: 8, intraOpThreads: 1 });
   });
 
+  it('has a picture thread for each core, and none that a slot could not use', () => {
+    expect(readConfig({ SLOTS: '16' }, 4).pictureThreads).toBe(4);
+    expect(readConfig({ SLOTS: '3' }, 16).pictureThreads).toBe(3);
+  });
+
   it('reads origins as a list', () => {
     const { allowOrigins } = readConfig({ ALLOW_ORIGINS: 'http://127.0.0.1:8787, https://a.example:8443' });
     expect(allowOrigins).toEqual(['http://127.0.0.1:8787', 'https://a.example:8443']);
