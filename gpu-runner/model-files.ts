@@ -26,6 +26,8 @@ export interface ModelFilesOptions {
   readonly cacheDir: string;
   /** URLs of further manifests; one of a model that is on disk, too, counts in its place. */
   readonly manifestUrls: readonly string[];
+  /** Of a model's variants those that may run here: the others need not be there, and are not fetched. */
+  readonly wanted: (manifest: ModelManifest) => readonly ModelVariant[];
   readonly http: HttpClient;
   readonly log: Log;
 }
@@ -49,7 +51,7 @@ export class ModelFiles {
   }
 
   /**
-   * Reads every manifest; checks all files of the models with trained weights, and fetches those that are missing.
+   * Reads every manifest; checks the wanted files of the models with trained weights, and fetches those that are missing.
    * @throws {Error} that names the model and what is wrong: bad manifest, missing file, another sha256, nothing trained
    */
   static async load(options: ModelFilesOptions): Promise<ModelFiles> {
@@ -70,9 +72,9 @@ export class ModelFiles {
     // What several variants refer to is large, and checked once.
     const checked = new Set<string>();
     for (const model of trained) {
-      const { variants } = model.manifest;
-      for (const variant of variants.filter(({ id }) => id !== 'uint8-single'))
+      for (const variant of options.wanted(model.manifest)) {
         paths.set(variant, await obtain(model, variant, checked, options));
+      }
     }
     return new ModelFiles(
       trained.map(({ manifest }) => manifest),
@@ -85,7 +87,7 @@ export class ModelFiles {
     return [...this.#manifests].sort((a, b) => measuredPsnr(b) - measuredPsnr(a) || b.parameters - a.parameters);
   }
 
-  /** @param variant of a manifest that is offered */
+  /** @param variant wanted, and of a manifest that is offered */
   path(variant: ModelVariant): string {
     const path = this.#paths.get(variant);
     if (path === undefined) throw new Error(`${variant.file} is of no model that is offered`);

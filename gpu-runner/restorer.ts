@@ -1,7 +1,7 @@
 /** File in, files out: the models, their sessions and the picture threads behind one call. */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { DeblurError } from '@deblur/shared/errors.ts';
-import type { ModelManifest } from '@deblur/shared/model-manifest.ts';
+import type { ModelManifest, ModelVariant } from '@deblur/shared/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/options.ts';
 import type { Config } from './config.ts';
 import { HttpClient } from './http-client.ts';
@@ -10,7 +10,7 @@ import type { Metrics } from './metrics.ts';
 import { ModelFiles } from './model-files.ts';
 import type { PictureReply, PictureRequest, TileCall, TileReply, WantedEncoding } from './picture-messages.ts';
 import { serveRpc } from './rpc.ts';
-import { Sessions, type Lease, type ProviderChoice } from './sessions.ts';
+import { Sessions, usableVariants, type Lease, type ProviderChoice } from './sessions.ts';
 import { WorkerThread, type ThreadState } from './worker-thread.ts';
 
 export interface PictureJob {
@@ -164,7 +164,8 @@ async function loadModels(config: Config, log: Log): Promise<ModelFiles> {
   // The operator's own word: a store inside the cluster is fine here, while a caller's source is never fetched from there.
   const http = new HttpClient({ allowOrigins: modelOrigins });
   try {
-    return await ModelFiles.load({ dir, cacheDir, manifestUrls, http, log });
+    const wanted = (model: ModelManifest): readonly ModelVariant[] => usableVariants(model, config.executionProvider);
+    return await ModelFiles.load({ dir, cacheDir, manifestUrls, wanted, http, log });
   } finally {
     await http.close();
   }

@@ -5,10 +5,11 @@ import type { ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { RequestedProvider } from '../../gpu-runner/config.ts';
 import { HttpClient } from '../../gpu-runner/http-client.ts';
 import { downloadFile } from '../../gpu-runner/model-download.ts';
 import { ModelFiles } from '../../gpu-runner/model-files.ts';
-import { variantFor } from '../../gpu-runner/sessions.ts';
+import { usableVariants, variantFor } from '../../gpu-runner/sessions.ts';
 import { dataUri, gradientPng } from './support/images.ts';
 import { readManifest } from './support/network.ts';
 import { startReceiver, type Receiver } from './support/receiver.ts';
@@ -186,6 +187,7 @@ describe('a model with external data', () => {
       dir: path.join(dir, 'models'),
       cacheDir: path.join(dir, 'cache'),
       manifestUrls: [],
+      wanted: (model) => usableVariants(model, 'cpu'),
       http,
       log: { ...log, info: (_, { file: name } = {}) => void fetched.push(String(name)) },
     });
@@ -237,7 +239,7 @@ describe('a model with external data', () => {
   });
 });
 
-it('runs in float16 on GPUs only, whatever else the model has', async () => {
+it('runs in float16 on GPUs only, whatever else the model has, and fetches no more than it may run', async () => {
   const shipped = await readManifest();
   const halves = shipped.variants.map((variant) => ({
     ...variant,
@@ -246,6 +248,11 @@ it('runs in float16 on GPUs only, whatever else the model has', async () => {
   }));
   const both = { ...shipped, variants: [...halves, ...shipped.variants] };
   const onlyHalf = { ...shipped, variants: halves };
+  const idsFor = (provider: RequestedProvider): string[] => usableVariants(both, provider).map(({ id }) => id);
+  expect(idsFor('cpu')).toEqual(['uint8', 'float32']);
+  expect(idsFor('cuda')).toEqual(['uint8-float16', 'float32-float16']);
+  expect(idsFor('auto')).toEqual(['uint8-float16', 'float32-float16', 'uint8', 'float32']);
+  expect(usableVariants(onlyHalf, 'cpu')).toEqual([]);
   for (const samples of ['uint8', 'float32'] as const) {
     expect(variantFor(both, samples, 'cpu').id).toBe(samples);
     expect(variantFor(both, samples, 'cuda').id).toBe(`${samples}-float16`);

@@ -38,6 +38,20 @@ def test_the_logarithm_is_recovered_and_far_aims_are_out_of_sight(tmp_path):
     assert "+2.0 dB: out of sight" in text
 
 
+def test_laws_are_asked_for_what_is_known_already(tmp_path):
+    """The earlier points obey a power law; the last one is told by it, and not by the logarithm."""
+    (tmp_path / "a.log").write_text(log(lambda n: 0.2 * (n / 10_000) ** 0.5, (20_000, 30_000, 50_000, 70_000, 110_000)))
+    by_law = curve.curve([tmp_path / "a.log"], tmp_path / "docs", "m")["sets"][0]
+    truth = 0.2 * 11**0.5
+    assert by_law["power"]["foretold"] == pytest.approx(truth, abs=0.01)
+    assert by_law["logarithm"]["foretold"] < truth - 0.02
+    text = (tmp_path / "docs" / "m-learning-curve.md").read_text()
+    assert "up to\n73,333 patches" in text
+    assert f"| power | +{truth:.2f} |" in text
+    (tmp_path / "b.log").write_text(log(lambda n: 0.1, (100_000, 105_000, 110_000, 120_000)))
+    assert "foretold" not in curve.curve([tmp_path / "b.log"], tmp_path / "docs", "m")["sets"][0]["power"]
+
+
 def test_a_power_law_never_speeds_up():
     patches = np.array([1e4, 2e4, 4e4])
     a, b = curve.power(patches, 1e-9 * patches**2)
