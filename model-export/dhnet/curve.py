@@ -3,7 +3,7 @@
 Two laws are fitted by least squares, and neither is believed alone: a power law a·pᵇ, which never levels off, and a
 logarithm a + b·ln p, which gains the same at every doubling. The truth of one run usually lies between or below: both
 ignore that a network of a given size and a given set of photos have an end. How far they can be believed is shown by
-what they would have said of today: fitted to the points up to a BACKTEST-th of the patches, they are asked for the last.
+what they would have said of today: fitted to the points of the first patches / BACKTEST, they are asked for the last.
 
 Only the last part of the curve counts (its beginning, when nothing is learnt yet, rises faster than any law), and b of
 the power law is at most 1: more would say that learning speeds up. An aim that a law reaches only beyond HORIZON times

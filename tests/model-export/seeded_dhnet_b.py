@@ -1,6 +1,7 @@
 """DHNet-B without training, for tests of the service: its weights from a seed, and what PyTorch makes of a picture.
 
 seeded_dhnet_b.py make FOLDER WIDTH: last.pt and prior.pth, with one block per level; DHNet-B's own width is 64.
+seeded_dhnet_b.py make FOLDER CONFIG: the network of a TOML as it is, for benches: speed does not depend on training.
 seeded_dhnet_b.py restore FOLDER MODEL PICTURE RESTORED: the picture by `FOLDER/prior.pth` and the exported model's own
 checkpoint, tile by tile as its manifest says.
 """
@@ -11,15 +12,20 @@ from pathlib import Path
 import numpy as np
 import torch
 from conftest import saved
-from dhnet import checkpoint, data, runtime, tiling, verify
+from dhnet import checkpoint, config, data, runtime, tiling, verify
 from PIL import Image
 
 BLOCKS = (1, 1, 1, 1)
 
 
-def make(folder: Path, width: int) -> None:
-    """A network whose prior has its width."""
-    values = {"width": width, "encoder": BLOCKS, "prior": "ufpnet", "prior_width": width, "prior_encoder": BLOCKS}
+def make(folder: Path, size: str) -> None:
+    """A network whose prior has its width, or that of a TOML."""
+    if size.isdecimal():
+        width = int(size)
+        values = {"width": width, "encoder": BLOCKS, "prior": "ufpnet", "prior_width": width, "prior_encoder": BLOCKS}
+    else:
+        values = config.to_dict(config.load(Path(size)))["model"]
+    folder.mkdir(parents=True, exist_ok=True)
     saved(folder, values, patches=1)
 
 
@@ -41,6 +47,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)  # several would wait for each other at every operator while the service runs beside them
     command, *paths = sys.argv[1:]
     if command == "make":
-        make(Path(paths[0]), int(paths[1]))
+        make(Path(paths[0]), paths[1])
     else:
         restore(*map(Path, paths))
