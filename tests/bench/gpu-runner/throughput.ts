@@ -3,8 +3,8 @@
  * measured; MODEL_DIR has another one.
  *
  * `throughput_ratio`: tiles per second of the runner, files fetched, decoded, encoded and uploaded, over those of as many
- * threads that do nothing but call session.run back to back. Both are measured in turns, so that a busy machine is as busy
- * for the one as for the other.
+ * threads that do nothing but call session.run back to back. Both are measured in turns, and each round is compared with
+ * the bare network before and after it: the machine's speed drifts.
  */
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -15,9 +15,9 @@ import { MODEL_DIR, startServer } from '../../gpu-runner/support/runner.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';
 import { median, photo, restore, round } from './support.ts';
 
-const ROUNDS = 3;
+const ROUNDS = 5;
 const REQUESTS = 16;
-const BARE_SECONDS = 8;
+const BARE_SECONDS = 5;
 const SIZES = [
   [256, 256, 'png'],
   [640, 480, 'jpeg'],
@@ -39,8 +39,13 @@ const sessions = Number(ready?.['sessions']);
 const model = (await server.health()).setup.models[0]!.name as ModelName;
 try {
   await mixed('warm-up');
-  const rounds: { runner: number; bare: number }[] = [];
-  for (let i = 0; i < ROUNDS; i++) rounds.push({ bare: await bare(), runner: await mixed(`round-${i}`) });
+  const bares = [await bare()];
+  const runners: number[] = [];
+  for (let i = 0; i < ROUNDS; i++) {
+    runners.push(await mixed(`round-${i}`));
+    bares.push(await bare());
+  }
+  const ratios = runners.map((runner, i) => (2 * runner) / (bares[i]! + bares[i + 1]!));
   console.log(
     JSON.stringify({
       bench: 'gpu-runner/throughput',
@@ -48,9 +53,10 @@ try {
       concurrent: REQUESTS,
       sessions,
       batch_size: ready?.['batch_size'],
-      runner_tiles_per_second: round(median(rounds.map(({ runner }) => runner))),
-      bare_tiles_per_second: round(median(rounds.map((each) => each.bare))),
-      throughput_ratio: round(median(rounds.map((each) => each.runner / each.bare))),
+      runner_tiles_per_second: round(median(runners)),
+      bare_tiles_per_second: round(median(bares)),
+      throughput_ratio: round(median(ratios)),
+      throughput_ratios: ratios.map(round),
     }),
   );
 } finally {
