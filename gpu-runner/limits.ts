@@ -68,10 +68,11 @@ export const THREAD_RESTART_DELAY_MS = 500;
 export const THREAD_MAX_RESTARTS = 5;
 
 /**
- * Of each thread's JavaScript heap. V8 lets this part grow to 48 MB in each thread before it looks for garbage, which is
- * what memory grew by over hundreds of requests; pixels lie outside, and what else a thread makes is small.
+ * Of each thread's JavaScript heap, as the main thread's by NODE_OPTIONS. V8 lets this part grow to 48 MB in each thread before
+ * it looks for garbage, which is what memory grew by over hundreds of requests; pixels lie outside, and what else a thread
+ * makes is small.
  */
-export const THREAD_YOUNG_GENERATION_MB = 6;
+export const THREAD_YOUNG_GENERATION_MB = 3;
 
 /** A cancelled picture stops between two steps; one step of a codec may take seconds at 50 MP. */
 export const THREAD_CLOSE_WAIT_MS = 5_000;

@@ -87,10 +87,11 @@ export interface RunnerOptions {
 }
 
 /**
- * What the C library reads before the runner's first line, as in gpu-runner/Dockerfile. glibc gives every thread an arena of
- * its own, and what is freed in one is not used in another: with two, memory stays (bench runner-memory).
+ * What is read before the runner's first line, as in gpu-runner/Dockerfile; with both, memory stays (bench runner-memory). glibc
+ * gives every thread an arena of its own, and what is freed in one is not used in another. V8 lets young objects take 48 MB
+ * before it looks for garbage; the threads' own limit is in gpu-runner/limits.ts.
  */
-export const RUNNER_ENV = { MALLOC_ARENA_MAX: '2' } as const;
+export const RUNNER_ENV = { MALLOC_ARENA_MAX: '2', NODE_OPTIONS: '--max-semi-space-size=1' } as const;
 
 export function startRunner({
   url,

@@ -26,7 +26,8 @@ class Predictor(BasePredictor):
         """Starts the runner and returns when it can predict; raises with its reason when it cannot."""
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
-        env = {"EXECUTION_PROVIDER": "cuda", "MALLOC_ARENA_MAX": "2", **os.environ, "HOST": "127.0.0.1", "PORT": str(self.port)}
+        memory = {"MALLOC_ARENA_MAX": "2", "NODE_OPTIONS": "--max-semi-space-size=1"}
+        env = {"EXECUTION_PROVIDER": "cuda", **memory, **os.environ, "HOST": "127.0.0.1", "PORT": str(self.port)}
         self.runner = subprocess.Popen([HERE / "node", "gpu-runner/index.ts"], cwd=HERE / "app", env=env)
         deadline = time.monotonic() + SETUP_SECONDS
         while time.monotonic() < deadline and self.runner.poll() is None:

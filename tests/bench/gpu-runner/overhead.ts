@@ -8,6 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { RUNNER_ENV } from '../../../scripts/lib/service.ts';
 import { startReceiver, type Receiver } from '../../gpu-runner/support/receiver.ts';
 import { startServer, until, type RunningServer } from '../../gpu-runner/support/runner.ts';
 import { median, photo, restore, round } from './support.ts';
@@ -23,7 +24,7 @@ const server = await startServer({
   ALLOW_ORIGINS: receiver.origin,
   SESSION_WORKERS: '1',
   INTRA_OP_THREADS: '1',
-  NODE_OPTIONS: `--import ${probe}`,
+  NODE_OPTIONS: `${RUNNER_ENV.NODE_OPTIONS} --import ${probe}`,
 });
 try {
   const overhead: Record<string, object> = {};

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { RUNNER_ENV } from '../../../scripts/lib/service.ts';
 import type { HealthReport } from '../../../gpu-runner/runner.ts';
 import type { PredictionView } from '../../../gpu-runner/prediction.ts';
 
@@ -39,8 +40,7 @@ export async function startServer(
 ): Promise<RunningServer> {
   const child = spawn(path.join(root, 'node_modules/.bin/node'), ['gpu-runner/index.ts'], {
     cwd: root,
-    // MALLOC_ARENA_MAX as every start of the product sets it.
-    env: { MALLOC_ARENA_MAX: '2', PATH: process.env['PATH'] ?? '', PORT: '0', MODEL_DIR, ...env },
+    env: { ...RUNNER_ENV, PATH: process.env['PATH'] ?? '', PORT: '0', MODEL_DIR, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const lines: JsonLine[] = [];
