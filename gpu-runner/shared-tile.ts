@@ -1,7 +1,7 @@
 /**
  * Tiles in memory that threads share: a tile goes from its picture to a session and back as a message of a few bytes, and
- * its samples stay where they are. Buffers that move from thread to thread instead are new ones for every tile, and their
- * garbage took 4 % of the processor time of a picture.
+ * its samples stay where they are. Buffers that move from thread to thread are new ones for every tile and hop, and every
+ * thread that held one has it to collect.
  */
 import type { Tile } from '@deblur/shared/ports.ts';
 

@@ -1,6 +1,6 @@
 /**
  * Sixteen mixed requests at once against the bare network: `npm run bench -- runner-throughput`. The runner's best model is
- * measured; MODEL_DIR has another one.
+ * measured; MODEL_DIR has another one, and ROUNDS (default 5) fewer rounds for a slow one.
  *
  * `throughput_ratio`: tiles per second of the runner, files fetched, decoded, encoded and uploaded, over those of as many
  * threads that do nothing but call session.run back to back. Both are measured in turns, and each round is compared with
@@ -15,7 +15,7 @@ import { MODEL_DIR, startServer } from '../../gpu-runner/support/runner.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';
 import { median, photo, restore, round } from './support.ts';
 
-const ROUNDS = 5;
+const ROUNDS = Number(process.env['ROUNDS'] ?? 5);
 const REQUESTS = 16;
 const BARE_SECONDS = 5;
 const SIZES = [
@@ -38,7 +38,7 @@ const ready = server.lines.find(({ event }) => event === 'ready');
 const sessions = Number(ready?.['sessions']);
 const model = (await server.health()).setup.models[0]!.name as ModelName;
 try {
-  await mixed('warm-up');
+  await mixed('warm-up', SIZES.length);
   const bares = [await bare()];
   const runners: number[] = [];
   for (let i = 0; i < ROUNDS; i++) {
@@ -65,10 +65,10 @@ try {
 }
 
 /** @returns tiles per second */
-async function mixed(name: string): Promise<number> {
+async function mixed(name: string, requests = REQUESTS): Promise<number> {
   const start = performance.now();
   const done = await Promise.all(
-    Array.from({ length: REQUESTS }, (_, i) => {
+    Array.from({ length: requests }, (_, i) => {
       const [width, , format] = SIZES[i % SIZES.length]!;
       return restore(server, receiver, `${name}-${i}`, `/${width}.${format}`, format);
     }),
