@@ -5,7 +5,7 @@ import { carriedMetadata, writeMetadata, type Metadata } from '@deblur/shared/me
 import type { RawImage } from '@deblur/shared/raw-image.ts';
 import { LARGE_PIXELS } from './limits.ts';
 import type { PictureRequest } from './picture-messages.ts';
-import { PngEncoder } from './png-encoder.ts';
+import { encodePng, PngEncoder } from './png-encoder.ts';
 import { avifFromPng, sharpCodec } from './sharp-codec.ts';
 
 export interface WrittenFiles {
@@ -65,22 +65,16 @@ export class PictureFiles {
     const channels = format === 'webp' || format === 'avif' ? 3 : image.channels;
     const carried = carriedMetadata(this.#metadata, options.metadata, { convertedToRgb: this.#header.cmyk, channels });
     if (format === 'avif' && Object.keys(carried).length > 0) {
-      const png = await sharpCodec.encode(image, { ...options, format: 'png' });
-      return owned(await avifFromPng(await writeMetadata(png, 'png', carried), carried, options.quality));
+      const png = await writeMetadata(await this.#pngOf(image), 'png', carried);
+      return owned(await avifFromPng(png, carried, options.quality));
     }
     const pixels = format === 'png' ? await this.#pngOf(image) : await sharpCodec.encode(image, options);
     return owned(format === 'avif' ? pixels : await writeMetadata(pixels, format, carried));
   }
 
-  /** Once, for a master and a result that differ in their metadata only. */
+  /** Made once: master and result may differ in their metadata only, and AVIF gets its metadata by way of a PNG. */
   #pngOf(image: RawImage): Promise<Uint8Array> {
-    return (this.#pngFile ??= this.#finishPng(image));
-  }
-
-  async #finishPng(image: RawImage): Promise<Uint8Array> {
-    if (this.#png === undefined) throw new Error('no PNG was asked for');
-    await this.#png.write(image, image.height);
-    return this.#png.finish(image);
+    return (this.#pngFile ??= this.#png?.rest(image) ?? encodePng(image));
   }
 }
 

@@ -37,6 +37,12 @@ export class PngEncoder {
     while (this.#written < until) await this.#writeBand(image, Math.min(until, this.#written + bandLines));
   }
 
+  /** Writes the lines that are left. @returns the file */
+  async rest(image: RawImage): Promise<Uint8Array> {
+    await this.write(image, image.height);
+    return this.finish(image);
+  }
+
   /** @returns the file of the same picture, of which every line was written */
   async finish(image: RawImage): Promise<Uint8Array> {
     if (this.#written !== image.height) throw new Error(`${this.#written} lines of ${image.height} were written`);
@@ -74,8 +80,7 @@ export class PngEncoder {
 export async function encodePng(image: RawImage): Promise<Uint8Array> {
   const encoder = new PngEncoder();
   try {
-    await encoder.write(image, image.height);
-    return await encoder.finish(image);
+    return await encoder.rest(image);
   } finally {
     encoder.close();
   }

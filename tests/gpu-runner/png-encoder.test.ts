@@ -7,20 +7,17 @@ import { noise } from '../shared/support/pictures.ts';
 import { below, randomFrom } from '../shared/support/random.ts';
 import { fixture } from './support/images.ts';
 
-const SPACES = { 1: ['b-w', 'grey16'], 2: ['b-w', 'grey16'], 3: ['srgb', 'rgb16'], 4: ['srgb', 'rgb16'] } as const;
-
 async function decoded(file: Uint8Array, channels: Channels, bits: 8 | 16): Promise<RawImage['data']> {
   const picture = sharp(file, { failOn: 'warning' });
   expect(await picture.metadata()).toMatchObject({ channels, depth: bits === 8 ? 'uchar' : 'ushort' });
-  // libvips drops the alpha of 8-bit grey: there the colour is compared.
-  const space = SPACES[channels][bits === 8 ? 0 : 1];
-  const raw = picture.toColourspace(space).raw({ depth: bits === 8 ? 'uchar' : 'ushort' });
-  const bytes = new Uint8Array(await raw.toBuffer());
-  return bits === 8 ? bytes : new Uint16Array(bytes.buffer);
-}
-
-function withoutAlpha({ data }: RawImage): RawImage['data'] {
-  return data.filter((_, i) => i % 2 === 0);
+  if (bits === 16) {
+    const raw = picture.toColourspace(channels <= 2 ? 'grey16' : 'rgb16').raw({ depth: 'ushort' });
+    return new Uint16Array(new Uint8Array(await raw.toBuffer()).buffer);
+  }
+  // As `b-w`, libvips drops alpha; as `srgb` it comes along, and grey three times.
+  const rgb = channels === 1 ? picture.toColourspace('b-w') : picture.toColourspace('srgb');
+  const data = new Uint8Array(await rgb.raw().toBuffer());
+  return channels === 2 ? data.filter((_, i) => i % 4 === 0 || i % 4 === 3) : data;
 }
 
 /** Noise has every filter byte there is; a slope is what predictors are for. */
@@ -40,13 +37,9 @@ describe('a PNG', () => {
     for (const channels of [1, 2, 3, 4] as const) {
       for (const bits of [8, 16] as const) {
         for (const image of pictures(width, height, channels, bits)) {
-          const greyAlpha = channels === 2 && bits === 8;
           const actual = await decoded(await encodePng(image), channels, bits);
-          const expected = greyAlpha ? withoutAlpha(image) : image.data;
-          const shown =
-            greyAlpha && actual.length > expected.length ? withoutAlpha({ ...image, data: actual }) : actual;
-          expect(shown.length).toBe(expected.length);
-          expect(shown.findIndex((sample, i) => sample !== expected[i])).toBe(-1);
+          expect(actual.length).toBe(image.data.length);
+          expect(actual.findIndex((sample, i) => sample !== image.data[i])).toBe(-1);
         }
       }
     }

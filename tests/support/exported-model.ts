@@ -8,7 +8,7 @@ const root = path.resolve(import.meta.dirname, '../..');
 const python = path.join(root, 'model-export/.venv/bin/python');
 
 const run = promisify(execFile);
-const seeded = (...args: string[]) => run(python, ['tests/model-export/seeded_dhnet_b.py', ...args], { cwd: root });
+const seeded = (...args: string[]) => run(python, ['tests/model-export/seeded.py', ...args], { cwd: root });
 
 /**
  * Exports a DHNet-B with a UFPNet, one block per level, as `npm run model -- export` does.

@@ -1,8 +1,8 @@
-"""DHNet-B without training, for tests of the service: its weights from a seed, and what PyTorch makes of a picture.
+"""Networks without training, for tests of the service: weights from a seed, and what PyTorch makes of a picture.
 
-seeded_dhnet_b.py make FOLDER WIDTH: last.pt and prior.pth, with one block per level; DHNet-B's own width is 64.
-seeded_dhnet_b.py make FOLDER CONFIG: the network of a TOML as it is, for benches: speed does not depend on training.
-seeded_dhnet_b.py restore FOLDER MODEL PICTURE RESTORED: the picture by `FOLDER/prior.pth` and the exported model's own
+seeded.py make FOLDER WIDTH: last.pt and prior.pth of a DHNet-B with one block per level; its own width is 64.
+seeded.py make FOLDER CONFIG: the network of a TOML as it is, for benches: speed does not depend on training.
+seeded.py restore FOLDER MODEL PICTURE RESTORED: the picture by `FOLDER/prior.pth` and the exported model's own
 checkpoint, tile by tile as its manifest says.
 """
 
