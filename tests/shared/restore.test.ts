@@ -46,6 +46,25 @@ describe('a network that changes nothing', () => {
   });
 });
 
+describe('where two tiles meet', () => {
+  it.each([3, 4] as const)('samples between theirs are rounded to the nearest: %i channels', async (channels) => {
+    // Two tiles in a row; the first comes back as 100 everywhere, the second as 101.
+    let value = 100;
+    const session: TileSession = {
+      async run(tile) {
+        return { ...tile, data: tile.data.fill(value++) as typeof tile.data };
+      },
+    };
+    const width = 2 * TILING.size - TILING.overlap;
+    const { image } = await restore(noise(width, 1, channels), { session });
+    const reds = Array.from({ length: width }, (_, x) => image.data[x * channels]);
+    // The hand-over goes from 100 + 0.5/32 to 100 + 31.5/32, so its first half is 100 and its second 101.
+    expect(reds.indexOf(101)).toBe(width / 2);
+    expect(new Set(reds.slice(0, width / 2))).toEqual(new Set([100]));
+    expect(new Set(reds.slice(width / 2))).toEqual(new Set([101]));
+  });
+});
+
 describe('the tiles a network is given', () => {
   async function tilesOf(image: RawImage, options: Partial<RestoreOptions> = {}): Promise<Tile[]> {
     const tiles: Tile[] = [];
