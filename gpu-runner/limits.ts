@@ -20,6 +20,9 @@ export const UPLOAD_ATTEMPTS = 4;
 export const UPLOAD_UNANSWERED_ATTEMPTS = 7;
 export const UPLOAD_BACKOFF_MS = 250;
 
+/** A digest that the main thread makes itself takes at most so many bytes: one millisecond at 1 GB/s. */
+export const INLINE_HASH_MAX_BYTES = 1_000_000;
+
 /** One webhook attempt. A receiver answers and works afterwards, or it keeps the next event of its prediction waiting. */
 export const WEBHOOK_TIMEOUT_MS = 10_000;
 

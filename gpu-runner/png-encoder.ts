@@ -1,21 +1,21 @@
 /**
  * PNG (third edition) that is written while its lines are still being made: libvips begins when it has them all, which is
- * when a request has nothing else left to wait for. zlib runs on a thread of the pool. Files of photographs are as large as
- * those of libvips at level 2 with adaptive filters, for three quarters of its processor time.
+ * when a request has nothing else left to wait for. zlib runs on a thread of the pool and looks for runs only: what a network
+ * made repeats nothing, so looking for more takes twice the time for 2 % fewer bytes. Photographs become 1.5 % larger than
+ * by libvips at level 2 with adaptive filters, for three quarters of its processor time.
  */
 import { once } from 'node:events';
-import { crc32, createDeflate, type Deflate } from 'node:zlib';
+import { constants, crc32, createDeflate, type Deflate } from 'node:zlib';
 import { concat, latin1, u32be } from '@deblur/shared/metadata/bytes.ts';
 import { filteredLines, PNG_SIGNATURE, pngHeader } from '@deblur/shared/png-lines.ts';
 import type { RawImage } from '@deblur/shared/raw-image.ts';
 
-const COMPRESSION_LEVEL = 2;
 const COMPRESSED_CHUNK_BYTES = 65_536;
 /** Filtered at once: the JavaScript thread has other things to do in between. */
 const BAND_SAMPLES = 1_000_000;
 
 export class PngEncoder {
-  readonly #deflate: Deflate = createDeflate({ level: COMPRESSION_LEVEL, chunkSize: COMPRESSED_CHUNK_BYTES });
+  readonly #deflate: Deflate = createDeflate({ strategy: constants.Z_RLE, chunkSize: COMPRESSED_CHUNK_BYTES });
   readonly #compressed: Uint8Array[] = [];
   #written = 0;
   /** Of the lines that came last. */

@@ -25,8 +25,9 @@ export interface PredictPorts {
  */
 export async function predict(prediction: Prediction, source: string | Uint8Array, ports: PredictPorts): Promise<void> {
   const { metrics, log, timeoutSeconds } = ports;
-  const deadline = new DeblurError('deadline_exceeded', `Not done within ${timeoutSeconds} seconds.`);
-  const timer = setTimeout(() => prediction.expire(deadline), timeoutSeconds * 1000);
+  const expire = (): void =>
+    prediction.expire(new DeblurError('deadline_exceeded', `Not done within ${timeoutSeconds} seconds.`));
+  const timer = setTimeout(expire, timeoutSeconds * 1000);
   prediction.start();
   try {
     const bytes = typeof source === 'string' ? await download(prediction, source, ports) : source;

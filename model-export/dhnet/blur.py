@@ -148,6 +148,13 @@ def camera(picture: Tensor, c: DataConfig, rng: np.random.Generator) -> Tensor:
     return picture
 
 
+def sharp_pair(photo: np.ndarray, c: DataConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """(input, target) of a patch without blur, uint8 [3, patch, patch]: the same, or with a camera's noise and JPEG."""
+    target = torch.from_numpy(photo.copy()).permute(2, 0, 1)
+    quiet = target.float() / 255 if rng.random() < 0.6 else camera(target.float() / 255, c, rng)
+    return (quiet.clamp(0, 1) * 255).round().byte(), target
+
+
 def synthesise(photo: np.ndarray, other: np.ndarray, c: DataConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """One training pair (input, target), uint8 [3, patch, patch], from two uint8 cuts [S, S, 3], S ≥ patch."""
     if rng.random() < c.soft:
@@ -155,9 +162,7 @@ def synthesise(photo: np.ndarray, other: np.ndarray, c: DataConfig, rng: np.rand
     if rng.random() < c.identity:
         margin = (photo.shape[0] - c.patch) // 2
         middle = photo[margin : margin + c.patch, margin : margin + c.patch].copy()
-        target = torch.from_numpy(middle).permute(2, 0, 1)
-        quiet = target.float() / 255 if rng.random() < 0.6 else camera(target.float() / 255, c, rng)
-        return (quiet.clamp(0, 1) * 255).round().byte(), target
+        return sharp_pair(middle, c, rng)
     gamma = 1.0 if rng.random() < c.gamma_space else GAMMA
     table = torch.linspace(0, 1, 256) ** gamma
     light = [table[torch.from_numpy(p.astype(np.int32)).permute(2, 0, 1)] for p in (photo, other)]

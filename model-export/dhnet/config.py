@@ -91,6 +91,7 @@ class DataConfig:
     patch: int = 128
     real: float = 0.22  # share of pairs cut from pairs-train
     identity: float = 0.12  # share of pairs whose input is already sharp
+    reduced: float = 0.0  # share of photos reduced to the patch, as sharp as pixels can be, input and target alike
     shake_max: float = 26.0  # longest camera path
     shake_power: float = 1.7  # 1: all lengths alike; above: short paths are more frequent
     object_power: float = 1.3  # the same for moving layers

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .blur import synthesise
+from .blur import sharp_pair, synthesise
 from .config import DataConfig, UserError
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
@@ -103,6 +103,14 @@ class Source:
         y, x = (rng.integers(n - self.cut + 1) for n in photo.shape[:2])
         return photo[y : y + self.cut, x : x + self.cut]
 
+    def _reduced(self, rng: np.random.Generator) -> np.ndarray:
+        """A square of a photo, of one to as many patches a side as it has, reduced to one patch."""
+        photo = self.photos[rng.integers(len(self.photos))]
+        side = int(rng.uniform(self.config.patch, min(photo.shape[:2])))
+        y, x = (rng.integers(n - side + 1) for n in photo.shape[:2])
+        size = (self.config.patch, self.config.patch)
+        return np.asarray(Image.fromarray(photo[y : y + side, x : x + side]).resize(size, Image.Resampling.LANCZOS))
+
     def _real(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         blur, sharp = self.real[rng.integers(len(self.real))]
         size = self.config.patch
@@ -118,6 +126,8 @@ class Source:
         """(input, target), uint8 [3, patch, patch], flipped at random."""
         if self.real and rng.random() < self.config.real:
             pair = self._real(rng)
+        elif self.config.reduced and rng.random() < self.config.reduced:
+            pair = sharp_pair(self._reduced(rng), self.config, rng)
         else:
             pair = synthesise(self._photo(rng), self._photo(rng), self.config, rng)
         axes = [axis for axis in (1, 2) if rng.random() < 0.5]

@@ -3,7 +3,9 @@ import { createHash } from 'node:crypto';
 import type { ServerResponse } from 'node:http';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { UPLOAD_ATTEMPTS } from '../../gpu-runner/limits.ts';
+import { HttpClient } from '../../gpu-runner/http-client.ts';
+import { INLINE_HASH_MAX_BYTES, UPLOAD_ATTEMPTS } from '../../gpu-runner/limits.ts';
+import { upload } from '../../gpu-runner/upload.ts';
 import { fixture, gradientPng } from './support/images.ts';
 import { startReceiver, type Receiver } from './support/receiver.ts';
 import { startServer, type Answer, type RunningServer } from './support/runner.ts';
@@ -34,6 +36,20 @@ const predict = async (input: object): Promise<Answer['body']> =>
   (await server.call('POST', '/predictions', { input })).body;
 const failure = async (image: string): Promise<string | null> => (await predict({ image })).error;
 const redirect = (location: string) => (response: ServerResponse) => void response.writeHead(302, { location }).end();
+
+it.each([0, INLINE_HASH_MAX_BYTES, INLINE_HASH_MAX_BYTES + 1])(
+  'uploads a file of %i bytes with its digest',
+  async (n) => {
+    const http = new HttpClient({ allowOrigins: [allowed.origin] });
+    const bytes = Uint8Array.from({ length: n }, (_, i) => (i * i) >> 3);
+    await upload({ url: `${allowed.origin}/f`, bytes, mediaType: 'image/png' }, http, AbortSignal.timeout(10_000));
+    await http.close();
+    const [taken] = allowed.uploads;
+    expect(taken?.bytes.equals(bytes)).toBe(true);
+    const digest = createHash('sha256').update(bytes).digest('base64');
+    expect(taken?.headers['content-digest']).toBe(`sha-256=:${digest}:`);
+  },
+);
 
 it('fetches a source and uploads master and result with their digests', async () => {
   allowed.sources.set('/photo.png', await fixture('kodak/kodim23.png'));

@@ -1,6 +1,7 @@
 """Metrics, tiling, blur synthesis, losses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from conftest import ROOT, picture
 from dhnet import blur, losses, metrics, tiling
 from dhnet.config import DataConfig
+from dhnet.data import Source
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 
@@ -112,6 +114,17 @@ def test_a_soft_photo_is_the_target_too():
     sharp = torch.from_numpy(photo[24:72, 24:72].copy()).permute(2, 0, 1)
     assert torch.equal(made, target)
     assert target.float().diff(dim=2).abs().mean() < 0.9 * sharp.float().diff(dim=2).abs().mean()
+
+
+def test_a_reduced_photo_is_input_and_target_and_sharper_than_a_cut_of_it(data):
+    reduced = DataConfig(patch=32, real=0, reduced=1.0, noise=0, jpeg=0)
+    cut = replace(reduced, reduced=0.0, identity=1.0)
+    made = {c: Source(data, c, 1).batch(0, 64) for c in (reduced, cut)}
+    for given, target in made.values():
+        assert torch.equal(given, target)
+        assert target.shape == (64, 3, 32, 32)
+    steepness = [target.float().diff(dim=3).abs().mean().item() for _, target in made.values()]
+    assert steepness[0] > 1.3 * steepness[1]
 
 
 def test_a_lens_out_of_focus_spreads_a_point_over_its_disc_and_keeps_its_light():

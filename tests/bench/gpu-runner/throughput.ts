@@ -4,8 +4,10 @@
  *
  * `throughput_ratio`: tiles per second of the runner, files fetched, decoded, encoded and uploaded, over those of as many
  * threads that do nothing but call session.run back to back. Both are measured in turns, and each round is compared with
- * the bare network before and after it: the machine's speed drifts.
+ * the bare network before and after it: the machine's speed drifts. `session_share` does not know of that drift: of the
+ * processor time that the runner took in its rounds, the part that its session threads had.
  */
+import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { variantOf } from '@deblur/shared/model-manifest.ts';
@@ -38,11 +40,15 @@ const ready = server.lines.find(({ event }) => event === 'ready');
 const sessions = Number(ready?.['sessions']);
 const model = (await server.health()).setup.models[0]!.name as ModelName;
 try {
-  await mixed('warm-up', SIZES.length);
+  // V8 compiles what runs often: a runner that has been up for a minute is measured.
+  await mixed('warm-up');
   const bares = [await bare()];
   const runners: number[] = [];
+  const shares: number[] = [];
   for (let i = 0; i < ROUNDS; i++) {
+    const before = await ticksOfThreads(server.pid);
     runners.push(await mixed(`round-${i}`));
+    shares.push(shareOfBusiest(sessions, before, await ticksOfThreads(server.pid)));
     bares.push(await bare());
   }
   const ratios = runners.map((runner, i) => (2 * runner) / (bares[i]! + bares[i + 1]!));
@@ -57,6 +63,7 @@ try {
       bare_tiles_per_second: round(median(bares)),
       throughput_ratio: round(median(ratios)),
       throughput_ratios: ratios.map(round),
+      session_share: round(median(shares)),
     }),
   );
 } finally {
@@ -65,10 +72,10 @@ try {
 }
 
 /** @returns tiles per second */
-async function mixed(name: string, requests = REQUESTS): Promise<number> {
+async function mixed(name: string): Promise<number> {
   const start = performance.now();
   const done = await Promise.all(
-    Array.from({ length: requests }, (_, i) => {
+    Array.from({ length: REQUESTS }, (_, i) => {
       const [width, , format] = SIZES[i % SIZES.length]!;
       return restore(server, receiver, `${name}-${i}`, `/${width}.${format}`, format);
     }),
@@ -76,6 +83,26 @@ async function mixed(name: string, requests = REQUESTS): Promise<number> {
   receiver.uploads.length = 0;
   const tiles = done.reduce((sum, { metrics }) => sum + (metrics.tiles ?? 0), 0);
   return (tiles * 1000) / (performance.now() - start);
+}
+
+/** proc_pid_stat(5): user and system time of each thread, in clock ticks. */
+async function ticksOfThreads(pid: number): Promise<Map<string, number>> {
+  const folder = `/proc/${pid}/task`;
+  const ticks = new Map<string, number>();
+  for (const thread of await readdir(folder)) {
+    const stat = await readFile(`${folder}/${thread}/stat`, 'utf8').catch(() => undefined);
+    // The name, which may have spaces, ends with the last bracket; field 3 follows it.
+    const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
+    ticks.set(thread, Number(fields[11] ?? 0) + Number(fields[12] ?? 0));
+  }
+  return ticks;
+}
+
+/** Nothing else is as busy as the sessions, which is how they are known. @returns 0 to 1 */
+function shareOfBusiest(count: number, before: Map<string, number>, after: Map<string, number>): number {
+  const spent = [...after].map(([thread, ticks]) => ticks - (before.get(thread) ?? 0)).sort((a, b) => b - a);
+  const sum = (ticks: readonly number[]): number => ticks.reduce((total, one) => total + one, 0);
+  return sum(spent.slice(0, count)) / sum(spent);
 }
 
 /** @returns tiles per second of threads that only call session.run */
