@@ -61,8 +61,11 @@ const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const QUOTED = '"(?:[^"\\\\]|\\\\.)*"';
 /** Blanks belong to what follows them, so that a long run of them has one reading only. */
 const PARAMETER = `[ \\t]*;(?:[ \\t]*${TOKEN}=(?:${TOKEN}|${QUOTED}))?`;
-/** One list element; sticky, so that reading goes on where the last one ended. */
-const ELEMENT = new RegExp(`[ \\t]*(?:(${TOKEN})/(${TOKEN})((?:${PARAMETER})*))?[ \\t]*(?:,|$)`, 'y');
+/**
+ * One list element; sticky, so that reading goes on where the last one ended. The blanks behind it are only looked for where there
+ * is one: two runs of blanks side by side would share a long one between them in every way.
+ */
+const ELEMENT = new RegExp(`[ \\t]*(?:(${TOKEN})/(${TOKEN})((?:${PARAMETER})*)[ \\t]*)?(?:,|$)`, 'y');
 const ONE_PARAMETER = new RegExp(`(${TOKEN})=(${TOKEN}|${QUOTED})`, 'g');
 const QVALUE = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 

@@ -29,9 +29,6 @@ export const MULTIPART_FIELDS_MAX_BYTES = 64 * KiB;
 /** One file that a runner hands back: 50 MP of 16-bit RGB, uncompressed, is 300 MB. Cloudflare's plan may cut a body earlier. */
 export const RESULT_UPLOAD_MAX_BYTES = 320_000_000;
 
-/** How far into a file its dimensions may lie. EXIF and ICC segments come first and are at most 64 KiB each; 1 MiB covers ICC in 16 pieces. */
-export const HEADER_SCAN_MAX_BYTES = 1 * MiB;
-
 /** One metadata block (EXIF, ICC or XMP). Larger ones are dropped: they are not descriptions but payloads. */
 export const METADATA_BLOCK_MAX_BYTES = 4 * MiB;
 

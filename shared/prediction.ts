@@ -11,6 +11,7 @@
  */
 import { z } from 'zod';
 import type { WireError } from './errors.ts';
+import { WEBHOOK_URL_MAX_CHARACTERS } from './limits.ts';
 
 export const PREDICTION_STATUSES = ['starting', 'processing', 'succeeded', 'failed', 'canceled'] as const;
 export type PredictionStatus = (typeof PREDICTION_STATUSES)[number];
@@ -100,7 +101,11 @@ export const createPredictionSchema = z.strictObject({
     )
     .nullish(),
   input: z.record(z.string(), z.unknown()),
-  webhook: z.string().describe('Is told of the end, or of what the filter names, by Standard Webhooks.').nullish(),
+  webhook: z
+    .string()
+    .max(WEBHOOK_URL_MAX_CHARACTERS)
+    .describe('Is told of the end, or of what the filter names, by Standard Webhooks.')
+    .nullish(),
   webhook_events_filter: webhookEventsFilterSchema.nullish(),
   stream: z.boolean().describe('Of older clients; every prediction has a stream.').optional(),
 });

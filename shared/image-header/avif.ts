@@ -1,6 +1,15 @@
 /** AVIF: AV1 Image File Format 1.1 over HEIF (ISO/IEC 23008-12) and MIAF. */
 import { DeblurError } from '../errors.ts';
-import { boxes, childBox, readItemTable, type Box, type Item, type ItemTable, type Properties } from './bmff.ts';
+import {
+  boxes,
+  childBox,
+  entryCounter,
+  readItemTable,
+  type Box,
+  type Item,
+  type ItemTable,
+  type Properties,
+} from './bmff.ts';
 import { undecodable, type ByteView } from './byte-view.ts';
 import type { ImageHeader } from './types.ts';
 
@@ -57,7 +66,9 @@ function findMeta(view: ByteView): Box | undefined {
   const end = view.complete ? view.length : Number.MAX_SAFE_INTEGER;
   let data = !view.complete;
   let at = 0;
+  const count = entryCounter();
   while (at + 8 <= end && (meta === undefined || !data)) {
+    count();
     const size32 = view.u32(at);
     const stated = size32 === 1 ? view.u32(at + 8) * 2 ** 32 + view.u32(at + 12) : size32;
     const size = size32 === 0 ? Math.max(8, view.length - at) : stated;

@@ -74,6 +74,16 @@ describe('negotiateFormat', () => {
   );
 
   it('reads hostile headers to their end', () => {
+    const blanks = ' '.repeat(100_000);
+    for (const hostile of [
+      `a/b,${blanks}x y`,
+      `a/b;${blanks}x y`,
+      `a/b${blanks}x`,
+      `${blanks}x`,
+      `a/b;a=b${blanks}x y`,
+    ]) {
+      expect(negotiateFormat(hostile, 'jpeg')).toBe('jpeg');
+    }
     for (const part of [';'.padEnd(30), '; ;', ';a=', ';a="\\', 'a/b;', ', ', '*/*;', 'a'.repeat(30)]) {
       const hostile = `image/png${part.repeat(600)}\u0001`;
       expect(negotiateFormat(hostile, 'jpeg')).toBe('jpeg');

@@ -7,6 +7,8 @@ import { call, problem, problemOf, stored } from '../support/gateway.ts';
 import { create, created, dataUri, ending, get, read } from '../support/predictions.ts';
 import { animatedGif, concat, png } from '../support/pictures.ts';
 
+const LONG_WEBHOOK = 'https://hooks.example.com/'.padEnd(2_049, 'a');
+
 describe('hostile creates', () => {
   const good = { image: 'https://example.com/a.png' };
   const nested = `${'{"input":'.repeat(2000)}1${'}'.repeat(2000)}`;
@@ -67,6 +69,7 @@ describe('hostile creates', () => {
     ['a format that is none', { input: { ...good, format: 'bmp' } }, 422, 'invalid_option'],
     ['a version that is a number', { version: 3, input: good }, 422, 'invalid_option'],
     ['an id without PUT', { id: 'a'.repeat(26), input: good }, 422, 'invalid_option'],
+    ['a webhook of 2,049 characters', { input: good, webhook: LONG_WEBHOOK }, 422, 'invalid_option'],
     ['a webhook to an address', { input: good, webhook: 'https://10.0.0.1/hook' }, 403, 'forbidden'],
     ['an event that is none', { input: good, webhook_events_filter: ['done'] }, 422, 'invalid_option'],
     ['many events', { input: good, webhook_events_filter: Array(9).fill('start') }, 422, 'invalid_option'],

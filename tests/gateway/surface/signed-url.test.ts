@@ -230,6 +230,8 @@ describe('while it is being computed', () => {
       call(`${path}?pending=202`, { headers: { prefer: 'wait=1' } }),
     ]);
     expect([now.status, now.headers.get('location')]).toEqual([302, url]);
+    // Else a browser shows no picture in the <img> of another site.
+    expect(now.headers.get('cross-origin-resource-policy')).toBe('cross-origin');
     expect([asked.status, (await asked.json<Record<string, string>>()).status]).toEqual([202, 'processing']);
     for (const { headers } of [now, asked]) {
       expect([headers.get('cache-control'), headers.get('retry-after')]).toEqual(['no-store', '5']);

@@ -88,7 +88,10 @@ async function readFile(request: Request, sources: SourceStore): Promise<NewFile
   const { image, fields } = await readForm(
     bodyChunks(request.body, maxBytes),
     contentType,
-    async (picture, { name }) => ({ source: await sources.receive(limitBytes(picture, ASYNC_UPLOAD_MAX_BYTES)), name }),
+    async (picture, { name }) => {
+      const source = await sources.receive(limitBytes(picture, ASYNC_UPLOAD_MAX_BYTES));
+      return { source, name, discard: () => source.discard() };
+    },
     'content',
   );
   if (image === undefined) throw new DeblurError('malformed_request', 'The form has no part "content".');

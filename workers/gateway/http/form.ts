@@ -4,6 +4,11 @@ import { DeblurError } from '@deblur/shared/errors.ts';
 import { MULTIPART_FIELDS_MAX_BYTES, REFUSED_BODY_DRAIN_MS } from '@deblur/shared/limits.ts';
 import { within } from '../predict/within.ts';
 
+/** A picture taken in, as ReceivedSource: what was stored of it goes when the form is refused behind it. */
+interface Received {
+  discard(): Promise<void>;
+}
+
 /** What the head of the picture's part says of it. */
 export interface FormPart {
   readonly name: string | undefined;
@@ -28,9 +33,10 @@ const LIMITS = {
  * Reads a form; the picture goes to `receive` while it arrives, with backpressure, wherever among the fields it stands.
  * @param contentType the request's, with the boundary
  * @param imageField the name of the part that is the picture
- * @throws {DeblurError} `malformed_request` for what is no form, what `chunks` throws, and what `receive` throws
+ * @throws {DeblurError} `malformed_request` for what is no form, what `chunks` throws, and what `receive` throws;
+ *   nothing is left stored
  */
-export async function readForm<Image>(
+export async function readForm<Image extends Received>(
   chunks: AsyncIterable<Uint8Array>,
   contentType: string,
   receive: (picture: AsyncIterable<Uint8Array>, part: FormPart) => Promise<Image>,
@@ -42,15 +48,19 @@ export async function readForm<Image>(
   const failed = Promise.withResolvers<never>();
   const finished = Promise.withResolvers<undefined>();
   const parser = openParser(contentType, imageField);
-  parser.on('file', (_field, stream, name: string | undefined) => {
+  const onFile = (_field: string, stream: BusboyFileStream, name: string | undefined): void => {
     file = stream;
     image = receive(stream, { name });
     image.catch(failed.reject);
-  });
-  parser.on('field', (name, value, _nameTruncated, valueTruncated) => {
-    if (valueTruncated) failed.reject(malformed(`The field ${name.slice(0, 40)} is too long.`));
+  };
+  // A part is no field of a form without a name (RFC 7578 § 4.2), but the parser's types promise one.
+  const onField = (name: string | undefined, value: string, _nameTruncated: boolean, valueTruncated: boolean): void => {
+    if (name === undefined) throw malformed('A field has no name.');
+    if (valueTruncated) throw malformed(`The field ${name.slice(0, 40)} is too long.`);
     fields.push([name, value]);
-  });
+  };
+  parser.on('file', guarded(onFile, failed.reject));
+  parser.on('field', guarded(onField, failed.reject));
   parser.on('filesLimit', () => failed.reject(malformed('There is more than one picture.')));
   parser.on('fieldsLimit', () => failed.reject(malformed('There are too many fields.')));
   parser.on('error', (cause) => failed.reject(malformed('The form is broken or cut off.', cause)));
@@ -63,7 +73,9 @@ export async function readForm<Image>(
     // Whoever receives the picture waits for its end: it is told that there is none, and cleans up before we answer. The
     // body is let run out for a moment, see drain in body.ts; one that stands still is not waited for.
     file?.destroy(malformed('The picture broke off.', error));
-    await Promise.allSettled([image, within(pumped, 2 * REFUSED_BODY_DRAIN_MS, () => new Error('late'))]);
+    const drained = within(pumped, 2 * REFUSED_BODY_DRAIN_MS, () => new Error('late'));
+    const [received] = await Promise.allSettled([image, drained]);
+    if (received.status === 'fulfilled') await received.value?.discard();
     throw error;
   }
 }
@@ -76,6 +88,23 @@ function openParser(contentType: string, imageField: string): BusboyInstance {
   } catch (cause) {
     throw malformed('The form has no boundary.', cause);
   }
+}
+
+/**
+ * A listener whose exception goes to `fail`: the parser calls it from within streams, where it would reach nobody and the
+ * form would never come to its end.
+ */
+function guarded<Arguments extends readonly unknown[]>(
+  listener: (...args: Arguments) => void,
+  fail: (error: unknown) => void,
+): (...args: Arguments) => void {
+  return (...args) => {
+    try {
+      listener(...args);
+    } catch (error) {
+      fail(error);
+    }
+  };
 }
 
 /** Feeds the parser no faster than it takes, and stops when the form has failed. */

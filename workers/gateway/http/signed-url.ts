@@ -62,6 +62,8 @@ function assertAllowed({ signedUrls }: Ports, source: string): void {
 function pending(c: AppContext, { url }: PictureLink, { resultKey }: LinkedResult, status: 202 | 302): Response {
   c.header('Cache-Control', 'no-store');
   c.header('Retry-After', String(RETRY_AFTER_SECONDS));
+  // As on results: a browser applies the policy of a redirect too, and would show a broken picture on the owner's site.
+  c.header('Cross-Origin-Resource-Policy', 'cross-origin');
   const body: z.infer<typeof pendingPictureSchema> = { status: 'processing', result: resultPath(resultKey) };
   return status === 302 ? c.redirect(new URL(url).href) : c.json(body, 202);
 }

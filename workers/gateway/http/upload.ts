@@ -87,13 +87,21 @@ export function mergeOptions(...places: readonly Entries[]): Options {
 export function mergeEntries(...places: readonly Entries[]): Record<string, unknown> {
   const merged = new Map<string, unknown>();
   for (const [name, value] of places.flat()) {
-    if (merged.has(name) && String(merged.get(name)) !== String(value)) {
+    if (merged.has(name) && !saysTheSame(merged.get(name), value)) {
       throw invalidOption(name.slice(0, 64), 'is given twice, with different values');
     }
     merged.set(name, value);
   }
   return Object.fromEntries(merged);
 }
+
+/** As text, because a query and a form have nothing else: `?quality=50` is JSON's 50. A list or an object is never text. */
+function saysTheSame(one: unknown, other: unknown): boolean {
+  return isScalar(one) && isScalar(other) && String(one) === String(other);
+}
+
+const isScalar = (value: unknown): value is string | number | boolean =>
+  ['string', 'number', 'boolean'].includes(typeof value);
 
 /** @throws {DeblurError} `empty_body`, `malformed_request` */
 export function parseJsonObject(text: string): Record<string, unknown> {

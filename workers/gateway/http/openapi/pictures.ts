@@ -101,7 +101,7 @@ export const pictures: Operations = {
     access: 'key:delete',
     parameters: [parts.RESULT],
     responses: { '204': { description: 'Erased.' } },
-    problems: ['not_found', 'gone'],
+    problems: ['not_found', 'gone', 'runner_unavailable'],
   },
   'get /i/{signature}/{options}/{source}': {
     operationId: 'getSignedPicture',

@@ -65,7 +65,7 @@ function create(operation: Pick<Operation, 'operationId' | 'summary'> & Partial<
       ...BODY_PROBLEMS,
       ...PICTURE_PROBLEMS,
       ...OPTION_PROBLEMS,
-      ...(['model_unavailable', 'forbidden', 'not_found'] as const),
+      ...(['model_unavailable', 'forbidden', 'not_found', 'runner_unavailable'] as const),
       ...problems,
     ],
   };
@@ -100,7 +100,7 @@ export const predictions: Operations = {
     access: 'key:read',
     parameters: queryParameters(predictionListQuerySchema),
     responses: { '200': { description: 'One page.', content: parts.json('PredictionList') } },
-    problems: OPTION_PROBLEMS,
+    problems: [...OPTION_PROBLEMS, 'runner_unavailable'],
   },
   'get /v1/predictions/{id}': {
     operationId: 'getPrediction',
@@ -120,7 +120,7 @@ export const predictions: Operations = {
       '204': { description: 'Of a stream: its end was seen by whoever sent this `Last-Event-ID`.' },
       '304': { description: 'It is still what `If-None-Match` names.', headers: headers('ETag') },
     },
-    problems: ['not_found'],
+    problems: ['not_found', 'runner_unavailable'],
   },
   'get /v1/streams/{token}': {
     operationId: 'streamPrediction',
@@ -136,7 +136,7 @@ export const predictions: Operations = {
       },
       '204': { description: 'Its end was seen by whoever sent this `Last-Event-ID`.' },
     },
-    problems: ['not_found'],
+    problems: ['not_found', 'runner_unavailable'],
   },
   'post /v1/predictions/{id}/cancel': {
     operationId: 'cancelPrediction',
@@ -147,7 +147,7 @@ export const predictions: Operations = {
     responses: {
       '200': { description: 'The prediction; what has ended stays as it ended.', content: parts.json('Prediction') },
     },
-    problems: ['not_found'],
+    problems: ['not_found', 'runner_unavailable'],
   },
   'get /v1/predictions/{id}/deliveries': {
     operationId: 'listDeliveries',
@@ -156,7 +156,7 @@ export const predictions: Operations = {
     access: 'key:read',
     parameters: [parts.PREDICTION],
     responses: { '200': { description: 'The log.', content: parts.json('DeliveryList') } },
-    problems: ['not_found'],
+    problems: ['not_found', 'runner_unavailable'],
   },
   'post /v1/predictions/{id}/deliveries/{n}/replay': {
     operationId: 'replayDelivery',
@@ -171,7 +171,7 @@ export const predictions: Operations = {
         content: parts.json('Replay'),
       },
     },
-    problems: ['not_found'],
+    problems: ['not_found', 'runner_unavailable'],
   },
 };
 
