@@ -16,7 +16,6 @@ function main(config: Config): void {
       fetch: app.fetch,
       hostname: config.host,
       port: config.port,
-      overrideGlobalObjects: false,
       serverOptions: { requestTimeout: REQUEST_TIMEOUT_MS },
     },
     ({ address, family, port }) => {
@@ -35,11 +34,11 @@ function main(config: Config): void {
     if (stopping) return runner.failAll();
     stopping = true;
     log.info('stopping', { reason });
-    // Answers first, then the connections that they went through; one that is kept alive must not hold the exit.
-    const closed = new Promise((resolve) => server.close(resolve));
+    // Until the last prediction has ended it is still asked for, cancelled, and probed; new ones are refused.
     void runner
       .stop(config.drainSeconds)
-      .then(() => Promise.race([closed, sleep(LAST_ANSWERS_MS)]))
+      // Answers first, then the connections that they went through; one that is kept alive must not hold the exit.
+      .then(() => Promise.race([new Promise((resolve) => server.close(resolve)), sleep(LAST_ANSWERS_MS)]))
       .then(() => process.exit(0));
   };
   process.on('SIGTERM', () => stop('SIGTERM'));

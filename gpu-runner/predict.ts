@@ -48,7 +48,7 @@ export async function predict(prediction: Prediction, source: string | Uint8Arra
     request_id: trace.requestId,
     trace_id: trace.traceId,
     code: error?.code,
-    ...prediction.view().metrics,
+    ...prediction.metrics,
   });
 }
 

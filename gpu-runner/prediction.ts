@@ -180,12 +180,16 @@ export class Prediction {
       output: isFile(this.#output) ? dataUri(this.#output) : this.#output,
       error: this.#error === undefined ? null : formatGpuError(this.#error),
       logs: this.#progress === null ? '' : progressLine(this.#progress),
-      metrics: { ...this.#predictTime(), ...this.#report },
+      metrics: this.metrics,
       progress: this.#progress,
       created_at: this.#createdAt.toISOString(),
       started_at: this.#startedAt?.toISOString() ?? null,
       completed_at: this.#completedAt?.toISOString() ?? null,
     };
+  }
+
+  get metrics(): PredictionView['metrics'] {
+    return { ...this.#predictTime(), ...this.#report };
   }
 
   #predictTime(): { predict_time?: number } {

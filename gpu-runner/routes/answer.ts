@@ -13,7 +13,11 @@ export function finalAnswer(c: Context, prediction: Prediction): Response {
   if (acceptedType(c) === JSON_TYPE) return c.json(prediction.view());
   const { file, error } = prediction;
   // Who looks at the status only must not take an error for a picture.
-  if (file === undefined) return c.json(prediction.view(), error === undefined ? 409 : ERRORS[error.code].status);
+  if (file === undefined) {
+    // What was uploaded is no picture of this answer.
+    if (prediction.status === 'succeeded') return c.json(prediction.view());
+    return c.json(prediction.view(), error === undefined ? 409 : ERRORS[error.code].status);
+  }
   return c.body(file.bytes as Uint8Array<ArrayBuffer>, 200, {
     'Content-Type': MEDIA_TYPES[file.format],
     'X-Prediction-Id': prediction.id,

@@ -242,6 +242,18 @@ describe('stopping', () => {
     await expect(fetch(`${server.url}/health-check`)).rejects.toThrow();
   });
 
+  it('is asked, cancelled and probed until what runs has ended, and takes nothing new', async () => {
+    const server = await startServer({ DRAIN_SECONDS: '100', SLOTS: '2' });
+    await server.call('PUT', '/predictions/last', { input: { image: large } }, ASYNC);
+    const exit = server.stop();
+    await until(async () => (await fetch(`${server.url}/v2/health/ready`)).status === 503);
+    expect((await server.call('GET', '/predictions/last')).body.status).toBe('processing');
+    const refused = await server.call('PUT', '/predictions/more', { input: { image: small } });
+    expect([refused.status, refused.body]).toEqual([503, expect.objectContaining({ status: 'failed' })]);
+    await server.call('POST', '/predictions/last/cancel');
+    expect(await exit).toBe(0);
+  });
+
   it('fails what does not end in time, so that its caller tries it elsewhere', async () => {
     const server = await startServer({ DRAIN_SECONDS: '0' });
     const request = server.call('PUT', '/predictions/last', { input: { image: large } });

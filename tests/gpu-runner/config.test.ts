@@ -68,6 +68,8 @@ describe('readConfig', () => {
     ['MODEL_ORIGINS', 'models.internal'],
     ['WEBHOOK_SECRET', 'secret'],
     ['WEBHOOK_SECRET', 'whsec_c2hvcnQ='],
+    ['WEBHOOK_SECRET', `whsec_${'A'.repeat(33)}`],
+    ['WEBHOOK_SECRET', `whsec_${'A'.repeat(34)}=`],
     ['ENVIRONMENT', 'staging'],
   ])('names %s when it is "%s"', (name, value) => {
     expect(() => readConfig({ [name]: value })).toThrow(new RegExp(`^${name}: `));

@@ -116,6 +116,26 @@ describe('forms and pictures', () => {
     });
   });
 
+  it('takes bodies whose length is not told', async () => {
+    const form = new Response(
+      Object.entries({ image: file(picture), format: 'jpeg' }).reduce((all, [name, value]) => {
+        all.append(name, value);
+        return all;
+      }, new FormData()),
+    );
+    const bodies = [
+      [form.headers.get('content-type')!, form.body!],
+      ['application/json', new Blob([JSON.stringify({ input: { image: dataUri(picture), format: 'jpeg' } })]).stream()],
+    ] as const;
+    for (const [type, body] of bodies) {
+      const headers = { 'content-type': type, accept: 'image/*', ...authorized };
+      const init = { method: 'POST', headers, body, duplex: 'half' } as RequestInit;
+      const response = await fetch(`${server.url}/predictions`, init);
+      expect([response.status, response.headers.get('content-type')]).toEqual([200, 'image/jpeg']);
+      await response.arrayBuffer();
+    }
+  });
+
   it('answers a failure with its status where a picture was asked for', async () => {
     const response = await postForm({ image: file(Buffer.from('no picture')) });
     expect(response.status).toBe(415);

@@ -51,6 +51,12 @@ it.each([0, INLINE_HASH_MAX_BYTES, INLINE_HASH_MAX_BYTES + 1])(
   },
 );
 
+it('answers who accepts pictures with the report of what was uploaded', async () => {
+  const input = { image: `${allowed.origin}/a.png`, result_upload_url: `${allowed.origin}/result` };
+  const { status, body } = await server.call('POST', '/predictions', { input }, { headers: { accept: 'image/*' } });
+  expect([status, body.status]).toEqual([200, 'succeeded']);
+});
+
 it('fetches a source and uploads master and result with their digests', async () => {
   allowed.sources.set('/photo.png', await fixture('kodak/kodim23.png'));
   const { status, output, model, version } = await predict({

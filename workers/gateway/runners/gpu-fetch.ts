@@ -27,8 +27,8 @@ type Fetch = (input: Request | string | URL, init?: RequestInit) => Promise<Resp
  * One fetch for one request of the client. Having given up it stays so: the client, which repeats what throws at once and
  * without waiting, gets the same error again and never reaches the network.
  *
- * @throws {DeblurError} `runner_busy` (409, as Cog says it, and 429), `runner_unavailable` (503, nobody there, or no
- * answer in time), both with the runner's Retry-After; `not_found` (404), `invalid_option` (422), else `runner_failed`
+ * @throws {DeblurError} `runner_busy` (409, as Cog says it, and 429), `runner_unavailable` (503, nobody there, which a tunnel or
+ * proxy before the runner says with 502, 504 or 520 to 530, or no answer in time), both with the runner's Retry-After; `not_found` (404), `invalid_option` (422), else `runner_failed`
  */
 export function gpuFetch(signal: AbortSignal, { backoff = BACKOFF, idempotent }: GpuFetchOptions): Fetch {
   const { attempts, sleep } = backoff;
@@ -93,7 +93,13 @@ function failureOf(response: Response): DeblurError {
     return new DeblurError('runner_busy', 'Every slot of the runner is busy.', options);
   }
   if (status === 503) return new DeblurError('runner_unavailable', 'The runner is not ready.', options);
+  if (saysNobodyThere(status)) return new DeblurError('runner_unavailable', 'The runner does not answer.', options);
   if (status === 404) return new DeblurError('not_found', 'The runner does not know it.');
   if (status === 422) return new DeblurError('invalid_option', 'The runner refused the request.');
   return new DeblurError('runner_failed', `The runner answered ${status}.`);
+}
+
+/** RFC 9110's gateway errors and Cloudflare's own (520 to 530): the runner itself gives none of them. */
+function saysNobodyThere(status: number): boolean {
+  return status === 502 || status === 504 || (status >= 520 && status <= 530);
 }
