@@ -63,6 +63,16 @@ describe('Idempotency-Key', () => {
     expect((await edge.calls()).restore).toBe(1);
   });
 
+  it('is free for another request after a create that failed', async () => {
+    const index = env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName('freed'));
+    const [first, second] = [newPredictionId(), newPredictionId()];
+    await index.claim('k', 'one', first);
+    await index.release('k', first);
+    expect(await index.claim('k', 'other', second)).toEqual({ outcome: 'claimed', id: second });
+    await index.release('k', first);
+    expect(await index.claim('k', 'other', first)).toEqual({ outcome: 'in_flight' });
+  });
+
   it('is 409 while its create is under way, and is taken over when that never came to its end', async () => {
     const { predictions } = createPorts(env);
     const index = env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName('keys'));
@@ -73,11 +83,12 @@ describe('Idempotency-Key', () => {
       expect.objectContaining({ code: 'idempotency_conflict' }),
     );
     await index.release('k', abandoned);
-    expect((await predictions.create(command, 'k')).snapshot.prediction.id).toBe(command.id);
+    // Its caller was told of a failure, and cannot know that there is no prediction.
+    expect((await predictions.create(command, 'k')).snapshot.prediction.id).toBe(abandoned);
     await expect(predictions.create({ ...command, fingerprint: 'x' }, 'k')).rejects.toEqual(
       expect.objectContaining({ code: 'idempotency_key_reused' }),
     );
-    await predictions.cancel('keys', command.id);
+    await predictions.cancel('keys', abandoned);
   });
 
   it.each(['', 'x'.repeat(256), 'ключ'.normalize()])('is refused when it is "%s"', async (key) => {

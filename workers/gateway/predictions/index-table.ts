@@ -86,9 +86,9 @@ export class IndexTable {
     this.#sql.exec('UPDATE idempotency SET settled = 1, expires_at = ? WHERE key = ? AND id = ?', expiresAt, key, id);
   }
 
-  /** A create that failed frees its key. */
+  /** A create that failed frees its key, but not its id: it may have been made after all, and is then met again. */
   release(key: string, id: string): void {
-    this.#sql.exec('DELETE FROM idempotency WHERE key = ? AND id = ? AND settled = 0', key, id);
+    this.#sql.exec('UPDATE idempotency SET expires_at = 0 WHERE key = ? AND id = ? AND settled = 0', key, id);
   }
 
   page(cursor: IndexCursor | null, size: number): IndexPage {
