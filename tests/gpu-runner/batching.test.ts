@@ -1,14 +1,19 @@
 /** Tiles of different pictures in one run, with the real network. */
 import path from 'node:path';
 import { variantOf, type VariantId } from '@deblur/shared/model-manifest.ts';
+import sharp from 'sharp';
 import { afterEach, expect, it } from 'vitest';
 import { SessionPool } from '../../gpu-runner/session-pool.ts';
 import { newTile, type SharedTile } from '../../gpu-runner/shared-tile.ts';
-import { dataUri, gradientPng } from './support/images.ts';
+import { dataUri, fixture, gradientPng } from './support/images.ts';
 import { readManifest } from './support/network.ts';
 import { MODEL_DIR, startServer, until } from './support/runner.ts';
 
 const SIDE = 64;
+const blurred = await sharp(await fixture('reds/blur.png'))
+  .removeAlpha()
+  .raw()
+  .toBuffer({ resolveWithObject: true });
 let pool: SessionPool | undefined;
 afterEach(async () => {
   await pool?.close();
@@ -35,13 +40,17 @@ async function open(id: VariantId, size: number, batches: number[] = [], delayMs
   return pool;
 }
 
-/** Deterministic noise, another one for each seed. */
+/** A cut of a blurred photograph, another one for each seed: of noise the network may leave every byte as it is. */
 function tile(seed: number, floats: boolean, side = SIDE): SharedTile {
-  let state = seed * 2_654_435_761;
-  const next = (): number => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) >>> 24;
-  const noise = newTile(floats ? 'float32' : 'uint8', side, side);
-  for (let i = 0; i < noise.data.length; i++) noise.data[i] = floats ? next() / 255 : next();
-  return noise;
+  const { data, info } = blurred;
+  const [left, top] = [400 + 70 * seed, 180 + 40 * seed];
+  const cut = newTile(floats ? 'float32' : 'uint8', side, side);
+  for (let i = 0; i < cut.data.length; i++) {
+    const [y, x] = [Math.floor(i / (side * 3)), i % (side * 3)];
+    const sample = data[((top + y) * info.width + left) * 3 + x]!;
+    cut.data[i] = floats ? sample / 255 : sample;
+  }
+  return cut;
 }
 
 it.each([
