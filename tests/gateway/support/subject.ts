@@ -115,6 +115,7 @@ function queueOf(deliveries: DeliveryEvent[]) {
     runDue: () => Promise.resolve(),
     list: () => [],
     replay: () => false,
+    removeBodies: () => undefined,
   };
 }
 

@@ -35,15 +35,21 @@ describe('the references of a restoration', () => {
   });
 
   it('are renewed in the second half of their time only, and end', async () => {
-    const seen = await withTable((table) => [
-      table.hold(A, 'anna', 100, 50),
-      table.hold(A, 'anna', 140, 90),
-      table.hold(A, 'anna', 190, 140),
-      (table.expire(189), table.isHolder('anna')),
-      (table.expire(190), table.isHolder('anna')),
-      table.nextAt(),
-    ]);
-    expect(seen).toEqual([true, false, true, true, false, null]);
+    const seen = await withTable((table) => {
+      const renewed = [50, 90, 140].map((renewBefore) => {
+        if (table.outlasts(A, 'anna', renewBefore)) return false;
+        table.hold(A, 'anna', renewBefore + 50, renewBefore);
+        return true;
+      });
+      table.hold(A, 'anna', 200, 190);
+      return [
+        renewed,
+        (table.expire(189), table.isHolder('anna')),
+        (table.expire(190), table.isHolder('anna')),
+        table.nextAt(),
+      ];
+    });
+    expect(seen).toEqual([[true, false, true], true, false, null]);
   });
 
   it('keep what is to be erased until it is done', async () => {
@@ -66,6 +72,56 @@ describe('the references of a restoration', () => {
       { resultKey: A, stage: 'caches', attempts: 0 },
       null,
     ]);
+  });
+});
+
+describe('the record in the bucket', () => {
+  const key = 'e'.repeat(64);
+  const restorationKey = 'f'.repeat(64);
+  const origin = { request: { task: { resultKey: key, restorationKey } } } as unknown as ResultOrigin;
+
+  class Unbound extends RestorationReferences {}
+
+  const withRecords = <T>(put: () => Promise<void>, use: (object: Unbound, done: string[]) => Promise<T>) => {
+    const done: string[] = [];
+    const note = (what: string) => async (): Promise<void> => void done.push(what);
+    const ports: ReferencePorts = {
+      results: { delete: (kind) => note(`delete ${kind}`)() },
+      origins: { put: () => put().then(note('write')), putErased: note('bury') },
+      purge: { purge: note('purge') },
+    };
+    return runInDurableObject(env.REFERENCES.getByName(`records-${names}`), (_, state) =>
+      use(new Unbound(state, env, ports), done),
+    );
+  };
+
+  it('is written before the reference, so that a failure leaves neither and the next try writes both', async () => {
+    let failures = 1;
+    const put = async (): Promise<void> => {
+      if (failures-- > 0) throw new Error('bucket failed');
+    };
+    await withRecords(put, async (object, done) => {
+      await expect(object.acquire('anna', origin)).rejects.toThrow();
+      expect(await object.release('anna', key, restorationKey)).toBeNull();
+      expect(await object.acquire('anna', origin)).toEqual({ own: false });
+      expect(await object.acquire('anna', origin)).toEqual({ own: true });
+      expect(done).toEqual(['write']);
+      expect(await object.release('anna', key, restorationKey)).toEqual({ erased: [key] });
+    });
+  });
+
+  it('is not buried by a release that comes while it is written', async () => {
+    await withRecords(
+      () => new Promise((resolve) => setTimeout(resolve, 50)),
+      async (object, done) => {
+        await object.acquire('anna', origin);
+        const acquired = object.acquire('bert', origin);
+        const released = object.release('anna', key, restorationKey);
+        expect([await acquired, await released]).toEqual([{ own: false }, { erased: expect.anything() }]);
+        // Whichever came first: what is held is recorded.
+        expect(done.lastIndexOf('write')).toBeGreaterThan(done.indexOf('bury'));
+      },
+    );
   });
 });
 

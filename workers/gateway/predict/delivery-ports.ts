@@ -38,6 +38,8 @@ export interface DeliveryQueue {
   nextAttemptAt(): number | null;
   runDue(now: number): Promise<void>;
   list(): readonly Delivery[];
-  /** @returns false when there is no such delivery, or it is still under way */
+  /** @returns false when there is no such delivery, it is still under way, or its body was removed */
   replay(n: number, now: number): boolean;
+  /** Leaves the log, and removes what was sent from all that is not under way. */
+  removeBodies(): void;
 }

@@ -180,8 +180,11 @@ export abstract class PredictionResource extends DurableObject<Env> {
     if (!isTerminal(state.status) && now >= state.deadlineAt) {
       this.#end(state, { status: 'failed', error: DEADLINE_EXCEEDED });
     }
-    if (now >= dataRemovedAt(state)) this.#table.removeData();
+    const withoutData = now >= dataRemovedAt(state);
+    if (withoutData) this.#table.removeData();
     await this.#deliveries.runDue(now);
+    // Each time: what was still to be sent when the data went is over only later.
+    if (withoutData) this.#deliveries.removeBodies();
     await this.#advance();
   }
 

@@ -33,14 +33,34 @@ export abstract class RestorationReferences extends DurableObject<Env> {
 
   async acquire(tenant: string, origin: ResultOrigin): Promise<{ own: boolean }> {
     this.#table.create();
-    const now = Date.now();
     const own = this.#table.isHolder(tenant);
     // Renewed in the second half of its time, with its record in the bucket, whose time began when it was written.
-    if (this.#table.hold(origin.request.task.resultKey, tenant, now + RETENTION_MS, now + RETENTION_MS / 2)) {
-      await this.#ports.origins.put(origin);
-      await this.#setAlarm();
+    const renewBefore = Date.now() + RETENTION_MS / 2;
+    if (!this.#table.outlasts(origin.request.task.resultKey, tenant, renewBefore)) {
+      await this.#hold(tenant, origin, renewBefore);
     }
     return { own };
+  }
+
+  /**
+   * The record in the bucket comes first: without it the result could not be erased, or would stay erased, and a reference
+   * that is there already would keep the next try from writing it. A record that nobody holds does no harm.
+   */
+  async #hold(tenant: string, origin: ResultOrigin, renewBefore: number): Promise<void> {
+    // Nobody else is heard, as in erasing: a release in between would bury what is held a moment later.
+    const failure = await this.ctx.blockConcurrencyWhile(async () => {
+      const failed = await this.#ports.origins.put(origin).then(
+        () => undefined,
+        // A value, because what is thrown in here restarts the object under everybody else.
+        (cause: unknown) => new Error('the record of the result was not written', { cause }),
+      );
+      if (failed === undefined) {
+        this.#table.hold(origin.request.task.resultKey, tenant, Date.now() + RETENTION_MS, renewBefore);
+      }
+      await this.#setAlarm();
+      return failed;
+    });
+    if (failure !== undefined) throw failure;
   }
 
   async derive(from: string, sibling: ResultOrigin): Promise<boolean> {

@@ -29,6 +29,9 @@ interface ErasureRow extends Record<string, SqlStorageValue> {
   attempts: number;
 }
 
+/** A reference that needs no renewal: asked for by itself, and outlasting a time. */
+const LASTING = 'expires_at >= ? AND derived_from IS NULL';
+
 export class ReferenceTable {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
@@ -56,18 +59,23 @@ export class ReferenceTable {
     return this.#count('SELECT count(*) AS n FROM reference') === 0;
   }
 
-  /** @returns whether anything changed: a reference that outlasts `renewBefore` stays as it is */
-  hold(resultKey: string, tenant: string, expiresAt: number, renewBefore: number): boolean {
-    const { rowsWritten } = this.#sql.exec(
+  /** Whether `hold` would change nothing. */
+  outlasts(resultKey: string, tenant: string, renewBefore: number): boolean {
+    const query = `SELECT count(*) AS n FROM reference WHERE result_key = ? AND tenant = ? AND ${LASTING}`;
+    return this.#count(query, resultKey, tenant, renewBefore) > 0;
+  }
+
+  /** A reference that outlasts `renewBefore` stays as it is. */
+  hold(resultKey: string, tenant: string, expiresAt: number, renewBefore: number): void {
+    this.#sql.exec(
       `INSERT INTO reference (result_key, tenant, expires_at) VALUES (?, ?, ?)
        ON CONFLICT (result_key, tenant) DO UPDATE SET expires_at = excluded.expires_at, derived_from = NULL
-       WHERE expires_at < ? OR derived_from IS NOT NULL`,
+       WHERE NOT (${LASTING})`,
       resultKey,
       tenant,
       expiresAt,
       renewBefore,
     );
-    return rowsWritten > 0;
   }
 
   /** The holders of one result hold another one too. @returns false when there are none */

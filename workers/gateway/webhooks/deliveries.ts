@@ -24,7 +24,6 @@ export class Deliveries implements DeliveryQueue {
 
   /** Nothing is sent yet: the caller sets its alarm to `nextAttemptAt`, or calls `runDue`. */
   enqueue(event: DeliveryEvent, now: number): void {
-    this.#table.create();
     this.#table.insert(event, now);
     this.#table.supersede();
   }
@@ -49,10 +48,15 @@ export class Deliveries implements DeliveryQueue {
 
   /**
    * Sends one again, from the beginning of the schedule and under the same id.
-   * @returns false when there is no such delivery, or it is still under way
+   * @returns false when there is no such delivery, it is still under way, or its body was removed
    */
   replay(n: number, now: number): boolean {
     return this.#table.replay(n, now);
+  }
+
+  /** Of what is over; what is under way keeps its body until it has arrived or was given up, and is to be asked for again. */
+  removeBodies(): void {
+    this.#table.removeBodies();
   }
 
   async #run(start: number): Promise<void> {

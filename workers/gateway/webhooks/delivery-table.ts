@@ -16,7 +16,7 @@ const SCHEMA = `
     webhook_id      TEXT NOT NULL UNIQUE,
     type            TEXT NOT NULL,
     url             TEXT NOT NULL,
-    body            TEXT NOT NULL,     -- JSON, as it is signed
+    body            TEXT NOT NULL,     -- JSON, as it is signed; empty once it was removed
     state           TEXT NOT NULL
       CHECK (state IN ('pending', 'sending', 'delivered', 'exhausted', 'disabled', 'superseded')),
     attempts        INTEGER NOT NULL,  -- since it was created or replayed
@@ -45,15 +45,11 @@ export class DeliveryTable {
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    this.create();
   }
 
-  /** Also after the object's storage was deleted. */
-  create(): void {
-    this.#sql.exec(SCHEMA);
-  }
-
+  /** The first of a prediction makes the tables: without one, nothing else here writes to storage. */
   insert({ type, url, body }: DeliveryEvent, now: number): void {
+    this.#sql.exec(SCHEMA);
     this.#sql.exec(
       `INSERT INTO delivery (webhook_id, type, url, body, state, attempts, created_at, next_attempt_at)
        VALUES (?1, ?2, ?3, ?4,
@@ -80,6 +76,7 @@ export class DeliveryTable {
   }
 
   nextAttemptAt(): number | null {
+    if (!this.#exists()) return null;
     return this.#sql
       .exec<{ at: number | null }>(`SELECT min(next_attempt_at) AS at FROM delivery WHERE state = 'pending'`)
       .one().at;
@@ -87,6 +84,7 @@ export class DeliveryTable {
 
   /** Takes the first of those that are due, in the order in which they happened. */
   claim(now: number): DeliveryClaim | undefined {
+    if (!this.#exists()) return undefined;
     const [row] = this.#sql
       .exec<Row<'n' | 'webhook_id' | 'type' | 'url' | 'body' | 'attempts'>>(
         `UPDATE delivery SET state = 'sending', attempts = attempts + 1, next_attempt_at = NULL
@@ -139,13 +137,14 @@ export class DeliveryTable {
     );
   }
 
-  /** @returns false when there is no such delivery, or it is still under way */
+  /** @returns false when there is no such delivery, it is still under way, or its body was removed */
   replay(n: number, now: number): boolean {
     return (
+      this.#exists() &&
       this.#sql
         .exec(
           `UPDATE delivery SET state = 'pending', attempts = 0, next_attempt_at = ?
-           WHERE n = ? AND state IN ('delivered', 'exhausted', 'disabled', 'superseded') RETURNING n`,
+           WHERE n = ? AND body <> '' AND state IN ('delivered', 'exhausted', 'disabled', 'superseded') RETURNING n`,
           now,
           n,
         )
@@ -153,11 +152,18 @@ export class DeliveryTable {
     );
   }
 
+  /** Of those that are over: a body tells the input, the output and the logs. */
+  removeBodies(): void {
+    if (!this.#exists()) return;
+    this.#sql.exec(`UPDATE delivery SET body = '' WHERE body <> '' AND state NOT IN ('pending', 'sending')`);
+  }
+
   /**
    * For a new object in memory: its predecessor died while it sent. Whether that arrived nobody knows, so it is sent again at
    * once, under the same id; the broken attempt counts, and what kills its object each time is given up.
    */
   recover(): void {
+    if (!this.#exists()) return;
     this.#sql.exec(
       `UPDATE delivery SET state = 'exhausted' WHERE state = 'sending' AND attempts >= ?`,
       WEBHOOK_ATTEMPT_DELAYS_SECONDS.length,
@@ -166,6 +172,7 @@ export class DeliveryTable {
   }
 
   list(): Delivery[] {
+    if (!this.#exists()) return [];
     const attempts = this.#sql
       .exec<Row<'n' | 'at' | 'status' | 'latency_ms' | 'error'>>(`SELECT * FROM delivery_attempt ORDER BY rowid`)
       .toArray();
@@ -191,5 +198,9 @@ export class DeliveryTable {
             error: error as AttemptError | null,
           })),
       }));
+  }
+
+  #exists(): boolean {
+    return this.#sql.exec(`SELECT 1 FROM sqlite_master WHERE name = 'delivery'`).toArray().length > 0;
   }
 }
