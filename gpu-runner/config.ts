@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { GPU_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
+import { isWebhookSecret } from '@deblur/shared/standard-webhooks.ts';
 import { DEFAULT_BATCH_DELAY_MS, DEFAULT_MAX_SESSION_WORKERS } from './limits.ts';
 
 export const EXECUTION_PROVIDERS = ['auto', 'tensorrt', 'cuda', 'cpu'] as const;
@@ -70,23 +71,7 @@ const urls = listOf('a URL such as https://models.example.com/dhnet/manifest.jso
   ['http:', 'https:'].includes(new URL(entry).protocol),
 );
 
-/** Standard Webhooks 1.0.0: 24 to 64 bytes in base64 after a prefix. */
-const webhookSecret = z
-  .string()
-  .regex(/^whsec_[A-Za-z0-9+/]+={0,2}$/, 'must be whsec_ and base64')
-  .refine((text) => {
-    const bytes = bytesOf(text.slice('whsec_'.length));
-    return bytes !== undefined && bytes.length >= 24 && bytes.length <= 64;
-  }, 'must have 24 to 64 bytes');
-
-/** As signing reads it, which is stricter than Buffer. */
-function bytesOf(base64: string): string | undefined {
-  try {
-    return atob(base64);
-  } catch {
-    return undefined;
-  }
-}
+const webhookSecret = z.string().refine(isWebhookSecret, 'must be whsec_ and the base64 of 24 to 64 bytes');
 
 /** One key for each variable; the manifests under gpu-runner/ are held to it by tests. */
 export const schema = z.object({

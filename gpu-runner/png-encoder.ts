@@ -1,7 +1,7 @@
 /**
  * PNG (third edition) that is written while its lines are still being made: libvips begins when it has them all, which is
  * when a request has nothing else left to wait for. zlib runs on a thread of the pool and looks for runs only: what a network
- * made repeats nothing, so looking for more takes twice the time for 2 % fewer bytes. Photographs become 1.5 % larger than
+ * made repeats nothing, so looking for more takes nearly twice the time for 2 % fewer bytes. Photographs become 1.5 % larger than
  * by libvips at level 2 with adaptive filters, for three quarters of its processor time.
  */
 import { once } from 'node:events';

@@ -1,15 +1,9 @@
 /** Files → the signed URLs that came with the job. */
-import { hash } from 'node:crypto';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { deliver, UndeliveredError } from './delivery.ts';
 import type { HttpClient } from './http-client.ts';
-import {
-  INLINE_HASH_MAX_BYTES,
-  TRANSFER_TIMEOUT_MS,
-  UPLOAD_ATTEMPTS,
-  UPLOAD_BACKOFF_MS,
-  UPLOAD_UNANSWERED_ATTEMPTS,
-} from './limits.ts';
+import { TRANSFER_TIMEOUT_MS, UPLOAD_ATTEMPTS, UPLOAD_BACKOFF_MS, UPLOAD_UNANSWERED_ATTEMPTS } from './limits.ts';
+import { sha256 } from './sha256.ts';
 
 export interface Upload {
   readonly url: string;
@@ -41,7 +35,7 @@ export async function upload(
   const described = {
     ...headers,
     'content-type': mediaType,
-    'content-digest': `sha-256=:${await sha256(bytes)}:`,
+    'content-digest': `sha-256=:${await sha256(bytes, 'base64')}:`,
   };
   try {
     await deliver(url, async () => ({ method: 'PUT', headers: described, body: bytes }), http, RETRY, signal);
@@ -49,11 +43,4 @@ export async function upload(
     if (!(error instanceof UndeliveredError)) throw error;
     throw new DeblurError('runner_failed', `The result was not taken by its receiver: ${error.message}.`);
   }
-}
-
-/** @returns base64. Large files are hashed on another thread; handing a small one over takes longer than its hash. */
-async function sha256(bytes: Uint8Array): Promise<string> {
-  if (bytes.length <= INLINE_HASH_MAX_BYTES) return hash('sha256', bytes, 'base64');
-  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>);
-  return Buffer.from(digest).toString('base64');
 }

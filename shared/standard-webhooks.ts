@@ -54,6 +54,11 @@ export function newWebhookSecret(): string {
   return SECRET_PREFIX + toBase64(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
 }
 
+/** Whether it can be signed by: `whsec_` and the base64 of 24 to 64 bytes. */
+export function isWebhookSecret(text: string): boolean {
+  return text.startsWith(SECRET_PREFIX) && bytesOfSecret(text) !== null;
+}
+
 /**
  * The three headers of one attempt.
  * @param secrets the first is the current one; while secrets are rotated the message carries a signature by each
@@ -142,11 +147,15 @@ function signedContent(id: string, timestamp: string, body: Uint8Array): Uint8Ar
 }
 
 async function importSecret(secret: string): Promise<CryptoKey> {
-  const bytes = fromBase64(secret.startsWith(SECRET_PREFIX) ? secret.slice(SECRET_PREFIX.length) : secret);
-  if (bytes === null || bytes.length < SECRET_MIN_BYTES || bytes.length > SECRET_MAX_BYTES) {
-    throw new TypeError(`a webhook secret is ${SECRET_PREFIX} and the base64 of 24 to 64 bytes`);
-  }
+  const bytes = bytesOfSecret(secret);
+  if (bytes === null) throw new TypeError(`a webhook secret is ${SECRET_PREFIX} and the base64 of 24 to 64 bytes`);
   return crypto.subtle.importKey('raw', bytes, ALGORITHM, false, ['sign', 'verify']);
+}
+
+/** Null for what is none. The prefix may be missing, as from services that show the base64 alone. */
+function bytesOfSecret(secret: string): Uint8Array<ArrayBuffer> | null {
+  const bytes = fromBase64(secret.startsWith(SECRET_PREFIX) ? secret.slice(SECRET_PREFIX.length) : secret);
+  return bytes !== null && bytes.length >= SECRET_MIN_BYTES && bytes.length <= SECRET_MAX_BYTES ? bytes : null;
 }
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -3,6 +3,7 @@ import { ERRORS } from '@deblur/shared/errors.ts';
 import { MEDIA_TYPES, OUTPUT_FORMATS, type OutputFormat } from '@deblur/shared/options.ts';
 import type { Context } from 'hono';
 import { accepts } from 'hono/accepts';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { Prediction } from '../prediction.ts';
 
 const ANY_PICTURE = 'image/*';
@@ -11,18 +12,20 @@ const JSON_TYPE = 'application/json';
 /** @param prediction one that is over, for a caller that has waited for it */
 export function finalAnswer(c: Context, prediction: Prediction): Response {
   if (acceptedType(c) === JSON_TYPE) return c.json(prediction.view());
-  const { file, error } = prediction;
+  const { file } = prediction;
   // Who looks at the status only must not take an error for a picture.
-  if (file === undefined) {
-    // What was uploaded is no picture of this answer.
-    if (prediction.status === 'succeeded') return c.json(prediction.view());
-    return c.json(prediction.view(), error === undefined ? 409 : ERRORS[error.code].status);
-  }
+  if (file === undefined) return c.json(prediction.view(), statusWithoutFile(prediction));
   return c.body(file.bytes as Uint8Array<ArrayBuffer>, 200, {
     'Content-Type': MEDIA_TYPES[file.format],
     'X-Prediction-Id': prediction.id,
     ...(prediction.model === undefined ? {} : { 'X-Model': prediction.model.name }),
   });
+}
+
+function statusWithoutFile({ status, error }: Prediction): ContentfulStatusCode {
+  if (error !== undefined) return ERRORS[error.code].status;
+  // It was uploaded, or cancelled.
+  return status === 'succeeded' ? 200 : 409;
 }
 
 /** The format that the caller names as the one it wants back, when it wants the picture itself. */

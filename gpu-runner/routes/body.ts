@@ -1,9 +1,9 @@
 /** A request's body becomes what is asked for: JSON as Cog takes it, or a form with the picture itself. */
-import { createHash } from 'node:crypto';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import type { Context } from 'hono';
 import type { z } from 'zod';
 import type { PredictionRequest } from '../runner.ts';
+import { sha256 } from '../sha256.ts';
 import type { Env } from './request-log.ts';
 import { createRequestSchema, invalid, validationFailed } from './wire.ts';
 
@@ -69,6 +69,6 @@ async function readForm(c: Context): Promise<ReadBody | Response> {
   if (!(image instanceof File)) return { body: { input } };
   const source = new Uint8Array(await image.arrayBuffer());
   // Its digest stands for it: the same file asked for again is the same request.
-  const digest = createHash('sha256').update(source).digest('hex');
+  const digest = await sha256(source, 'hex');
   return { body: { input: { ...input, image: `sha256:${digest}` } }, file: { source } };
 }

@@ -1,4 +1,5 @@
 import type { Prediction } from '@deblur/shared/prediction.ts';
+import { runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { createPorts } from '../../../workers/gateway/deps.ts';
@@ -61,6 +62,15 @@ describe('Idempotency-Key', () => {
       results.filter((prediction) => prediction.input['image'] === (results[0]?.input['image'] ?? '')),
     ).toHaveLength(1);
     expect((await edge.calls()).restore).toBe(1);
+  });
+
+  it('keeps its id after a create that failed, for as long as it may be retried', async () => {
+    const index = env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName('kept'));
+    const first = newPredictionId();
+    await index.claim('k', 'one', first);
+    await index.release('k', first);
+    await runDurableObjectAlarm(index);
+    expect(await index.claim('k', 'one', newPredictionId())).toEqual({ outcome: 'claimed', id: first });
   });
 
   it('is free for another request after a create that failed', async () => {

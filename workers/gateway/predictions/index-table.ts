@@ -87,8 +87,8 @@ export class IndexTable {
   }
 
   /** A create that failed frees its key, but not its id: it may have been made after all, and is then met again. */
-  release(key: string, id: string): void {
-    this.#sql.exec('UPDATE idempotency SET expires_at = 0 WHERE key = ? AND id = ? AND settled = 0', key, id);
+  release(key: string, id: string, now: number): void {
+    this.#sql.exec('UPDATE idempotency SET expires_at = ? WHERE key = ? AND id = ? AND settled = 0', now, key, id);
   }
 
   page(cursor: IndexCursor | null, size: number): IndexPage {
@@ -114,10 +114,11 @@ export class IndexTable {
     };
   }
 
-  /** Forgets what has expired. @returns whether anything is left */
+  /** Forgets what has expired; what never came to its end may still be retried for a day. @returns whether anything is left */
   purge(predictionsBefore: number, now: number): boolean {
     this.#sql.exec('DELETE FROM prediction WHERE created_at < ?', predictionsBefore);
-    this.#sql.exec('DELETE FROM idempotency WHERE expires_at <= ?', now);
+    const retriedSince = now - IDEMPOTENCY_RETENTION_SECONDS * 1000;
+    this.#sql.exec('DELETE FROM idempotency WHERE expires_at <= iif(settled = 1, ?, ?)', now, retriedSince);
     const left = this.#sql.exec('SELECT 1 FROM prediction UNION ALL SELECT 1 FROM idempotency LIMIT 1').toArray();
     return left.length > 0;
   }

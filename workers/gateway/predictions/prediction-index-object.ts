@@ -35,7 +35,7 @@ export class PredictionIndexObject extends DurableObject<Env> {
   }
 
   release(key: string, id: string): void {
-    this.#table.release(key, id);
+    this.#table.release(key, id, Date.now());
   }
 
   page(cursor: IndexCursor | null): IndexPage {

@@ -18,34 +18,23 @@ import {
   SOURCE_FETCH_MAX_ATTEMPTS,
 } from '@deblur/shared/limits.ts';
 import { isTerminal, type WebhookEvent } from '@deblur/shared/prediction.ts';
-import { resolveModel, type Catalogue } from '../predict/models.ts';
-import { megapixelsOf, planJob } from '../predict/plan.ts';
 import type { RateLimits } from '../predict/access-ports.ts';
 import type { Delivery, DeliveryQueue } from '../predict/delivery-ports.ts';
-import type { JobEvent, JobReport, Jobs, Placement, ResultStore, SourceStore } from '../predict/ports.ts';
+import type { JobEvent, JobReport, Jobs, Placement } from '../predict/ports.ts';
 import { predictionName } from '../predict/prediction-id.ts';
 import type { PredictionCommand, PredictionSnapshot } from '../predict/prediction-ports.ts';
 import { presentPrediction } from '../predict/present-prediction.ts';
-import type { References } from '../predict/result-ports.ts';
-import type { SourceFetcher } from '../predict/source-ports.ts';
 import type { Counts } from '../predict/stats-ports.ts';
 import { within } from '../predict/within.ts';
 import { deliveryOf } from './delivery-event.ts';
 import { DEADLINE_EXCEEDED, HIT, measured, RESULT_LOST, success } from './endings.ts';
 import { PredictionTable, type Ending, type PredictionState } from './prediction-table.ts';
+import { takeIn, type TakeInPorts } from './take-in.ts';
 import { dataRemovedAt, expiresAt, nextDue } from './times.ts';
 import { Watchers } from './watchers.ts';
 
-export interface PredictionPorts {
-  readonly catalogue: Catalogue;
-  readonly results: ResultStore;
-  readonly sources: Pick<SourceStore, 'receive'>;
-  /** Asks once: what may pass is tried again by the alarm. */
-  readonly sourceFetcher: Pick<SourceFetcher, 'fetch'>;
+export interface PredictionPorts extends TakeInPorts {
   readonly jobs: Pick<Jobs, 'submit' | 'leave'>;
-  readonly references: Pick<References, 'acquire'>;
-  /** Whether a tenant is told that another one had asked before. */
-  readonly sharedCache: boolean;
   readonly stats: Counts;
   /** Webhook deliveries in this object's storage; whose they are is known once something is sent. */
   readonly deliveries: (sql: SqlStorage, owner: () => DeliveryOwner) => DeliveryQueue;
@@ -224,26 +213,12 @@ export abstract class PredictionResource extends DurableObject<Env> {
 
   readonly #steps: Partial<Record<PredictionState['work'], Step>> = {
     fetch: async (state) => {
-      const { catalogue, results, references, sources, sourceFetcher, sharedCache } = this.#ports;
-      const { options, sourceUrl, tenantId, trace } = state;
-      if (sourceUrl === null) throw new DeblurError('internal', 'The source is not known.');
-      const model = resolveModel(catalogue, options.model);
       this.#fetching = new AbortController();
-      const source = await sources.receive(await sourceFetcher.fetch(sourceUrl, this.#fetching.signal));
-      try {
-        const job = await planJob(model, { source, options, accept: null, trace });
-        const { own } = await references.acquire(tenantId, { request: job, header: source.header });
-        const stored = await results.head('result', job.task.resultKey);
-        if (stored === null) await source.keep();
-        if (!this.#table.plan(job, megapixelsOf(source), own || sharedCache)) return;
-        if (stored === null) {
-          await this.#ports.rateLimits.settle(state.account, megapixelsOf(source) - RATE_LIMIT_UNKNOWN_MEGAPIXELS);
-        }
-        if (stored !== null) this.#succeed(this.#state(), HIT, stored.placement);
-        else this.#watchers.wake();
-      } finally {
-        await source.discard();
-      }
+      const { job, megapixels, tellsCache, stored } = await takeIn(state, this.#ports, this.#fetching.signal);
+      if (!this.#table.plan(job, megapixels, tellsCache)) return;
+      if (stored !== null) return this.#succeed(this.#state(), HIT, stored.placement);
+      await this.#ports.rateLimits.settle(state.account, megapixels - RATE_LIMIT_UNKNOWN_MEGAPIXELS);
+      this.#watchers.wake();
     },
     submit: async ({ job, tenantId, id, deadlineAt }) => {
       if (job === null) throw new DeblurError('internal', 'The job is not known.');

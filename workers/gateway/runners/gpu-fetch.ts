@@ -28,7 +28,8 @@ type Fetch = (input: Request | string | URL, init?: RequestInit) => Promise<Resp
  * without waiting, gets the same error again and never reaches the network.
  *
  * @throws {DeblurError} `runner_busy` (409, as Cog says it, and 429), `runner_unavailable` (503, nobody there, which a tunnel or
- * proxy before the runner says with 502, 504 or 520 to 530, or no answer in time), both with the runner's Retry-After; `not_found` (404), `invalid_option` (422), else `runner_failed`
+ * proxy before the runner says with 502, 504 or 520 to 530, or no answer in time), both with the runner's Retry-After;
+ * `not_found` (404), `invalid_option` (422), else `runner_failed`
  */
 export function gpuFetch(signal: AbortSignal, { backoff = BACKOFF, idempotent }: GpuFetchOptions): Fetch {
   const { attempts, sleep } = backoff;

@@ -1,0 +1,51 @@
+/** A prediction's address → its source, kept if it is needed, and the job that it makes. */
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { resolveModel, type Catalogue } from '../predict/models.ts';
+import { megapixelsOf, planJob } from '../predict/plan.ts';
+import type { JobRequest, ResultStore, SourceStore } from '../predict/ports.ts';
+import type { References } from '../predict/result-ports.ts';
+import type { SourceFetcher } from '../predict/source-ports.ts';
+import type { PredictionState } from './prediction-table.ts';
+
+export interface TakeInPorts {
+  readonly catalogue: Catalogue;
+  readonly results: ResultStore;
+  readonly sources: Pick<SourceStore, 'receive'>;
+  /** Asks once: what may pass is tried again by the alarm. */
+  readonly sourceFetcher: Pick<SourceFetcher, 'fetch'>;
+  readonly references: Pick<References, 'acquire'>;
+  /** Whether a tenant is told that another one had asked before. */
+  readonly sharedCache: boolean;
+}
+
+export interface TakenIn {
+  readonly job: JobRequest;
+  readonly megapixels: number;
+  readonly tellsCache: boolean;
+  /** What is there already; then the source was not kept. */
+  readonly stored: Awaited<ReturnType<ResultStore['head']>>;
+}
+
+/**
+ * Changes nothing of the prediction, and may be done twice: what it stores is named by its content.
+ * @throws {DeblurError} what is wrong with the source, `model_unavailable`
+ * @throws the signal's reason
+ */
+export async function takeIn(
+  { options, sourceUrl, tenantId, trace }: PredictionState,
+  { catalogue, results, references, sources, sourceFetcher, sharedCache }: TakeInPorts,
+  signal: AbortSignal,
+): Promise<TakenIn> {
+  if (sourceUrl === null) throw new DeblurError('internal', 'The source is not known.');
+  const model = resolveModel(catalogue, options.model);
+  const source = await sources.receive(await sourceFetcher.fetch(sourceUrl, signal));
+  try {
+    const job = await planJob(model, { source, options, accept: null, trace });
+    const { own } = await references.acquire(tenantId, { request: job, header: source.header });
+    const stored = await results.head('result', job.task.resultKey);
+    if (stored === null) await source.keep();
+    return { job, megapixels: megapixelsOf(source), tellsCache: own || sharedCache, stored };
+  } finally {
+    await source.discard();
+  }
+}
