@@ -4,6 +4,7 @@ import { predictionSchema } from '@deblur/shared/prediction.ts';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { later, processing, progress, settled, start, succeeded } from '../support/job-events.ts';
 import { png, streamOf } from '../support/pictures.ts';
+import type { ResultStore } from '../../../workers/gateway/predict/ports.ts';
 import { onStage } from '../support/subject.ts';
 
 const DAY = 24 * 3600 * 1000;
@@ -171,6 +172,24 @@ describe('a source by address', () => {
         expect(stage.now().prediction.urls.result).toMatch(/\/v1\/results\/[0-9a-f]{64}$/);
       },
     );
+  });
+
+  it.each([
+    ['is paid for when it is to be restored', null, [20 * 10e-6 - 1], 'starting'],
+    ['is not paid for when its result is there', { placement: 'gpu' }, [], 'succeeded'],
+  ])('%s', (_, stored, expected, status) => {
+    const paid: number[] = [];
+    const ports = {
+      sourceFetcher: { fetch: async () => Object.assign(streamOf(image), { etag: null }) },
+      results: { head: async () => stored } as unknown as ResultStore,
+      rateLimits: { settle: async (_account: unknown, megapixels: number) => void paid.push(megapixels) },
+    };
+    return onStage({ ports, command: { source } }, async (stage) => {
+      await start(stage);
+      expect(paid.map((megapixels) => Number(megapixels.toFixed(9)))).toEqual(expected);
+      expect(stage.status()).toBe(status);
+      expect(stage.calls).toHaveLength(stored === null ? 1 : 0);
+    });
   });
 
   it.each([
