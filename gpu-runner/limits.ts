@@ -63,6 +63,12 @@ export const DEFAULT_BATCH_DELAY_MS = 2;
  */
 export const DEFAULT_BATCH_SIZE = { cpu: 1, cuda: 8, tensorrt: 8 } as const;
 
+/**
+ * How long pictures whose sessions are open may pass one that waits for theirs to be closed: a few pictures' worth of work,
+ * and little of the time that the one that waits has.
+ */
+export const SESSIONS_PASSING_MS = 10_000;
+
 /** More session workers than this only add memory (weights and arena each); further cores go to threads inside a run. */
 export const DEFAULT_MAX_SESSION_WORKERS = 4;
 

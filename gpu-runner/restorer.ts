@@ -10,7 +10,9 @@ import type { Metrics } from './metrics.ts';
 import { ModelFiles } from './model-files.ts';
 import type { PictureReply, PictureRequest, TileCall, TileReply, WantedEncoding } from './picture-messages.ts';
 import { serveRpc } from './rpc.ts';
-import { Sessions, usableVariants, type Lease, type ProviderChoice } from './sessions.ts';
+import { Sessions, type Lease, type ProviderChoice } from './sessions.ts';
+import { tilingFor } from './tile-shape.ts';
+import { usableVariants } from './variants.ts';
 import { WorkerThread, type ThreadState } from './worker-thread.ts';
 
 export interface PictureJob {
@@ -111,12 +113,9 @@ export class Restorer {
     { model, tile, onProgress }: NetworkChoice,
     signal: AbortSignal,
   ): Promise<PictureReply> {
-    const tiling = { size: tile ?? model.tile.size, overlap: model.tile.overlap, padMultiple: model.pad_multiple };
-    if (tiling.size < 3 * tiling.overlap || tiling.size % tiling.padMultiple !== 0) {
-      throw new DeblurError('invalid_option', `tile: ${model.name} does not take tiles of ${tiling.size} pixels`);
-    }
+    const tiling = tilingFor(model, tile, this.provider.used);
     const { port1, port2 } = new MessageChannel();
-    const lease = onDemand((samples: 'uint8' | 'float32') => this.#sessions.acquire(model, samples));
+    const lease = onDemand((samples: 'uint8' | 'float32') => this.#sessions.acquire(model, samples, signal));
     this.#serveTiles(port1, lease.get, onProgress, signal);
     const network = { port: port2, tiling, tilesInFlight: this.#sessions.tilesInFlight(model) };
     try {

@@ -1,19 +1,21 @@
 /**
  * The sessions that are open: on which execution provider, for which models. Those of several models stay open side by
- * side within a budget of memory; beyond it the one that was used longest ago is closed. It is closed by ending its
- * threads: opening and closing again levels off (bench runner-memory), while releasing sessions inside a thread that lives
- * on leaks.
+ * side within a budget of memory; beyond it the one that was used longest ago is closed, once no picture uses it. It is
+ * closed by ending its threads: opening and closing again levels off (bench runner-memory), while releasing sessions inside
+ * a thread that lives on leaks.
  */
 import { DeblurError } from '@deblur/shared/errors.ts';
 import type { ModelManifest, ModelVariant } from '@deblur/shared/model-manifest.ts';
+import { abortable } from './abortable.ts';
 import type { RequestedProvider } from './config.ts';
 import { readGpuUsage } from './gpu-usage.ts';
-import { BATCHES_IN_FLIGHT_PER_WORKER, DEFAULT_BATCH_SIZE } from './limits.ts';
+import { BATCHES_IN_FLIGHT_PER_WORKER, DEFAULT_BATCH_SIZE, SESSIONS_PASSING_MS } from './limits.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import type { ModelFiles } from './model-files.ts';
 import type { ExecutionProvider } from './session-messages.ts';
 import { SessionPool } from './session-pool.ts';
+import { variantFor } from './variants.ts';
 import type { ThreadState } from './worker-thread.ts';
 
 export interface SessionsOptions {
@@ -25,6 +27,8 @@ export interface SessionsOptions {
   readonly batchDelayMs: number;
   /** What the open sessions may take, of the GPU's memory where one runs them; undefined: everything. */
   readonly memoryBytes: number | undefined;
+  /** How long pictures whose sessions are open may pass one that waits for room; set in tests. */
+  readonly passingMs?: number;
   readonly log: Log;
   readonly metrics: Metrics;
 }
@@ -55,9 +59,12 @@ export class Sessions {
   readonly #files: ModelFiles;
   /** By `model.variant`, in order of last use. */
   readonly #open = new Map<string, OpenPool>();
-  /** Pools open and close one after the other: two at once would each count the other's memory. */
   #last: Promise<unknown> = Promise.resolve();
   #released = Promise.withResolvers<undefined>();
+  /** Since when a picture waits for others to leave the sessions that its own have no room beside. */
+  #passedSince: number | undefined;
+  /** What those that were open once took, by the same names. */
+  readonly #knownBytes = new Map<string, number>();
 
   private constructor(files: ModelFiles, options: SessionsOptions, provider: ProviderChoice) {
     this.#files = files;
@@ -98,14 +105,24 @@ export class Sessions {
   }
 
   /**
+   * At once where the sessions are open: such a picture does not wait with one that needs others opened, and room made for
+   * them, until that one has been passed for too long.
    * @param samples what the tiles have
    * @throws {DeblurError} `runner_unavailable` when the sessions cannot be created
+   * @throws the signal's reason, however far the opening is
    */
-  acquire(model: ModelManifest, samples: 'uint8' | 'float32'): Promise<Lease> {
+  async acquire(model: ModelManifest, samples: 'uint8' | 'float32', signal?: AbortSignal): Promise<Lease> {
     const variant = variantFor(model, samples, this.provider.used);
-    const acquired = this.#last.then(() => this.#lease(model, variant));
-    this.#last = acquired.catch(() => undefined);
-    return acquired;
+    const name = `${model.name}.${variant.id}`;
+    const open = this.#open.get(name);
+    if (open !== undefined && !this.#isPassedTooLong()) return this.#lease(name, open);
+    const turn = this.#inTurn(async () => {
+      signal?.throwIfAborted();
+      const lease = this.#lease(name, this.#open.get(name) ?? (await this.#openPool(name, model, variant, signal)));
+      await this.#closeIdleBeyondBudget();
+      return lease;
+    });
+    return abortable(turn, signal, (late) => late.release());
   }
 
   /** Tiles of one picture that keep every session busy. */
@@ -146,9 +163,8 @@ export class Sessions {
     const [best, ...others] = this.#files.offered();
     if (best === undefined) return;
     await this.#touch(best);
-    const { memoryBytes = Infinity } = this.#options;
     // The others may take as much as the best one did, for all that is known of them.
-    for (const model of others) if (2 * this.#usedBytes() <= memoryBytes) await this.#touch(model);
+    for (const model of others) if (2 * this.#usedBytes() <= this.#budget) await this.#touch(model);
     await this.#touch(best);
   }
 
@@ -156,9 +172,14 @@ export class Sessions {
     (await this.acquire(model, 'uint8')).release();
   }
 
-  async #lease(model: ModelManifest, variant: ModelVariant): Promise<Lease> {
-    const name = `${model.name}.${variant.id}`;
-    const open = this.#open.get(name) ?? (await this.#openPool(name, model, variant));
+  /** Pools open and close one after the other: two at once would each count the other's memory. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  #lease(name: string, open: OpenPool): Lease {
     this.#open.delete(name);
     this.#open.set(name, open);
     open.leases++;
@@ -168,17 +189,18 @@ export class Sessions {
       held = false;
       open.leases--;
       this.#released.resolve(undefined);
+      if (this.#usedBytes() > this.#budget) void this.#inTurn(() => this.#closeIdleBeyondBudget());
     };
-    try {
-      await this.#evictBeyondBudget();
-    } catch (error) {
-      release();
-      throw error;
-    }
     return { pool: open.pool, release };
   }
 
-  async #openPool(name: string, model: ModelManifest, variant: ModelVariant): Promise<OpenPool> {
+  async #openPool(
+    name: string,
+    model: ModelManifest,
+    variant: ModelVariant,
+    signal: AbortSignal | undefined,
+  ): Promise<OpenPool> {
+    await this.#makeRoom(this.#knownBytes.get(name) ?? variant.bytes * this.workers, signal);
     const { intraOpThreads, batchDelayMs: delayMs, log, metrics } = this.#options;
     const size = this.batchSize(model);
     const batches = Array.from({ length: Math.log2(size) + 1 }, (_, i) => 2 ** i);
@@ -204,24 +226,49 @@ export class Sessions {
     });
     const bytes = Math.max(variant.bytes * this.workers, (await this.#memoryInUse()) - before);
     log.info('sessions_opened', { sessions: name, workers: this.workers, batches, megabytes: Math.round(bytes / 1e6) });
-    return { pool, bytes, leases: 0 };
+    const open = { pool, bytes, leases: 0 };
+    this.#knownBytes.set(name, bytes);
+    this.#open.set(name, open);
+    return open;
   }
 
-  /** What was just leased stays, whatever its size: without it nothing could be done. */
-  async #evictBeyondBudget(): Promise<void> {
-    const { memoryBytes = Infinity, log } = this.#options;
-    while (this.#open.size > 1 && this.#usedBytes() > memoryBytes) {
-      const idle = [...this.#open].find(([, { leases }]) => leases === 0);
-      if (idle === undefined) {
+  /** Before sessions are opened, as far as can be known: the first time only the size of their weights is. */
+  async #makeRoom(bytes: number, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      while (this.#open.size > 0 && this.#usedBytes() + bytes > this.#budget) {
         this.#released = Promise.withResolvers();
-        await this.#released.promise;
-        continue;
+        if (await this.#closeIdle()) continue;
+        this.#passedSince ??= performance.now();
+        await abortable(this.#released.promise, signal);
       }
-      const [name, { pool }] = idle;
-      this.#open.delete(name);
-      await pool.close();
-      log.info('sessions_closed', { sessions: name, reason: 'MODEL_MEMORY_MB' });
+    } finally {
+      this.#passedSince = undefined;
     }
+  }
+
+  /** Those that are in use stay, whatever their size: without them nothing could be done. */
+  async #closeIdleBeyondBudget(): Promise<void> {
+    while (this.#open.size > 1 && this.#usedBytes() > this.#budget && (await this.#closeIdle()));
+  }
+
+  /** @returns false when pictures use all that are open */
+  async #closeIdle(): Promise<boolean> {
+    const idle = [...this.#open].find(([, { leases }]) => leases === 0);
+    if (idle === undefined) return false;
+    const [name, { pool }] = idle;
+    this.#open.delete(name);
+    await pool.close();
+    this.#options.log.info('sessions_closed', { sessions: name, reason: 'MODEL_MEMORY_MB' });
+    return true;
+  }
+
+  #isPassedTooLong(): boolean {
+    const { passingMs = SESSIONS_PASSING_MS } = this.#options;
+    return this.#passedSince !== undefined && performance.now() - this.#passedSince > passingMs;
+  }
+
+  get #budget(): number {
+    return this.#options.memoryBytes ?? Infinity;
   }
 
   #usedBytes(): number {
@@ -232,36 +279,6 @@ export class Sessions {
     if (this.provider.used === 'cpu') return process.memoryUsage.rss();
     return (await readGpuUsage()).reduce((sum, { usedBytes }) => sum + usedBytes, 0);
   }
-}
-
-/** @throws {DeblurError} `runner_unavailable` when the model has nothing for this provider */
-export function variantFor(
-  model: ModelManifest,
-  samples: 'uint8' | 'float32',
-  provider: ExecutionProvider,
-): ModelVariant {
-  const variant = bestVariant(model, samples, provider);
-  if (variant !== undefined) return variant;
-  throw new DeblurError('runner_unavailable', `${model.name} has no variant that takes ${samples} on ${provider}.`);
-}
-
-/** What a runner that was asked for this provider may come to run; with `auto`, on the CPU too. */
-export function usableVariants(model: ModelManifest, requested: RequestedProvider): readonly ModelVariant[] {
-  const providers = requested === 'auto' ? (['cuda', 'cpu'] as const) : [requested];
-  const variants = providers.flatMap((provider) =>
-    (['uint8', 'float32'] as const).map((samples) => bestVariant(model, samples, provider)),
-  );
-  return [...new Set(variants)].filter((variant) => variant !== undefined);
-}
-
-/** On a GPU the graph that computes in float16, where the model has one; never on a CPU, which would only cast. */
-function bestVariant(
-  { variants }: ModelManifest,
-  samples: 'uint8' | 'float32',
-  provider: ExecutionProvider,
-): ModelVariant | undefined {
-  const named = (wanted: ModelVariant['id']): ModelVariant | undefined => variants.find(({ id }) => id === wanted);
-  return (provider === 'cpu' ? undefined : named(`${samples}-float16`)) ?? named(samples);
 }
 
 function choose(requested: ExecutionProvider, reason: string): ProviderChoice {

@@ -9,7 +9,7 @@ import type { RequestedProvider } from '../../gpu-runner/config.ts';
 import { HttpClient } from '../../gpu-runner/http-client.ts';
 import { downloadFile } from '../../gpu-runner/model-download.ts';
 import { ModelFiles } from '../../gpu-runner/model-files.ts';
-import { usableVariants, variantFor } from '../../gpu-runner/sessions.ts';
+import { usableVariants, variantFor } from '../../gpu-runner/variants.ts';
 import { dataUri, gradientPng } from './support/images.ts';
 import { readManifest } from './support/network.ts';
 import { startReceiver, type Receiver } from './support/receiver.ts';
