@@ -20,8 +20,20 @@ export const UPLOAD_ATTEMPTS = 4;
 export const UPLOAD_UNANSWERED_ATTEMPTS = 7;
 export const UPLOAD_BACKOFF_MS = 250;
 
+/** Parts of one file under way at once: one is on the line while the other's answer is awaited. */
+export const UPLOAD_PARTS_AT_ONCE = 2;
+
+/** Telling a receiver that the rest will not come; what it has, it drops by itself some day. */
+export const UPLOAD_ABORT_TIMEOUT_MS = 5_000;
+
 /** A digest that the main thread makes itself takes at most so many bytes: one millisecond at 1 GB/s. */
 export const INLINE_HASH_MAX_BYTES = 1_000_000;
+
+/** Of a file that becomes base64 on the main thread, what it does in one go: a millisecond. A multiple of three. */
+export const BASE64_PIECE_BYTES = 786_432;
+
+/** A JSON body above this brings a file, and waits for room as files do. */
+export const SMALL_BODY_MAX_BYTES = 65_536;
 
 /** One webhook attempt. A receiver answers and works afterwards, or it keeps the next event of its prediction waiting. */
 export const WEBHOOK_TIMEOUT_MS = 10_000;

@@ -1,8 +1,8 @@
 /** One prediction's life in memory, and what the wire shows of it. */
 import { hash } from 'node:crypto';
-import type { WireError } from '@deblur/shared/errors.ts';
+import { ERRORS, type WireError } from '@deblur/shared/errors.ts';
 import type { ModelManifest } from '@deblur/shared/model-manifest.ts';
-import { MEDIA_TYPES, type ModelName, type OutputFormat } from '@deblur/shared/options.ts';
+import type { ModelName, OutputFormat } from '@deblur/shared/options.ts';
 import {
   formatGpuError,
   type gpuInputSchema,
@@ -14,7 +14,7 @@ import type { Trace } from './trace.ts';
 
 export type PredictionInput = z.output<typeof gpuInputSchema>;
 
-/** A file for a caller that gave no upload URL. The wire shows it as a data URI. */
+/** A file for a caller that gave no upload URL. */
 export interface OutputFile {
   readonly format: OutputFormat;
   readonly bytes: Uint8Array;
@@ -35,14 +35,15 @@ export interface Progress {
   readonly total: number;
 }
 
-/** Replicate's prediction object, as Cog answers with it; `progress` is ours. */
-export interface PredictionView {
+/** What a prediction is at one moment: Replicate's object, as Cog answers with it. `progress` is ours. */
+export interface PredictionSnapshot {
   readonly id: string;
   readonly status: PredictionStatus;
   readonly model: ModelName | null;
   readonly version: string | null;
   readonly input: PredictionInput;
-  readonly output: string | UploadedOutput | null;
+  /** On the wire a file is a data URI. */
+  readonly output: OutputFile | UploadedOutput | null;
   readonly error: string | null;
   /** One line in tqdm's manner, which Replicate's clients read progress from. */
   readonly logs: string;
@@ -90,7 +91,12 @@ export class Prediction {
     return this.#fingerprint === fingerprintOf(input);
   }
 
-  /** @param listener called with each event as it happens, the view being what it then is */
+  /** Whether it failed in a way that the same request need not fail in again. */
+  get mayBeRetried(): boolean {
+    return this.#error !== undefined && ERRORS[this.#error.code].retryable;
+  }
+
+  /** @param listener called with each event as it happens, the snapshot being what it then is */
   subscribe(listener: (event: PredictionEvent) => void): void {
     this.#listeners.push(listener);
   }
@@ -170,14 +176,14 @@ export class Prediction {
     if (this.#completedAt === undefined) this.#finish('canceled');
   }
 
-  view(): PredictionView {
+  snapshot(): PredictionSnapshot {
     return {
       id: this.id,
       status: this.#status,
       model: this.#model?.name ?? null,
       version: this.#model?.version ?? null,
       input: this.input,
-      output: isFile(this.#output) ? dataUri(this.#output) : this.#output,
+      output: this.#output,
       error: this.#error === undefined ? null : formatGpuError(this.#error),
       logs: this.#progress === null ? '' : progressLine(this.#progress),
       metrics: this.metrics,
@@ -188,7 +194,7 @@ export class Prediction {
     };
   }
 
-  get metrics(): PredictionView['metrics'] {
+  get metrics(): PredictionSnapshot['metrics'] {
     return { ...this.#predictTime(), ...this.#report };
   }
 
@@ -217,13 +223,8 @@ function withoutPayload(image: string): string {
   return /^data:/i.test(image) ? `${image.slice(0, Math.min(image.indexOf(',') + 1, 64))}…` : image;
 }
 
-function isFile(output: OutputFile | UploadedOutput | null): output is OutputFile {
+export function isFile(output: OutputFile | UploadedOutput | null): output is OutputFile {
   return output !== null && 'bytes' in output;
-}
-
-function dataUri({ bytes, format }: OutputFile): string {
-  const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('base64');
-  return `data:${MEDIA_TYPES[format]};base64,${payload}`;
 }
 
 const BAR_WIDTH = 20;

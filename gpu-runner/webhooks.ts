@@ -17,7 +17,9 @@ import {
 } from './limits.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import type { Prediction, PredictionEvent } from './prediction.ts';
+import { predictionJson } from './prediction-json.ts';
+import type { Prediction, PredictionEvent, PredictionSnapshot } from './prediction.ts';
+import type { Trace } from './trace.ts';
 
 export interface WebhookTarget {
   readonly url: string;
@@ -65,9 +67,9 @@ export class Webhooks {
     const wanted = (event: PredictionEvent): boolean => events === undefined || events.includes(event);
     let last: Promise<void> = Promise.resolve();
     const enqueue = (event: PredictionEvent): void => {
-      // Written now: by the time it is sent the prediction may be in another state.
-      const body = JSON.stringify(prediction.view());
-      last = last.then(() => this.#send(event, url, body, prediction));
+      // Taken now: by the time it is sent the prediction may be in another state.
+      const snapshot = prediction.snapshot();
+      last = last.then(() => this.#send(event, url, snapshot, prediction.trace));
       this.#track(last);
     };
     const logs = throttle(WEBHOOK_LOGS_INTERVAL_MS, async () => {
@@ -98,27 +100,32 @@ export class Webhooks {
   }
 
   /** Never rejects: a receiver that is down changes nothing about the prediction. */
-  async #send(event: PredictionEvent, url: string, body: string, { id, trace }: Prediction): Promise<void> {
+  async #send(event: PredictionEvent, url: string, snapshot: PredictionSnapshot, trace: Trace): Promise<void> {
     const { http, secret, log, metrics } = this.#options;
     const messageId = `msg_${randomUUID()}`;
-    const request = async () => ({
-      method: 'POST' as const,
-      headers: { ...trace.headers, 'content-type': 'application/json', ...(await signed(messageId, body, secret)) },
-      body,
-    });
     try {
+      const body = await predictionJson(snapshot);
+      const request = async () => ({
+        method: 'POST' as const,
+        headers: { ...trace.headers, 'content-type': 'application/json', ...(await signed(messageId, body, secret)) },
+        body,
+      });
       await deliver(url, request, http, event === 'completed' ? UNTIL_TAKEN : BEST_EFFORT, this.#stopped.signal);
       metrics.webhook(event, 'taken');
     } catch (error) {
       metrics.webhook(event, 'lost');
       // Not the whole URL: what lets a caller in may be in it.
-      log.error('webhook_lost', error, { id, webhook_event: event, host: new URL(url).host });
+      log.error('webhook_lost', error, { id: snapshot.id, webhook_event: event, host: new URL(url).host });
     }
   }
 }
 
 /** The id stays over retries, the timestamp is of the attempt. */
-async function signed(id: string, body: string, secret: string | undefined): Promise<Readonly<Record<string, string>>> {
+async function signed(
+  id: string,
+  body: Uint8Array,
+  secret: string | undefined,
+): Promise<Readonly<Record<string, string>>> {
   const timestamp = Math.floor(Date.now() / 1000);
   if (secret !== undefined) return signWebhook({ id, timestamp, body }, [secret]);
   return { 'webhook-id': id, 'webhook-timestamp': String(timestamp) };

@@ -26,7 +26,8 @@ export interface WebhookMessage {
   readonly id: string;
   /** Of this attempt, whole seconds since the epoch. */
   readonly timestamp: number;
-  readonly body: string;
+  /** The bytes that are sent; a text is sent as UTF-8. */
+  readonly body: string | Uint8Array;
 }
 
 export type WebhookHeaders = Readonly<Record<(typeof WEBHOOK_HEADERS)[number], string>>;
@@ -69,7 +70,7 @@ export async function signWebhook(message: WebhookMessage, secrets: readonly str
   if (id === '' || id.includes('.')) throw new TypeError('a webhook id has one character or more and no full stop');
   if (!Number.isSafeInteger(timestamp)) throw new TypeError('a webhook timestamp is in whole seconds');
   if (secrets.length === 0) throw new TypeError('there is no secret to sign by');
-  const content = signedContent(String(id), String(timestamp), encode(message.body));
+  const content = signedContent(String(id), String(timestamp), bytesOf(message.body));
   const signatures = await Promise.all(
     secrets.map(async (secret) => {
       const signature = await crypto.subtle.sign(ALGORITHM, await importSecret(secret), content);
@@ -109,7 +110,7 @@ export async function verifyWebhook(
   const ageSeconds = Math.floor(now / 1000) - Number(timestamp);
   if (ageSeconds > toleranceSeconds) throw new WebhookVerificationError('too_old');
   if (ageSeconds < -toleranceSeconds) throw new WebhookVerificationError('too_new');
-  const content = signedContent(id, timestamp, typeof body === 'string' ? encode(body) : body);
+  const content = signedContent(id, timestamp, bytesOf(body));
   for (const candidate of signaturesIn(signature)) {
     for (const key of keys) {
       if (await crypto.subtle.verify(ALGORITHM, key, candidate, content)) {
@@ -158,6 +159,7 @@ function bytesOfSecret(secret: string): Uint8Array<ArrayBuffer> | null {
   return bytes !== null && bytes.length >= SECRET_MIN_BYTES && bytes.length <= SECRET_MAX_BYTES ? bytes : null;
 }
 
+const bytesOf = (body: string | Uint8Array): Uint8Array => (typeof body === 'string' ? encode(body) : body);
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 const toBase64 = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes));

@@ -4,22 +4,32 @@ import { MEDIA_TYPES, OUTPUT_FORMATS, type OutputFormat } from '@deblur/shared/o
 import type { Context } from 'hono';
 import { accepts } from 'hono/accepts';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { predictionJson } from '../prediction-json.ts';
 import type { Prediction } from '../prediction.ts';
 
 const ANY_PICTURE = 'image/*';
 const JSON_TYPE = 'application/json';
 
 /** @param prediction one that is over, for a caller that has waited for it */
-export function finalAnswer(c: Context, prediction: Prediction): Response {
-  if (acceptedType(c) === JSON_TYPE) return c.json(prediction.view());
+export async function finalAnswer(c: Context, prediction: Prediction): Promise<Response> {
+  if (acceptedType(c) === JSON_TYPE) return answer(c, prediction);
   const { file } = prediction;
   // Who looks at the status only must not take an error for a picture.
-  if (file === undefined) return c.json(prediction.view(), statusWithoutFile(prediction));
+  if (file === undefined) return answer(c, prediction, statusWithoutFile(prediction));
   return c.body(file.bytes as Uint8Array<ArrayBuffer>, 200, {
     'Content-Type': MEDIA_TYPES[file.format],
     'X-Prediction-Id': prediction.id,
     ...(prediction.model === undefined ? {} : { 'X-Model': prediction.model.name }),
   });
+}
+
+/** The prediction as it is now. */
+export async function answer(
+  c: Context,
+  prediction: Prediction,
+  status: ContentfulStatusCode = 200,
+): Promise<Response> {
+  return c.body(await predictionJson(prediction.snapshot()), status, { 'Content-Type': JSON_TYPE });
 }
 
 function statusWithoutFile({ status, error }: Prediction): ContentfulStatusCode {

@@ -4,6 +4,7 @@ import type { Context } from 'hono';
 import type { z } from 'zod';
 import type { PredictionRequest } from '../runner.ts';
 import { sha256 } from '../sha256.ts';
+import { FormError, readForm as parseForm, type Form } from './form.ts';
 import type { Env } from './request-log.ts';
 import { createRequestSchema, invalid, validationFailed } from './wire.ts';
 
@@ -19,14 +20,27 @@ export async function readRequest(
   const parsed = createRequestSchema.safeParse(read.body);
   if (!parsed.success) return validationFailed(c, parsed.error.issues);
   const { id, input, webhook, webhook_events_filter: events } = parsed.data;
-  if (webhook === undefined) return { id, input, ...read.file };
-  try {
-    assertCallable(webhook);
-  } catch (error) {
-    if (!(error instanceof DeblurError)) throw error;
-    return invalid(c, ['body', 'webhook'], error.detail, 'value_error');
+  const { master_upload_url: master, result_upload_url: result } = input;
+  // Before the work, not after it: what is made could not be handed over.
+  for (const [loc, url] of [
+    [['body', 'webhook'], webhook],
+    [['body', 'input', 'master_upload_url'], master],
+    [['body', 'input', 'result_upload_url'], result],
+  ] as const) {
+    const fault = url === undefined ? undefined : faultOf(url, assertCallable);
+    if (fault !== undefined) return invalid(c, loc, fault, 'value_error');
   }
-  return { id, input, ...read.file, webhook: { url: webhook, events } };
+  return { id, input, ...read.file, ...(webhook === undefined ? {} : { webhook: { url: webhook, events } }) };
+}
+
+function faultOf(url: string, assertCallable: (url: string) => void): string | undefined {
+  try {
+    assertCallable(url);
+    return undefined;
+  } catch (error) {
+    if (error instanceof DeblurError) return error.detail;
+    throw error;
+  }
 }
 
 export function isForm(c: Context): boolean {
@@ -53,22 +67,30 @@ const NUMBERS: ReadonlySet<string> = new Set(['quality', 'tile']);
 
 /** The file as `image`, the other inputs as fields of their names. */
 async function readForm(c: Context): Promise<ReadBody | Response> {
-  let form: FormData;
-  try {
-    form = await c.req.formData();
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    return invalid(c, ['body'], 'is not a form', 'value_error');
+  const read = await formOf(c);
+  if (read instanceof FormError) return invalid(c, ['body'], read.message, 'value_error');
+  const input = new Map<string, unknown>();
+  for (const [name, value] of read.parts) {
+    if (input.has(name)) return invalid(c, ['body', 'input', name.slice(0, 64)], 'is given twice', 'value_error');
+    input.set(name, typeof value === 'string' && NUMBERS.has(name) && /^\d+$/.test(value) ? Number(value) : value);
   }
-  const input: Record<string, unknown> = {};
-  for (const [name, value] of form) {
-    if (name in input) return invalid(c, ['body', 'input', name.slice(0, 64)], 'is given twice', 'value_error');
-    input[name] = typeof value === 'string' && NUMBERS.has(name) && /^\d+$/.test(value) ? Number(value) : value;
-  }
-  const { image } = input;
-  if (!(image instanceof File)) return { body: { input } };
-  const source = new Uint8Array(await image.arrayBuffer());
+  const source = input.get('image');
+  if (!(source instanceof Uint8Array)) return { body: { input: Object.fromEntries(input) } };
   // Its digest stands for it: the same file asked for again is the same request.
-  const digest = await sha256(source, 'hex');
-  return { body: { input: { ...input, image: `sha256:${digest}` } }, file: { source } };
+  input.set('image', `sha256:${await sha256(source, 'hex')}`);
+  return { body: { input: Object.fromEntries(input) }, file: { source } };
+}
+
+async function formOf(c: Context): Promise<Form | FormError> {
+  try {
+    return await parseForm(c.req.raw.body ?? emptyBody(), c.req.header('content-type') ?? '');
+  } catch (error) {
+    // The body limit and a broken connection also show here.
+    if (error instanceof FormError) return error;
+    throw error;
+  }
+}
+
+async function* emptyBody(): AsyncGenerator<Uint8Array> {
+  // Nothing comes of it.
 }

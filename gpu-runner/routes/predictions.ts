@@ -1,16 +1,22 @@
 import { JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { Hono, type Context, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import { SMALL_BODY_MAX_BYTES } from '../limits.ts';
 import type { Runner } from '../runner.ts';
-import { acceptedFormat, finalAnswer } from './answer.ts';
+import { acceptedFormat, answer, finalAnswer } from './answer.ts';
 import { isForm, readRequest, type CreateRequest } from './body.ts';
 import type { Env } from './request-log.ts';
 import { invalid, predictionIdSchema, refused } from './wire.ts';
 
-export function predictionRoutes(runner: Runner): Hono<Env> {
+/** With the release of a body's room in memory. */
+interface BodyEnv extends Env {
+  Variables: Env['Variables'] & { bodyRead?: () => void };
+}
+
+export function predictionRoutes(runner: Runner): Hono<BodyEnv> {
   const limited = bodies(runner);
 
-  return new Hono<Env>()
+  return new Hono<BodyEnv>()
     .post('/', limited, async (c) => {
       const request = await read(c, runner);
       if (request instanceof Response) return request;
@@ -20,7 +26,7 @@ export function predictionRoutes(runner: Runner): Hono<Env> {
       const admission = runner.create({ ...request, trace: c.get('trace') });
       if (!admission.admitted) return refused(c, admission.refusal);
       const { prediction } = admission;
-      if (wantsAsync(c)) return c.json(prediction.view(), 202);
+      if (wantsAsync(c)) return answer(c, prediction, 202);
       // Nobody else knows of it, so nobody will come for the answer.
       const gone = (): void => prediction.cancel();
       c.req.raw.signal.addEventListener('abort', gone, { once: true });
@@ -38,50 +44,60 @@ export function predictionRoutes(runner: Runner): Hono<Env> {
         return invalid(c, ['body', 'id'], 'is not the id of the URL', 'value_error');
       }
       const known = runner.find(id);
-      if (known !== undefined && known.completedAt === undefined) return c.json(known.view(), 202);
-      // The same request repeated gets the same answer. Another one, with fresh upload URLs say, is new work.
-      if (known?.asks(request.input) === true) return finalAnswer(c, known);
+      if (known !== undefined && known.completedAt === undefined) return answer(c, known, 202);
+      // The same request repeated gets the same answer. Another one, with fresh upload URLs say, is new work, and so is one
+      // that failed of what may have passed.
+      if (known?.asks(request.input) === true && !known.mayBeRetried) return finalAnswer(c, known);
       const admission = runner.create({ ...request, id, trace: c.get('trace') });
       if (!admission.admitted) return refused(c, admission.refusal);
       // It goes on when this client goes away: the same PUT again finds it.
-      if (wantsAsync(c)) return c.json(admission.prediction.view(), 202);
+      if (wantsAsync(c)) return answer(c, admission.prediction, 202);
       await admission.prediction.finished;
       return finalAnswer(c, admission.prediction);
     })
 
     .get('/:id', (c) => {
       const prediction = runner.find(c.req.param('id'));
-      return prediction === undefined ? unknownId(c) : c.json(prediction.view());
+      return prediction === undefined ? unknownId(c) : answer(c, prediction);
     })
 
     .post('/:id/cancel', (c) => {
       const prediction = runner.find(c.req.param('id'));
       if (prediction === undefined) return unknownId(c);
       prediction.cancel();
-      return c.json(prediction.view());
+      return answer(c, prediction);
     });
 }
 
-/** Bounds what one body may have, and how many forms, which bring files, are in memory at once. */
-function bodies(runner: Runner): MiddlewareHandler {
+/** Bounds what one body may have, and how many of those that bring files are in memory at once, until they are read. */
+function bodies(runner: Runner): MiddlewareHandler<BodyEnv> {
   const limit = (maxSize: number): MiddlewareHandler =>
     bodyLimit({ maxSize, onError: (c) => c.json({ detail: `The body has more than ${maxSize} bytes.` }, 413) });
   const json = limit(JSON_BODY_MAX_BYTES);
   const form = limit(SYNC_UPLOAD_MAX_BYTES + MULTIPART_FIELDS_MAX_BYTES);
-  return async (c, next) => {
-    if (!isForm(c)) return json(c, next);
+  return async (c: Context<BodyEnv>, next) => {
+    const limited = isForm(c) ? form : json;
+    if (isSmall(c)) return limited(c, next);
     const release = runner.refusal === undefined ? runner.takeUpload() : undefined;
     if (release === undefined) return refused(c, runner.refusal ?? 'busy');
+    c.set('bodyRead', release);
     try {
-      return await form(c, next);
+      return await limited(c, next);
     } finally {
       release();
     }
   };
 }
 
-async function read(c: Context<Env>, runner: Runner): Promise<CreateRequest | Response> {
+/** One that does not say how long it is may be of any length. */
+function isSmall(c: Context): boolean {
+  return Number(c.req.header('content-length') ?? Infinity) <= SMALL_BODY_MAX_BYTES;
+}
+
+async function read(c: Context<BodyEnv>, runner: Runner): Promise<CreateRequest | Response> {
   const request = await readRequest(c, (url) => runner.assertCallable(url));
+  // From here on it has a slot, or is refused.
+  c.get('bodyRead')?.();
   if (request instanceof Response || request.input.format !== undefined) return request;
   const format = acceptedFormat(c);
   return format === undefined ? request : { ...request, input: { ...request.input, format } };

@@ -42,7 +42,7 @@ it('bounds the outputs that it holds, and keeps the newest whatever its size', (
 
 it('shows no payload of a data URI', () => {
   const prediction = new Prediction('p', { operation: 'restore', image: 'data:image/png;base64,AAAA' }, NO_TRACE);
-  expect(prediction.view().input.image).toBe('data:image/png;base64,…');
+  expect(prediction.snapshot().input.image).toBe('data:image/png;base64,…');
 });
 
 it('gives as many slots as there are, and takes each back once', () => {

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RUNNER_ENV } from '../../../scripts/lib/service.ts';
 import type { HealthReport } from '../../../gpu-runner/runner.ts';
-import type { PredictionView } from '../../../gpu-runner/prediction.ts';
+import type { PredictionView } from '../../../gpu-runner/prediction-json.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 
