@@ -3,10 +3,12 @@ import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { requestId } from 'hono/request-id';
 import type { Log } from './log.ts';
+import type { Peers } from './peers.ts';
 import { requireToken } from './routes/auth.ts';
 import { discovery } from './routes/discovery.ts';
 import { cogHealth, probes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
+import { passToPeers } from './routes/peers.ts';
 import { predictionRoutes } from './routes/predictions.ts';
 import { requestLog, type Env } from './routes/request-log.ts';
 import type { Runner } from './runner.ts';
@@ -14,10 +16,12 @@ import type { Runner } from './runner.ts';
 export interface AppOptions {
   readonly runner: Runner;
   readonly token: string | undefined;
+  /** Undefined: it is the only one. */
+  readonly peers?: Peers | undefined;
   readonly log: Log;
 }
 
-export function createApp({ runner, token, log }: AppOptions): Hono<Env> {
+export function createApp({ runner, token, peers, log }: AppOptions): Hono<Env> {
   const app = new Hono<Env>();
   app.use(requestId(), requestLog(log, runner.metrics));
   app.route('/', discovery());
@@ -25,6 +29,8 @@ export function createApp({ runner, token, log }: AppOptions): Hono<Env> {
   app.route('/v2/health', probes(runner));
   app.use(requireToken(token));
   app.route('/metrics', metricsRoutes(runner));
+  if (peers !== undefined)
+    app.on(['GET', 'PUT', 'POST'], ['/predictions/:id', '/predictions/:id/cancel'], passToPeers(runner, peers));
   app.route('/predictions', predictionRoutes(runner));
   app.notFound((c) => c.json({ detail: 'Not found.' }, 404));
   app.onError((error, c) => {

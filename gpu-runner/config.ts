@@ -24,6 +24,8 @@ export interface Config {
   readonly modelManifests: readonly string[];
   /** Origins that models may be fetched from besides public https: a store inside the cluster, say. */
   readonly modelOrigins: readonly string[];
+  /** Names or addresses of the runners behind the same address as this one, itself included or not. */
+  readonly peers: readonly string[];
   readonly executionProvider: RequestedProvider;
   /** Predictions at once. */
   readonly slots: number;
@@ -60,15 +62,20 @@ const listOf = (what: string, isOne: (entry: string) => boolean) =>
       .map((entry) => entry.trim())
       .filter((entry) => entry !== '')
       .map((entry) => {
-        if (URL.canParse(entry) && isOne(entry)) return entry;
+        if (isOne(entry)) return entry;
         context.addIssue({ code: 'custom', message: `"${entry}" is not ${what}` });
         return z.NEVER;
       }),
   );
 
-const origins = listOf('an origin such as http://127.0.0.1:8787', (entry) => new URL(entry).origin === entry);
+const origins = listOf('an origin such as http://127.0.0.1:8787', (entry) => URL.parse(entry)?.origin === entry);
 const urls = listOf('a URL such as https://models.example.com/dhnet/manifest.json', (entry) =>
-  ['http:', 'https:'].includes(new URL(entry).protocol),
+  ['http:', 'https:'].includes(URL.parse(entry)?.protocol ?? ''),
+);
+
+const hostNames = listOf(
+  'a host name or address',
+  (entry) => URL.parse(`http://${entry}`)?.hostname === entry.toLowerCase(),
 );
 
 const webhookSecret = z.string().refine(isWebhookSecret, 'must be whsec_ and the base64 of 24 to 64 bytes');
@@ -85,6 +92,7 @@ export const schema = z.object({
   MODEL_CACHE_DIR: z.string().min(1).default(join(tmpdir(), 'deblur-models')),
   MODEL_MANIFESTS: urls.default([]),
   MODEL_ORIGINS: origins.default([]),
+  PEERS: hostNames.default([]),
   EXECUTION_PROVIDER: z.enum(EXECUTION_PROVIDERS).default('auto'),
   SLOTS: wholeNumber(1, 64).default(2),
   SESSION_WORKERS: wholeNumber(1, 64).optional(),
@@ -113,6 +121,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, co
   if (values.ENVIRONMENT === 'production' && values.ALLOW_ORIGINS.length > 0) {
     throw new Error('ALLOW_ORIGINS: is for local runs and tests; it must be empty when ENVIRONMENT=production');
   }
+  if (values.PORT === 0 && values.PEERS.length > 0) {
+    throw new Error('PORT: must be the one that the runners of PEERS listen on, not any free one');
+  }
   // One thread per session scales best while there are few cores: the runs share nothing and wait for nobody.
   const sessionWorkers = values.SESSION_WORKERS ?? Math.min(cores, DEFAULT_MAX_SESSION_WORKERS);
   return {
@@ -123,6 +134,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, co
     modelCacheDir: values.MODEL_CACHE_DIR,
     modelManifests: values.MODEL_MANIFESTS,
     modelOrigins: values.MODEL_ORIGINS,
+    peers: values.PEERS,
     executionProvider: values.EXECUTION_PROVIDER,
     slots: values.SLOTS,
     pictureThreads: Math.min(values.SLOTS, cores),

@@ -6,11 +6,14 @@ import { readConfig, type Config } from './config.ts';
 import { HttpClient } from './http-client.ts';
 import { LAST_ANSWERS_MS, REQUEST_TIMEOUT_MS } from './limits.ts';
 import { consoleLog as log } from './log.ts';
+import { Peers } from './peers.ts';
 import { Runner } from './runner.ts';
 
 function main(config: Config): void {
   const runner = new Runner(config, new HttpClient(config), log);
-  const app = createApp({ runner, token: config.token, log });
+  const { peers: names, host, port, token } = config;
+  const peers = names.length === 0 ? undefined : new Peers({ names, host, port, token, log });
+  const app = createApp({ runner, token, peers, log });
   const server = serve(
     {
       fetch: app.fetch,

@@ -3,6 +3,9 @@
 /** A fetched source. A 100 MB file is a 50 MP TIFF with 16 bits a sample, the largest that we decode. */
 export const SOURCE_MAX_BYTES = 100_000_000;
 
+/** Another runner of the same cluster says whether it knows a prediction: it looks into a map. */
+export const PEER_TIMEOUT_MS = 2_000;
+
 /** Connecting to a source or a receiver: a public host answers a SYN at once or is down. */
 export const CONNECT_TIMEOUT_MS = 10_000;
 

@@ -112,6 +112,14 @@ export class Runner {
     return this.#memory.get(id, Date.now());
   }
 
+  /**
+   * Whether a peer is to pass a request about it on to here. While this runner stops it takes no PUT for what is over: that
+   * may be new work, for another one.
+   */
+  answersFor(prediction: Prediction | undefined, method: string | undefined): boolean {
+    return prediction !== undefined && !(this.#stopping && method === 'PUT' && prediction.completedAt !== undefined);
+  }
+
   /** @throws {DeblurError} `malformed_request`, `forbidden`: an address that this runner would not call */
   assertCallable(url: string): void {
     this.#http.check(url);

@@ -2,6 +2,7 @@ import { JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES 
 import { Hono, type Context, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { SMALL_BODY_MAX_BYTES } from '../limits.ts';
+import { FROM_PEER_HEADER } from '../peers.ts';
 import type { Runner } from '../runner.ts';
 import { acceptedFormat, answer, finalAnswer } from './answer.ts';
 import { isForm, readRequest, type CreateRequest } from './body.ts';
@@ -58,6 +59,8 @@ export function predictionRoutes(runner: Runner): Hono<BodyEnv> {
 
     .get('/:id', (c) => {
       const prediction = runner.find(c.req.param('id'));
+      if (c.req.method === 'HEAD')
+        return c.body(null, runner.answersFor(prediction, c.req.header(FROM_PEER_HEADER)) ? 200 : 404);
       return prediction === undefined ? unknownId(c) : answer(c, prediction);
     })
 

@@ -66,6 +66,9 @@ describe('readConfig', () => {
     ['MODEL_MANIFESTS', 'file:///etc/passwd'],
     ['MODEL_MANIFESTS', 'https://a.example/m.json,nothing'],
     ['MODEL_ORIGINS', 'models.internal'],
+    ['PEERS', 'http://deblur-runner-peers'],
+    ['PEERS', 'deblur-runner-peers:5000'],
+    ['PEERS', 'a b'],
     ['WEBHOOK_SECRET', 'secret'],
     ['WEBHOOK_SECRET', 'whsec_c2hvcnQ='],
     ['WEBHOOK_SECRET', `whsec_${'A'.repeat(33)}`],
@@ -73,6 +76,15 @@ describe('readConfig', () => {
     ['ENVIRONMENT', 'staging'],
   ])('names %s when it is "%s"', (name, value) => {
     expect(() => readConfig({ [name]: value })).toThrow(new RegExp(`^${name}: `));
+  });
+
+  it('takes names and addresses of peers, which all listen on one port', () => {
+    expect(readConfig({ PEERS: 'deblur-runner-peers, 10.0.0.7,[fd00::1]' }).peers).toEqual([
+      'deblur-runner-peers',
+      '10.0.0.7',
+      '[fd00::1]',
+    ]);
+    expect(() => readConfig({ PEERS: 'deblur-runner-peers', PORT: '0' })).toThrow(/^PORT: /);
   });
 
   it('refuses trusted origins in production', () => {
