@@ -15,7 +15,7 @@ const builtIn = files.filter((file) => file !== 'scaled-object.yaml');
 const [deployment] = yamlOf(`${folder}/deployment.yaml`);
 const [runner] = deployment.spec.template.spec.containers;
 const [scaledObject, ...authentications] = yamlOf(`${folder}/scaled-object.yaml`);
-const [service] = yamlOf(`${folder}/service.yaml`);
+const [service, peers] = yamlOf(`${folder}/service.yaml`);
 const environment: Record<string, string> = Object.fromEntries(
   runner.env.map(({ name, value }: Yaml) => [name, value ?? 'from a secret']),
 );
@@ -106,6 +106,21 @@ it('leads the Service, the budget and the network policy to the same pods', () =
   ]) {
     expect(labels).toMatchObject(selector);
   }
+});
+
+it('lets the runners find and call each other, those that drain too', () => {
+  expect(readConfig({ ...environment, ENVIRONMENT: 'production' }).peers).toEqual([peers.metadata.name]);
+  // Headless: its name leads to every pod. It only leads to ready ones unless it is told.
+  expect(peers.spec).toMatchObject({
+    clusterIP: 'None',
+    publishNotReadyAddresses: true,
+    selector: service.spec.selector,
+  });
+  const [policy] = yamlOf(`${folder}/network-policy.yaml`);
+  const byPeers = { podSelector: { matchLabels: service.spec.selector } };
+  expect(policy.spec.ingress[0].from).toContainEqual(byPeers);
+  const [{ name }] = runner.ports;
+  expect(policy.spec.egress).toContainEqual({ to: [byPeers], ports: [{ port: name, protocol: 'TCP' }] });
 });
 
 it('leaves the number of runners to KEDA', () => {

@@ -7,7 +7,7 @@ import type { EnduranceReport, Ordered, Stage } from './run.ts';
 type Verdict = Pick<EnduranceReport, 'succeeded' | 'equal' | 'findings'>;
 
 export async function check(stage: Stage, ordered: readonly Ordered[], count: number): Promise<Verdict> {
-  const { receiver } = stage;
+  const { receiver, service } = stage;
   const restore = await directRun();
   const findings = receiver.refused.map((reason) => `a webhook was not genuine: ${reason}`);
   if (ordered.length !== count) findings.push(`${count - ordered.length} pictures were never taken`);
@@ -15,6 +15,8 @@ export async function check(stage: Stage, ordered: readonly Ordered[], count: nu
   if (ids.size !== ordered.length) findings.push('two pictures have one prediction');
   for (const id of receiver.heard.keys())
     if (!ids.has(id)) findings.push(`a webhook tells of ${id}, which nobody made`);
+  const { completedAgain } = service.book;
+  if (completedAgain > 0) findings.push(`${completedAgain} inferences were done for what a runner had completed`);
   const sources = new Set<string>();
   let [succeeded, equal] = [0, 0];
   for (const order of ordered) {
