@@ -1,7 +1,10 @@
 /** One message to one receiver, tried again for as long as that may help. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Dispatcher } from 'undici';
 import { DeblurError } from '@deblur/shared/errors.ts';
 import type { HttpClient, HttpRequest } from './http-client.ts';
+
+export type AnswerHeaders = Dispatcher.ResponseData['headers'];
 
 export interface RetryPolicy {
   /** Calls in all, the first included. */
@@ -18,6 +21,7 @@ export interface RetryPolicy {
 /**
  * Delivers what `request` makes, anew for each attempt. Tries again after network failures, 408, 429 and 5xx; redirects
  * are not followed.
+ * @returns the headers of the answer by which it was taken
  * @throws {UndeliveredError} when the receiver cannot be reached or refuses
  * @throws {DeblurError} `malformed_request`, `forbidden`: see checkUrl
  * @throws the signal's reason
@@ -28,11 +32,11 @@ export async function deliver(
   http: HttpClient,
   { attempts, unansweredAttempts = attempts, backoffMs, maxBackoffMs, timeoutMs }: RetryPolicy,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<AnswerHeaders> {
   for (let made = 1; ; made++) {
     const timed = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
-    const status = await call(url, { ...(await request()), signal: timed }, http, signal);
-    if (status !== undefined && status >= 200 && status < 300) return;
+    const { status, headers } = await call(url, { ...(await request()), signal: timed }, http, signal);
+    if (status !== undefined && status >= 200 && status < 300) return headers;
     const most = status === undefined ? unansweredAttempts : attempts;
     if (made >= most || !isRetryable(status)) throw new UndeliveredError(status);
     await sleep(Math.min(backoffMs * 2 ** (made - 1), maxBackoffMs), undefined, { signal });
@@ -53,20 +57,20 @@ function isRetryable(status: number | undefined): boolean {
   return status === undefined || status === 408 || status === 429 || status >= 500;
 }
 
-/** @returns undefined when no answer came */
-async function call(
-  url: string,
-  request: HttpRequest,
-  http: HttpClient,
-  signal: AbortSignal,
-): Promise<number | undefined> {
+interface Answer {
+  /** Undefined when none came. */
+  readonly status: number | undefined;
+  readonly headers: AnswerHeaders;
+}
+
+async function call(url: string, request: HttpRequest, http: HttpClient, signal: AbortSignal): Promise<Answer> {
   try {
-    const { statusCode, body } = await http.request(url, request);
+    const { statusCode: status, headers, body } = await http.request(url, request);
     await body.dump();
-    return statusCode;
+    return { status, headers };
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof DeblurError) throw error;
-    return undefined;
+    return { status: undefined, headers: {} };
   }
 }

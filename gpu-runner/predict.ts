@@ -88,14 +88,14 @@ async function deliver(
   { http, metrics }: PredictPorts,
 ): Promise<OutputFile | UploadedOutput> {
   const { input, model, signal, trace } = prediction;
-  const { master_upload_url: masterUrl, result_upload_url: resultUrl } = input;
+  const { master_upload_url: masterUrl, result_upload_url: resultUrl, upload_part_bytes: partBytes } = input;
   if (masterUrl === undefined && resultUrl === undefined) {
     if (result === undefined) throw new DeblurError('internal', 'No result was made.');
     return { format, bytes: result };
   }
   const put = async (url: string | undefined, bytes: Uint8Array | undefined, as: OutputFormat): Promise<void> => {
     if (url === undefined || bytes === undefined) return;
-    await upload({ url, bytes, mediaType: MEDIA_TYPES[as], headers: trace.headers }, http, signal);
+    await upload({ url, bytes, mediaType: MEDIA_TYPES[as], headers: trace.headers, partBytes }, http, signal);
   };
   await metrics.timed('upload', () => Promise.all([put(masterUrl, master, 'png'), put(resultUrl, result, format)]));
   return { report, ...(model === undefined ? {} : { model: model.name, model_version: model.version }) };

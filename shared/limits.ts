@@ -17,6 +17,13 @@ export const ASYNC_UPLOAD_MAX_BYTES = 100_000_000;
 /** Uploads up to here are hashed in memory; larger ones stream to storage. Four in flight stay far below an isolate's 128 MB. */
 export const IN_MEMORY_UPLOAD_MAX_BYTES = 4 * MiB;
 
+/**
+ * A header behind those first bytes is read in ranges of so many bytes, and at most so many of them: 4 MiB, which is the
+ * index of half a million strips, or a hundred JPEG segments.
+ */
+export const HEADER_RANGE_BYTES = 256 * KiB;
+export const HEADER_RANGES_MAX = 16;
+
 /** A JSON body carrying a data URI: base64 is 4/3 of the bytes, and the text and the bytes are in memory at once. */
 export const JSON_BODY_MAX_BYTES = 8_000_000;
 
@@ -26,8 +33,18 @@ export const EDGE_SOURCE_MAX_BYTES = 8 * MiB;
 /** Everything in a multipart body that is not the picture: part headers and option fields. */
 export const MULTIPART_FIELDS_MAX_BYTES = 64 * KiB;
 
-/** One file that a runner hands back: 50 MP of 16-bit RGB, uncompressed, is 300 MB. Cloudflare's plan may cut a body earlier. */
+/** One file that a runner hands back: 50 MP of 16-bit RGB, uncompressed, is 300 MB. */
 export const RESULT_UPLOAD_MAX_BYTES = 320_000_000;
+
+/**
+ * A file above this comes in parts of so many bytes: Cloudflare refuses bodies above 100 MB on its smaller plans. In R2 an
+ * upload has 10,000 parts at most, all but the last of one size, which is at least the second.
+ */
+export const RESULT_UPLOAD_PART_BYTES = 90_000_000;
+export const UPLOAD_PART_MIN_BYTES = 5 * MiB;
+
+/** The JSON that ends an upload in parts: R2's ETags have a few hundred characters, and there are 62 parts at most. */
+export const UPLOAD_COMPLETION_MAX_BYTES = 64 * KiB;
 
 /** One metadata block (EXIF, ICC or XMP). Larger ones are dropped: they are not descriptions but payloads. */
 export const METADATA_BLOCK_MAX_BYTES = 4 * MiB;
@@ -300,8 +317,8 @@ export const AUTHORIZATION_MAX_CHARACTERS = 512;
 export const SMALL_JSON_MAX_BYTES = 4 * KiB;
 
 /**
- * Megapixels that an API key may have restored in RATE_LIMIT_WINDOW_SECONDS, all at once if it likes: ten a second, about
- * what one GPU does, so that no key fills more than an hour of one GPU's queue.
+ * Megapixels that a tenant may have restored in RATE_LIMIT_WINDOW_SECONDS with all its keys, all at once if it likes: ten a
+ * second, about what one GPU does, so that nobody fills more than an hour of one GPU's queue.
  */
 export const RATE_LIMIT_KEY_MEGAPIXELS = 36_000;
 

@@ -3,8 +3,15 @@
  * GPU runner by Cog's HTTP predictions, so that the same container works self-hosted, on Kubernetes and behind Replicate.
  */
 import { z } from 'zod';
+import { HEX_SHA256 } from './digest.ts';
 import type { WireError } from './errors.ts';
-import { MAX_TILE_PIXELS, MIN_TILE_PIXELS, TILE_STEP_PIXELS } from './limits.ts';
+import {
+  MAX_TILE_PIXELS,
+  MIN_TILE_PIXELS,
+  RESULT_UPLOAD_MAX_BYTES,
+  TILE_STEP_PIXELS,
+  UPLOAD_PART_MIN_BYTES,
+} from './limits.ts';
 import { METADATA_MODES, MODEL_NAMES, OUTPUT_FORMATS, type EncodeOptions, type ModelName } from './options.ts';
 
 /** What was done, for metrics and response headers. Times in milliseconds, of the runner's own clock. */
@@ -79,6 +86,8 @@ export const gpuInputSchema = z.strictObject({
   /** Signed URLs that take the files by PUT. Without them the output is a data URI. */
   master_upload_url: z.url().optional(),
   result_upload_url: z.url().optional(),
+  /** Both take a file above this in parts of so many bytes, as below. Without it, one PUT whatever the size. */
+  upload_part_bytes: z.int().min(UPLOAD_PART_MIN_BYTES).max(RESULT_UPLOAD_MAX_BYTES).optional(),
 });
 
 export type GpuInput = z.input<typeof gpuInputSchema>;
@@ -89,6 +98,25 @@ export const gpuOutputSchema = z.object({
   model_version: z.string().optional(),
   report: restoreReportSchema,
 });
+
+/**
+ * The end of an upload in parts, which has the shape of S3's (CreateMultipartUpload and so on) with JSON for XML:
+ *
+ *   POST {upload URL}, Content-Type: the file's   201, Location: the upload
+ *   PUT {upload}&partNumber={1, 2, …}             200, ETag: what this part is called below
+ *   POST {upload}, this as JSON                   204 once the file is there whole
+ *   DELETE {upload}                               204
+ *
+ * Each may be repeated.
+ */
+export const uploadCompletionSchema = z.strictObject({
+  /** Of the whole file. */
+  sha256: z.string().regex(HEX_SHA256),
+  /** Of the parts from the first to the last. */
+  etags: z.array(z.string().min(1).max(1024)).min(1),
+});
+
+export type UploadCompletion = z.output<typeof uploadCompletionSchema>;
 
 /**
  * A Cog prediction's error is one string. We write `code: detail`, so that a caller that knows us gets the code back.

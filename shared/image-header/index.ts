@@ -3,9 +3,9 @@
  * by what a header claims, so a bomb is refused before it can go off.
  */
 import { DeblurError } from '../errors.ts';
-import { MAX_SIDE_PIXELS } from '../limits.ts';
+import { HEADER_RANGE_BYTES, HEADER_RANGES_MAX, MAX_SIDE_PIXELS } from '../limits.ts';
 import { isBmff, readAvifHeader } from './avif.ts';
-import { ByteView, HeaderIncomplete } from './byte-view.ts';
+import { ByteView, HeaderIncomplete, undecodable, type Piece } from './byte-view.ts';
 import { isGif, readGifHeader } from './gif.ts';
 import { isTiff } from './ifd.ts';
 import { isJpeg, readJpegHeader } from './jpeg.ts';
@@ -41,11 +41,47 @@ const SIGNATURE_BYTES = 12;
  * @throws {HeaderIncomplete} with `complete: false`, when the header does not lie within the bytes
  */
 export function readImageHeader(bytes: Uint8Array, { complete = true }: { complete?: boolean } = {}): ImageHeader {
-  const view = new ByteView(bytes, complete);
+  if (!complete && bytes.length < SIGNATURE_BYTES) throw new HeaderIncomplete(0, SIGNATURE_BYTES);
+  return headerIn(new ByteView(bytes, complete));
+}
+
+function headerIn(view: ByteView): ImageHeader {
   const format = FORMATS.find(({ is }) => is(view));
   if (format !== undefined) return format.read(view);
-  if (!complete && bytes.length < SIGNATURE_BYTES) throw new HeaderIncomplete(SIGNATURE_BYTES);
   throw new DeblurError('unsupported_media_type', 'The bytes are not a JPEG, PNG, WebP, AVIF or TIFF picture.');
+}
+
+/** A file that lies elsewhere. */
+export interface RemoteFile {
+  readonly length: number;
+  /** SIGNATURE_BYTES of it or more. */
+  readonly beginning: Uint8Array;
+  /** Bytes `at`..`at + length`, all within the file. */
+  read(at: number, length: number): Promise<Uint8Array>;
+}
+
+/**
+ * The same of a file that is not held: what lies behind its beginning is read in ranges, at most HEADER_RANGES_MAX of them
+ * and as many times HEADER_RANGE_BYTES. As of a beginning, what follows the header is not looked at.
+ *
+ * @throws {DeblurError} as readImageHeader, and `image_undecodable` for a header in more pieces than that
+ * @throws what `read` throws
+ */
+export async function readRemoteImageHeader(file: RemoteFile): Promise<ImageHeader> {
+  const pieces: Piece[] = [{ at: 0, bytes: file.beginning }];
+  let left = HEADER_RANGES_MAX * HEADER_RANGE_BYTES;
+  for (;;) {
+    try {
+      return headerIn(new ByteView(file.beginning, false, { length: file.length, pieces }));
+    } catch (error) {
+      if (!(error instanceof HeaderIncomplete)) throw error;
+      const { at } = error;
+      const length = Math.min(Math.max(error.length, HEADER_RANGE_BYTES), file.length - at);
+      left -= Math.max(length, HEADER_RANGE_BYTES);
+      if (left < 0) throw undecodable('The header is scattered over the file.');
+      pieces.push({ at, bytes: await file.read(at, length) });
+    }
+  }
 }
 
 /** @throws {DeblurError} `image_too_many_pixels` above `maxPixels` in all, or MAX_SIDE_PIXELS on a side */

@@ -1,8 +1,14 @@
-import { abortAllDurableObjects, listDurableObjectIds, runDurableObjectAlarm } from 'cloudflare:test';
+import {
+  abortAllDurableObjects,
+  listDurableObjectIds,
+  runDurableObjectAlarm,
+  runInDurableObject,
+} from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { JOB_MAX_ATTEMPTS } from '@deblur/shared/limits.ts';
 import type { Prediction } from '@deblur/shared/prediction.ts';
 import { describe, expect, it } from 'vitest';
+import type { ResultOrigin } from '../../workers/gateway/predict/result-ports.ts';
 import {
   deblur,
   deblurOverSocket,
@@ -17,7 +23,7 @@ import {
   until,
 } from './support/gateway.ts';
 import { jpeg, png } from './support/pictures.ts';
-import { ending } from './support/predictions.ts';
+import { cancel, ending } from './support/predictions.ts';
 
 /** How often each answer came, in any order. */
 async function tally(responses: readonly Promise<Response>[]): Promise<Record<string, number>> {
@@ -26,6 +32,15 @@ async function tally(responses: readonly Promise<Response>[]): Promise<Record<st
     counts[how] = (counts[how] ?? 0) + 1;
   }
   return counts;
+}
+
+/** What has become of the job of a result. */
+async function jobStateOf(resultUrl: string): Promise<unknown> {
+  const key = resultUrl.split('/').at(-1) ?? '';
+  const { request } = (await (await env.STORE.get(`origins/${key}`))?.json<ResultOrigin>()) ?? {};
+  const job = env.JOBS.get(env.JOBS.idFromName(request?.task.restorationKey ?? ''));
+  const query = 'SELECT state FROM job_task WHERE result_key = ?';
+  return runInDurableObject(job, (_, { storage }) => storage.sql.exec(query, key).one()['state']);
 }
 
 const restorations = async () => (await edge.calls()).restore;
@@ -160,6 +175,30 @@ describe('work outlives whoever asked for it', () => {
       '200 hit edge image/webp',
     );
     expect(await edge.calls()).toEqual({ restore: 1, encode: 0 });
+  });
+
+  it('ends with its prediction when nobody else wants it', async () => {
+    await edge.hold();
+    const late = await deblur(png(), '', { prefer: 'wait=1' });
+    const { id, urls } = await late.json<Prediction>();
+    expect(await cancel(id)).toMatchObject({ status: 'canceled' });
+    await until(async () => (await jobStateOf(urls.result ?? '')) === 'canceled');
+    await edge.release();
+  });
+
+  it('ends with the deadline of Cancel-After, which is also its prediction’s', async () => {
+    await edge.hold();
+    const picture = png();
+    const [ended, late] = await Promise.all([
+      deblur(picture, '', { 'cancel-after': '5s', prefer: 'wait=30' }),
+      deblur(png(), '', { 'cancel-after': '5s', prefer: 'wait=4' }),
+    ]);
+    expect(await problemOf(ended)).toEqual(problem(504, 'deadline_exceeded'));
+    const { id, created_at: createdAt } = await late.json<Prediction>();
+    const prediction = await ending(id);
+    expect(prediction).toMatchObject({ status: 'failed', error: expect.stringContaining('deadline_exceeded') });
+    expect(Date.parse(prediction.completed_at ?? '') - Date.parse(createdAt)).toBeLessThan(4000);
+    await edge.release();
   });
 
   it('is a prediction at once with respond-async, unless it is there already', async () => {

@@ -1,12 +1,12 @@
 import { env } from 'cloudflare:workers';
-import { JOB_MAX_ATTEMPTS } from '@deblur/shared/limits.ts';
+import { JOB_MAX_ATTEMPTS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
 import type { Work } from '../../workers/gateway/predict/ports.ts';
 import { GpuRunner, type GpuRunnerOptions } from '../../workers/gateway/runners/gpu-runner.ts';
 import { ownRunner } from '../../workers/gateway/runners/gpu-target.ts';
 import { SignedInternalUrls } from '../../workers/gateway/runners/internal-urls.ts';
 import { R2SourceStore } from '../../workers/gateway/store/source-store.ts';
-import { inspectImage } from '../../workers/gateway/predict/inspect.ts';
+import { inspect } from '../../workers/gateway/predict/inspect.ts';
 import { call, deblur, gpu, problem, problemOf } from './support/gateway.ts';
 import { png } from './support/pictures.ts';
 
@@ -22,7 +22,7 @@ function runner({ url = env.GPU_RUNNER_URL, ...options }: Partial<GpuRunnerOptio
 
 async function restoration(): Promise<Extract<Work, { operation: 'restore' }>> {
   const picture = png();
-  const source = await new R2SourceStore(env.STORE, inspectImage).receive(
+  const source = await new R2SourceStore(env.STORE, inspect).receive(
     (async function* () {
       yield picture;
     })(),
@@ -71,6 +71,7 @@ describe('the GPU runner', () => {
         tile: 256,
         master_upload_url: expect.stringContaining('/internal/results/'),
         result_upload_url: expect.stringContaining('/internal/results/'),
+        upload_part_bytes: RESULT_UPLOAD_PART_BYTES,
       },
       webhook: expect.stringContaining('/internal/callbacks/'),
       webhook_events_filter: ['start', 'logs', 'completed'],

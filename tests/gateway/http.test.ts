@@ -18,7 +18,7 @@ describe('every answer', () => {
     ['POST', '/i/signature/_/source', 'GET, HEAD'],
     ['POST', '/metrics', 'GET, HEAD'],
     ['PUT', '/healthz', 'GET, HEAD'],
-    ['POST', '/internal/results/token', 'PUT'],
+    ['GET', '/internal/results/token', 'PUT, POST, DELETE'],
     ['PUT', '/internal/sources/token', 'GET, HEAD'],
   ])('405 for %s %s', async (method, path, allow) => {
     const response = await call(path, { method });

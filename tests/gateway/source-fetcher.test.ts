@@ -2,7 +2,7 @@
 import { env } from 'cloudflare:workers';
 import { isTemporary } from '@deblur/shared/errors.ts';
 import { describe, expect, it } from 'vitest';
-import { inspectImage } from '../../workers/gateway/predict/inspect.ts';
+import { inspect } from '../../workers/gateway/predict/inspect.ts';
 import type { ReceivedSource } from '../../workers/gateway/predict/ports.ts';
 import { GuardedSourceFetcher, type SourceFetcherOptions } from '../../workers/gateway/store/source-fetcher.ts';
 import { R2SourceStore } from '../../workers/gateway/store/source-store.ts';
@@ -11,7 +11,7 @@ import { animatedGif, concat, png } from './support/pictures.ts';
 import { host, hostedAt, picture, redirect, SOURCE_ORIGIN } from './support/sources.ts';
 import type { SourceAnswer } from './support/source-host.ts';
 
-const sources = new R2SourceStore(env.STORE, inspectImage);
+const sources = new R2SourceStore(env.STORE, inspect);
 const unending = new AbortController().signal;
 
 const fetcher = (options: Partial<SourceFetcherOptions> = {}): GuardedSourceFetcher =>

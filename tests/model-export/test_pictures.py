@@ -116,6 +116,23 @@ def test_a_soft_photo_is_the_target_too():
     assert target.float().diff(dim=2).abs().mean() < 0.9 * sharp.float().diff(dim=2).abs().mean()
 
 
+def test_sharp_pairs_are_soft_more_often_and_blurred_ones_as_before():
+    photo = np.random.default_rng(2).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    base = DataConfig(patch=48, soft=0.1, noise=0, jpeg=0)
+
+    def share(c: DataConfig) -> float:
+        """Of 100 targets that are smoother than noise."""
+        made = [blur.synthesise(photo, photo, c, np.random.default_rng(seed))[1] for seed in range(100)]
+        return sum(t.float().diff(dim=2).abs().mean().item() < 75 for t in made) / 100
+
+    assert share(replace(base, identity=1.0)) == pytest.approx(0.1, abs=0.08)
+    assert share(replace(base, identity=1.0, soft_identity=0.6)) == pytest.approx(0.6, abs=0.12)
+    given = replace(base, identity=0.0)
+    others = (given, replace(given, soft_identity=1.0))
+    pairs = [blur.synthesise(photo, photo, c, np.random.default_rng(3)) for c in others]
+    assert all(torch.equal(a, b) for a, b in zip(*pairs, strict=True))
+
+
 def test_a_reduced_photo_is_input_and_target_and_sharper_than_a_cut_of_it(data):
     reduced = DataConfig(patch=32, real=0, reduced=1.0, noise=0, jpeg=0)
     cut = replace(reduced, reduced=0.0, identity=1.0)

@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
-import { authenticate, requireKey, requireScope } from './http/auth.ts';
+import { authenticate, limitByAddress, requireKey, requireScope } from './http/auth.ts';
 import { drainUnread } from './http/body.ts';
 import type { AppEnv, Ports } from './http/context.ts';
 import { crossOrigin } from './http/cors.ts';
@@ -10,7 +10,7 @@ import { postDeblur } from './http/deblur.ts';
 import { getDeliveries, replayDelivery } from './http/deliveries.ts';
 import { deleteFile, getFile, listFiles, postFile } from './http/files.ts';
 import { getHealth } from './http/health.ts';
-import { getSource, postCallback, putResult } from './http/internal.ts';
+import { deleteResultParts, getSource, postCallback, postResultParts, putResult } from './http/internal.ts';
 import { deleteKey, getKeys, postKey } from './http/keys.ts';
 import { requestLog } from './http/log.ts';
 import { countRequests, getMetrics } from './http/metrics.ts';
@@ -101,13 +101,17 @@ export function createApp(ports: Ports): Hono<AppEnv> {
   app.get(secretPath, requireKey('admin'), getWebhookSecret(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.post(`${secretPath}/rotate`, requireKey('admin'), rotateWebhookSecret(ports)).all(methodNotAllowed('POST'));
 
-  app.get('/healthz', getHealth(ports)).all(methodNotAllowed('GET', 'HEAD'));
+  app.get('/healthz', limitByAddress(ports), getHealth(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.get('/metrics', getMetrics(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.get('/openapi.json', getOpenApi).all(methodNotAllowed('GET', 'HEAD'));
 
   // The runner's side, by signed URLs.
   app.get('/internal/sources/:token', getSource(ports)).all(methodNotAllowed('GET', 'HEAD'));
-  app.put('/internal/results/:token', putResult(ports)).all(methodNotAllowed('PUT'));
+  app
+    .put('/internal/results/:token', putResult(ports))
+    .post(postResultParts(ports))
+    .delete(deleteResultParts(ports))
+    .all(methodNotAllowed('PUT', 'POST', 'DELETE'));
   app.post('/internal/callbacks/:token', postCallback(ports)).all(methodNotAllowed('POST'));
 
   app.onError(onError);

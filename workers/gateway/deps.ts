@@ -12,7 +12,7 @@ import type { JobPorts } from './jobs/job.ts';
 import { DurableSubscribers } from './jobs/subscribers.ts';
 import { CloudflareRateLimits } from './limits/rate-limits.ts';
 import type { RateLimits } from './predict/access-ports.ts';
-import { inspectImage } from './predict/inspect.ts';
+import { inspect } from './predict/inspect.ts';
 import { withRunnerModels, type Catalogue } from './predict/models.ts';
 import { isAllowedSource } from './predict/picture-link.ts';
 import type { SourceStore } from './predict/ports.ts';
@@ -54,9 +54,11 @@ function statsOf(env: Env): StatsClient {
 }
 
 /** What the job objects work with. */
-export function createJobPorts(env: Env): JobPorts & Pick<Ports, 'urls'> & { readonly sources: R2SourceStore } {
+export function createJobPorts(
+  env: Env,
+): JobPorts & Pick<Ports, 'urls' | 'references'> & { readonly sources: R2SourceStore } {
   const config = readConfig(env);
-  const sources = new R2SourceStore(env.STORE, inspectImage);
+  const sources = new R2SourceStore(env.STORE, inspect);
   const results = new R2ResultStore(env.STORE);
   const urls = new SignedInternalUrls({ origin: config.internalOrigin, secret: config.internalSecret });
   // The binding's type is generated without the other Worker's: they meet in shared/runner-api.ts.
@@ -66,6 +68,8 @@ export function createJobPorts(env: Env): JobPorts & Pick<Ports, 'urls'> & { rea
   return {
     sources,
     results,
+    origins: new R2ResultOrigins(env.STORE),
+    references: referencesOf(env),
     urls,
     restorers: {
       edge: new CountedRestorer(new EdgeRunner(edgeRunner, sources, results), 'edge', statsOf(env)),
@@ -91,7 +95,7 @@ async function sendDispatch(env: Env, message: DispatchMessage, delaySeconds: nu
 
 /** What the prediction objects work with. */
 export function createPredictionPorts(env: Env): PredictionPorts {
-  const { sources, results } = createJobPorts(env);
+  const { sources, results, references } = createJobPorts(env);
   const { allowOrigins, sharedCache, runnerModels } = readConfig(env);
   const webhookSecrets = new TenantWebhookSecrets(tenantStubs(env));
   return {
@@ -100,7 +104,7 @@ export function createPredictionPorts(env: Env): PredictionPorts {
     sources,
     sourceFetcher: sourceFetcherOf(env, { maxBytes: ASYNC_UPLOAD_MAX_BYTES, attempts: 1 }),
     jobs: jobsOf(env),
-    references: referencesOf(env),
+    references,
     sharedCache,
     stats: statsOf(env),
     rateLimits: rateLimitsOf(env),
@@ -141,8 +145,6 @@ export function createPorts(env: Env): Ports {
       index: (tenantId) => env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName(tenantId)),
     }),
     checkUrl: (url) => void checkUrl(url, { allowOrigins }),
-    references: referencesOf(env),
-    origins: new R2ResultOrigins(env.STORE),
     sourceFetcher: sourceFetcherOf(env, { maxBytes: SYNC_UPLOAD_MAX_BYTES }),
     links: new R2SourceLinks(env.STORE, jobPorts.sources, linkFetcher),
     signedUrls: { keys: signingKeys, sources: signedUrlSources },

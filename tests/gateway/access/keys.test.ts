@@ -272,3 +272,12 @@ describe('without a key', () => {
     expect([first, second]).toEqual([59, 58]);
   });
 });
+
+it('a tenant that cannot be reached is a failure that passes, not one of ours', async () => {
+  const failing = new Proxy({}, { get: () => () => Promise.reject(new Error('the object is away')) });
+  const namespace = { idFromName: () => 'id', get: () => failing };
+  const { call } = production({ TENANTS: namespace as never });
+  const response = await call('/v1/models', { key: `deblur_acme_${'0'.repeat(16)}_${'0'.repeat(64)}` });
+  expect(response.headers.get('retry-after')).toBe('5');
+  expect(await problemOf(response)).toEqual(problem(503, 'runner_unavailable'));
+});

@@ -1,6 +1,6 @@
 /** Predictions with keys, files, prices and webhooks: the parts together. */
 import { env } from 'cloudflare:workers';
-import { runDurableObjectAlarm } from 'cloudflare:test';
+import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { verifyWebhook } from '@deblur/shared/standard-webhooks.ts';
 import { predictionName } from '../../../workers/gateway/predict/prediction-id.ts';
@@ -58,6 +58,10 @@ describe('a webhook of a prediction', () => {
     await until(async () => (await log()).at(-1)?.attempts.length === 2);
     expect((await received()).at(-1)?.headers['webhook-id']).toBe(before.at(-1)?.webhook_id);
     expect(await problemOf(await call(`${path}/99/replay`, { method: 'POST' }))).toEqual(problem(404, 'not_found'));
+    await runInDurableObject(stubOf('local', id), (_, { storage }) =>
+      storage.sql.exec(`UPDATE delivery SET body = ''`),
+    );
+    expect(await problemOf(await call(`${path}/1/replay`, { method: 'POST' }))).toEqual(problem(410, 'gone'));
     expect(await problemOf(await call(`${path}/x/replay`, { method: 'POST' }))).toEqual(problem(404, 'not_found'));
   });
 

@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it, vi } from 'vitest';
+import { isTerminal, type Prediction } from '@deblur/shared/prediction.ts';
 import {
   RATE_LIMIT_ANONYMOUS_MEGAPIXELS,
   RATE_LIMIT_KEY_MEGAPIXELS,
@@ -8,8 +9,9 @@ import {
 } from '@deblur/shared/limits.ts';
 import { CloudflareRateLimits } from '../../../workers/gateway/limits/rate-limits.ts';
 import { spend, type BucketState } from '../../../workers/gateway/limits/token-bucket.ts';
-import { call, gpu, problem, problemOf } from '../support/gateway.ts';
+import { call, gpu, problem, problemOf, until } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
+import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
 import { newTenant, production } from './support.ts';
 
 const policy = { megapixels: 60, windowSeconds: 3600 };
@@ -39,10 +41,10 @@ describe('a bucket', () => {
     });
   });
 
-  it('may owe, and then waits for it', () => {
-    const { state, charge } = spend({ megapixels: 1, at: 0 }, policy, 50, 0, true);
-    expect(charge).toEqual({ allowed: true, remaining: 0, resetSeconds: 6540, retryAfterSeconds: 0 });
-    expect(spend(state, policy, 1, 0).charge).toMatchObject({ allowed: false, retryAfterSeconds: 3000 });
+  it('takes back what was spent, and never holds more than it can', () => {
+    expect(spend({ megapixels: 1, at: 0 }, policy, -50, 0).charge).toMatchObject({ allowed: true, remaining: 51 });
+    const { state, charge } = spend({ megapixels: 59, at: 0 }, policy, -50, 0);
+    expect([state.megapixels, charge.resetSeconds]).toEqual([60, 0]);
   });
 
   it('gives in an hour no more than two buckets, whatever is asked for when', () => {
@@ -66,15 +68,15 @@ describe('the object of an account', () => {
 
   it('charges everyone at once exactly', async () => {
     const stub = object();
-    const charges = await Promise.all(Array.from({ length: 100 }, () => stub.charge(policy, 1, false)));
+    const charges = await Promise.all(Array.from({ length: 100 }, () => stub.charge(policy, 1)));
     expect(charges.filter(({ allowed }) => allowed)).toHaveLength(60);
   });
 
   it('forgets nothing when it is evicted, and everything once it is full', async () => {
     const stub = object();
-    await stub.charge(policy, 50, false);
+    await stub.charge(policy, 50);
     await evictDurableObject(stub);
-    expect((await stub.charge(policy, 1, false)).remaining).toBeCloseTo(9, 1);
+    expect((await stub.charge(policy, 1)).remaining).toBeCloseTo(9, 1);
     const stored = () => runInDurableObject(stub, (_, { storage }) => storage.kv.get('bucket'));
     // Not full yet: the alarm sets itself again.
     expect(await runDurableObjectAlarm(stub)).toBe(true);
@@ -127,15 +129,51 @@ describe('restorations', () => {
     expect(asked).toBe(6);
   });
 
-  it('are counted for each key and each address by itself', async () => {
+  it('are counted for each tenant and each address by itself', async () => {
     const one = production();
     for (let i = 0; i < 6; i++) await one.call('/v1/deblur', large());
     expect((await one.call('/v1/deblur', large())).status).toBe(429);
     expect((await production().call('/v1/deblur', large())).status).toBe(200);
-    const key = await one.keyOf(newTenant());
-    const paid = await one.call('/v1/deblur', { ...large(), key });
-    expect(paid.headers.get('ratelimit')).toMatch(`"megapixels";r=${RATE_LIMIT_KEY_MEGAPIXELS - 9};`);
+    const tenant = newTenant();
+    const [key, other] = [await one.keyOf(tenant), await one.keyOf(tenant)];
+    const paid = await one.call('/v1/deblur', { method: 'POST', body: png({ width: 7000, height: 7000 }), key });
+    expect(paid.headers.get('ratelimit')).toMatch(`"megapixels";r=${RATE_LIMIT_KEY_MEGAPIXELS - 49};`);
+    // More keys are not more megapixels.
+    const alsoPaid = await one.call('/v1/deblur', { ...large(), key: other });
+    const left = Number(/r=(\d+)/.exec(alsoPaid.headers.get('ratelimit') ?? '')?.[1]);
+    expect(left).toBeLessThan(RATE_LIMIT_KEY_MEGAPIXELS - 9);
     expect(RATE_LIMIT_KEY_MEGAPIXELS).toBeGreaterThan(RATE_LIMIT_ANONYMOUS_MEGAPIXELS);
+  });
+
+  it.each([
+    ['POST', () => ({ path: '/v1/predictions', headers: { 'idempotency-key': newPredictionId() } })],
+    ['PUT', () => ({ path: `/v1/predictions/${newPredictionId()}`, headers: {} })],
+  ])('are paid once, however often the same %s is repeated', async (method, request) => {
+    const { call } = production();
+    // Without a result there is no hit that would be free anyway.
+    await gpu.set({ script: [{ kind: 'failed', error: 'image_undecodable: It is none.' }] });
+    const { path, headers } = request();
+    const init = { ...large(), method, headers };
+    const first = await call(path, init);
+    const { id } = await first.json<Prediction>();
+    expect([first.status, first.headers.get('ratelimit')]).toEqual([201, expect.stringContaining('r=51;')]);
+    const again = await Promise.all(Array.from({ length: 9 }, () => call(path, init)));
+    for (const response of again) expect((await response.json<Prediction>()).id).toBe(id);
+    // Nor are they refused to who has nothing left.
+    await call('/v1/deblur', { method: 'POST', body: png({ width: 7000, height: 7000 }) });
+    expect((await call('/v1/deblur', large())).status).toBe(429);
+    expect((await (await call(path, init)).json<Prediction>()).id).toBe(id);
+  });
+
+  it('are paid once, however many equal ones come at the same moment', async () => {
+    const { call } = production();
+    const path = `/v1/predictions/${newPredictionId()}`;
+    const init = { ...large(), method: 'PUT' };
+    const statuses = (await Promise.all(Array.from({ length: 6 }, () => call(path, init)))).map(({ status }) => status);
+    expect(statuses.sort()).toEqual([200, 200, 200, 200, 200, 201]);
+    const next = await call('/v1/deblur', large());
+    expect(next.headers.get('ratelimit')).toMatch(/^"megapixels";r=42;/);
+    await until(async () => isTerminal((await (await call(path)).json<Prediction>()).status));
   });
 
   it('have no price that is refused for ever', async () => {
@@ -157,6 +195,8 @@ describe('requests', () => {
     expect(response.headers.get('retry-after')).toBe('60');
     expect(response.headers.get('ratelimit')).toBe('"requests";r=0;t=60');
     expect(await problemOf(response)).toEqual(problem(429, 'rate_limited'));
+    // Also where no key is looked at, but others are called.
+    expect(await problemOf(await call('/healthz'))).toEqual(problem(429, 'rate_limited'));
   });
 
   it('with invented keys are bounded before a tenant is asked', async () => {
@@ -185,5 +225,5 @@ it('a limiter that is down refuses nobody', async () => {
   const account = { key: 'key:x', tier: 'key' } as const;
   expect(await limits.admit(account)).toBe(true);
   expect((await limits.charge(account, 1)).allowed).toBe(true);
-  await limits.settle(account, 1);
+  await limits.refund(account, 1);
 });

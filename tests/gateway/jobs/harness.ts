@@ -31,6 +31,9 @@ export class Bench {
   /** Subscribers that take nothing; `after`: they do, and their answer is lost. */
   deaf: 'before' | 'after' | undefined;
   deleted = 0;
+  /** Results whose last holder has let go, and those of them whose bytes were erased again. */
+  readonly erased = new Set<string>();
+  readonly erasedLate: string[] = [];
   job: Job;
   readonly #sql: SqlStorage;
   #pending: Promise<unknown>[] = [];
@@ -59,13 +62,16 @@ export class Bench {
         setAlarm: (at) => (this.alarmAt = alive(at)),
         waitUntil: (work) => this.#pending.push(work.catch(() => undefined)),
         deleteAll: async () => {
-          for (const table of ['job_task', 'job_subscriber', 'job_event']) this.#sql.exec(`DROP TABLE ${table}`);
+          for (const table of ['job_task', 'job_subscriber', 'job_want', 'job_event'])
+            this.#sql.exec(`DROP TABLE ${table}`);
           this.alarmAt = undefined;
           this.deleted++;
         },
       },
       {
         results: this.shelf as unknown as ResultStore,
+        origins: { find: async (key) => (this.erased.has(key) ? 'erased' : null) },
+        references: { eraseLate: async (key) => void this.erasedLate.push(key) },
         restorers: { edge: this.edge, gpu: this.gpu },
         stats: this.stats,
         subscribers: { notify: (...told) => this.#take(...told) },

@@ -1,7 +1,7 @@
 /** Who follows a job, until when, and what becomes of the work when they leave. */
 import { describe, expect, it } from 'vitest';
 import { failed, onBench, running, succeeded } from './harness.ts';
-import { keyOf, requestFor } from './requests.ts';
+import { keyOf, REPORT, requestFor } from './requests.ts';
 
 describe('who follows no longer', () => {
   it(
@@ -66,6 +66,37 @@ describe('who follows no longer', () => {
   );
 
   it(
+    'ends what only the request waited for that has become this prediction',
+    onBench(async (bench) => {
+      const [p1, p2] = ['p1', 'p2'].map((predictionId) => ({ predictionId, deadlineAt: bench.now + 3_600_000 }));
+      void bench.job.obtain(requestFor(), p1);
+      void bench.job.obtain(requestFor(), p2);
+      await bench.settle();
+      bench.submit('p1');
+      bench.job.leave(keyOf('png'), 'p1');
+      expect(bench.stateOf()).toBe('running');
+      // Before it followed the job at all.
+      bench.job.leave(keyOf('png'), 'p2');
+      expect(bench.stateOf()).toBe('canceled');
+      expect(bench.gpu.canceled).toEqual(['1-1']);
+    }),
+  );
+
+  it(
+    'does not end what was asked for anew after the request that waited was answered',
+    onBench(async (bench) => {
+      const answer = bench.job.obtain(requestFor(), { predictionId: 'p1', deadlineAt: bench.now + 3_600_000 });
+      await bench.settle();
+      await bench.callback(bench.gpu.step('1-1', { code: 'image_undecodable', detail: 'It is none.' }));
+      expect(await answer).toMatchObject({ ok: false });
+      bench.submit('p2');
+      await bench.settle();
+      bench.job.leave(keyOf('png'), 'p2');
+      expect(bench.stateOf()).toBe('canceled');
+    }),
+  );
+
+  it(
     'is why what is queued is not begun, at the edge',
     onBench(async (bench) => {
       const first = Promise.withResolvers<undefined>();
@@ -79,6 +110,20 @@ describe('who follows no longer', () => {
       expect(bench.edge.calls).toEqual(['restore png']);
       expect(bench.lastOf('p1')).toEqual(succeeded('miss'));
       expect(bench.stateOf(keyOf('webp'))).toBe('canceled');
+    }),
+  );
+
+  it(
+    'does not keep what a runner stores after it was erased',
+    onBench(async (bench) => {
+      await running(bench);
+      bench.erased.add(keyOf('png'));
+      bench.job.leave(keyOf('png'), 'p1');
+      await bench.settle();
+      bench.erasedLate.length = 0;
+      // It had not heard that nobody wants it any more.
+      await bench.callback({ id: '1-1', status: 'succeeded', report: REPORT });
+      expect(bench.erasedLate).toEqual([keyOf('png')]);
     }),
   );
 
@@ -112,6 +157,17 @@ describe('deadlines', () => {
         failed('deadline_exceeded'),
         failed('deadline_exceeded'),
       ]);
+    }),
+  );
+
+  it(
+    'of a request bound the work too',
+    onBench(async (bench) => {
+      const answer = bench.job.obtain(requestFor(), { predictionId: 'p1', deadlineAt: bench.now + 10_000 });
+      await bench.settle();
+      await bench.advance(10_000);
+      expect(await answer).toMatchObject({ ok: false, error: { code: 'deadline_exceeded' } });
+      expect(bench.gpu.canceled).toEqual(['1-1']);
     }),
   );
 

@@ -23,9 +23,16 @@ it('counts the time in the queue to the start that was heard of, else to when th
 });
 
 it('tells only those of the cache who may know', () => {
-  const state = { createdAt: 1, startedAt: 1, tellsCache: false };
-  expect(success(state, HIT, 'edge', 2).metrics).toMatchObject({ cache: 'miss', predict_time: 0 });
-  expect(success({ ...state, tellsCache: true }, HIT, 'edge', 2).metrics).toMatchObject({ cache: 'hit' });
+  const state = { createdAt: 1, startedAt: null, tellsCache: false };
+  const hit = success(state, HIT, 'edge', 2000);
+  expect(hit.metrics).toEqual({ cache: 'miss', placement: 'edge' });
+  // A real one is told no more, and a hit has not begun when it ended.
+  expect(success(state, { ...report, cache: 'miss' }, 'edge', 2000).metrics).toEqual(hit.metrics);
+  expect(hit.startedAt).toBe(1);
+  expect(success({ ...state, tellsCache: true }, HIT, 'edge', 2).metrics).toMatchObject({
+    cache: 'hit',
+    predict_time: 0,
+  });
 });
 
 it('says of every end how long it took, and of a known picture how large it is', () => {

@@ -86,18 +86,18 @@ describe('Idempotency-Key', () => {
   it('is 409 while its create is under way, and is taken over when that never came to its end', async () => {
     const { predictions } = createPorts(env);
     const index = env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName('keys'));
-    const command = { ...commandOf(), tenantId: 'keys' };
+    const { source, ...draft } = { ...commandOf(), tenantId: 'keys' };
+    const createAs = (fingerprint: string) =>
+      predictions.create({ ...draft, fingerprint }, { idempotencyKey: 'k', idIsChosen: false }, async () => source);
     const abandoned = newPredictionId();
-    expect(await index.claim('k', command.fingerprint, abandoned)).toEqual({ outcome: 'claimed', id: abandoned });
-    await expect(predictions.create(command, 'k')).rejects.toEqual(
+    expect(await index.claim('k', draft.fingerprint, abandoned)).toEqual({ outcome: 'claimed', id: abandoned });
+    await expect(createAs(draft.fingerprint)).rejects.toEqual(
       expect.objectContaining({ code: 'idempotency_conflict' }),
     );
     await index.release('k', abandoned);
     // Its caller was told of a failure, and cannot know that there is no prediction.
-    expect((await predictions.create(command, 'k')).snapshot.prediction.id).toBe(abandoned);
-    await expect(predictions.create({ ...command, fingerprint: 'x' }, 'k')).rejects.toEqual(
-      expect.objectContaining({ code: 'idempotency_key_reused' }),
-    );
+    expect((await createAs(draft.fingerprint)).snapshot.prediction.id).toBe(abandoned);
+    await expect(createAs('x')).rejects.toEqual(expect.objectContaining({ code: 'idempotency_key_reused' }));
     await predictions.cancel('keys', abandoned);
   });
 

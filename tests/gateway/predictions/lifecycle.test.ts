@@ -53,7 +53,7 @@ describe('a prediction', () => {
     onStage({}, async (stage) => {
       await start(stage);
       await stage.subject().onJobEvent(stage.resultKey, 0, succeeded);
-      expect(stage.now().prediction.error).toMatch(/^internal: /);
+      expect(stage.now().prediction.error).toMatch(/^gone: /);
     }));
 
   it('ignores other jobs, and what was overtaken', () =>

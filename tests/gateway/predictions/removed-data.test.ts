@@ -45,13 +45,13 @@ const kept = ({ state }: Stage): unknown[] =>
 it('what was delivered is forgotten with the data, and not sent again', () =>
   ended([], async (stage, bodies) => {
     expect(kept(stage)).toEqual(bodies);
-    expect(await stage.subject().replay(1)).toBe(true);
+    expect(await stage.subject().replay(1)).toBe('replayed');
     await stage.subject().alarm();
     expect(bodies).toEqual([bodies[0], bodies[0]]);
     later(30 * DAY);
     await stage.subject().alarm();
     expect(kept(stage)).toEqual(['']);
-    expect(await stage.subject().replay(1)).toBe(false);
+    expect(await stage.subject().replay(1)).toBe('gone');
     expect(stage.subject().deliveries()).toMatchObject([{ state: 'delivered', attempts: [{}, {}] }]);
   }));
 

@@ -174,21 +174,50 @@ describe('a source by address', () => {
     );
   });
 
-  it.each([
-    ['is paid for when it is to be restored', null, [20 * 10e-6 - 1], 'starting'],
-    ['is not paid for when its result is there', { placement: 'gpu' }, [], 'succeeded'],
-  ])('%s', (_, stored, expected, status) => {
-    const paid: number[] = [];
+  it('is taken in again after the store has stumbled', () => {
+    let stumbles = 2;
+    const head = async () => {
+      if (stumbles-- > 0) throw new Error('R2 gave an internal error');
+      return null;
+    };
     const ports = {
       sourceFetcher: { fetch: async () => Object.assign(streamOf(image), { etag: null }) },
-      results: { head: async () => stored } as unknown as ResultStore,
-      rateLimits: { settle: async (_account: unknown, megapixels: number) => void paid.push(megapixels) },
+      results: { head } as unknown as ResultStore,
     };
     return onStage({ ports, command: { source } }, async (stage) => {
       await start(stage);
-      expect(paid.map((megapixels) => Number(megapixels.toFixed(9)))).toEqual(expected);
-      expect(stage.status()).toBe(status);
-      expect(stage.calls).toHaveLength(stored === null ? 1 : 0);
+      for (const pause of [1_000, 2_000]) {
+        expect([stage.status(), stage.calls]).toEqual(['starting', []]);
+        later(pause);
+        await stage.subject().alarm();
+      }
+      expect(stage.calls).toEqual([`submit stage/${stage.id}`]);
+    });
+  });
+
+  const placed = { placement: 'gpu' };
+
+  it.each([
+    ['is paid for before it is restored', null, true, [3], 'starting', 1],
+    ['is not paid for when its result is there', placed, true, [], 'succeeded', 0],
+    ['is not restored when it cannot be paid for', null, false, [3], 'failed', 0],
+  ] as const)('%s', (_, stored, allowed, expected, status, submitted) => {
+    const paid: number[] = [];
+    const charge = async (_account: unknown, megapixels: number) => {
+      paid.push(megapixels);
+      return { allowed, remaining: 1, resetSeconds: 1, retryAfterSeconds: 1 };
+    };
+    const ports = {
+      sourceFetcher: { fetch: async () => Object.assign(streamOf(png({ width: 2000, height: 2000 })), { etag: null }) },
+      results: { head: async () => stored } as unknown as ResultStore,
+      rateLimits: { charge },
+    };
+    return onStage({ ports, command: { source } }, async (stage) => {
+      await start(stage);
+      expect(paid).toEqual(expected);
+      const error = status === 'failed' ? 'rate_limited: This picture costs 3.0 megapixels; 1.0 are left.' : null;
+      expect(stage.now().prediction).toMatchObject({ status, error });
+      expect(stage.calls).toHaveLength(submitted);
     });
   });
 

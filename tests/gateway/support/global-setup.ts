@@ -4,6 +4,7 @@ import { startGpuStandIn } from './gpu-stand-in.ts';
 import { startReplicateStandIn } from './replicate-stand-in.ts';
 import { startReceiverStandIn } from './receiver-stand-in.ts';
 import { startSourceHost } from './source-host.ts';
+import { startUploader } from './uploader.ts';
 
 export const GPU_RUNNER_TOKEN = 'the-runner-token-of-the-tests';
 
@@ -19,13 +20,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const replicate = await startReplicateStandIn();
   const receiver = await startReceiverStandIn();
   const sources = await startSourceHost();
+  const uploader = await startUploader();
   project.provide('gpuRunnerUrl', gpu.url);
   project.provide('replicateUrl', replicate.url);
   project.provide('receiverUrl', receiver.url);
   project.provide('sourceUrl', sources.url);
+  project.provide('uploaderUrl', uploader.url);
   project.provide('gatewayPort', await freePort());
   return async () => {
-    for (const { server } of [gpu, replicate, receiver, sources]) {
+    for (const { server } of [gpu, replicate, receiver, sources, uploader]) {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     }

@@ -63,6 +63,22 @@ export function webp({ width = 8, height = 8, animated = false } = {}): Uint8Arr
   return concat(ascii('RIFF'), u32(body.length).reverse(), body);
 }
 
+/** Grey, in one strip, with its directory behind the pixels, as libtiff writes it. */
+export function tiff({ width = 8, height = 8 }: PictureOptions = {}): Uint8Array<ArrayBuffer> {
+  const pixels = width * height;
+  const entries = [
+    [256, width],
+    [257, height],
+    [258, 8],
+    [262, 1],
+    [273, 8],
+    [277, 1],
+    [279, pixels],
+  ] as const;
+  const directory = entries.map(([tag, value]) => concat(u16(tag), u16(4), u32(1), u32(value)));
+  return concat(ascii('MM\0*'), u32(8 + pixels), noise(pixels), concat(u16(entries.length), ...directory, u32(0)));
+}
+
 export function animatedGif(): Uint8Array<ArrayBuffer> {
   const image = Uint8Array.of(0x2c, 0, 0, 0, 0, 1, 0, 1, 0, 0, 2, 2, 0x4c, 1, 0);
   return concat(ascii('GIF89a'), Uint8Array.of(1, 0, 1, 0, 0, 0, 0), image, image, Uint8Array.of(0x3b));

@@ -9,6 +9,8 @@ declare module 'vitest' {
     receiverUrl: string;
     /** Origin of the host of pictures that are asked for by address, and of what is called by API. */
     sourceUrl: string;
+    /** Has the runner's own upload send bytes. */
+    uploaderUrl: string;
     /** Where the gateway under test is reached from outside, by the runner's stand-in. */
     gatewayPort: number;
   }

@@ -7,7 +7,7 @@ import type { DeliveryEvent } from '../../../workers/gateway/predict/delivery-po
 import type { PredictionCommand, PredictionSnapshot } from '../../../workers/gateway/predict/prediction-ports.ts';
 import { planJob } from '../../../workers/gateway/predict/plan.ts';
 import { resolveModel } from '../../../workers/gateway/predict/models.ts';
-import { inspectImage } from '../../../workers/gateway/predict/inspect.ts';
+import { inspect } from '../../../workers/gateway/predict/inspect.ts';
 import { PredictionResource, type PredictionPorts } from '../../../workers/gateway/predictions/prediction-object.ts';
 import { R2ResultStore } from '../../../workers/gateway/store/result-store.ts';
 import { R2SourceStore } from '../../../workers/gateway/store/source-store.ts';
@@ -48,7 +48,7 @@ export async function onStage<T>(options: StageOptions, play: (stage: Stage) => 
   const stub = env.PREDICTIONS.get(env.PREDICTIONS.idFromName(`stage/${id}`));
   const real = createPredictionPorts(env);
   const model = resolveModel(real.catalogue, 'auto');
-  const source = await new R2SourceStore(env.STORE, inspectImage).receive(once(png()));
+  const source = await new R2SourceStore(env.STORE, inspect).receive(once(png()));
   const job = await planJob(model, { source, options: commandOf().options, accept: null });
   const command: PredictionCommand = {
     ...commandOf(),
@@ -114,7 +114,7 @@ function queueOf(deliveries: DeliveryEvent[]) {
     nextAttemptAt: () => null,
     runDue: () => Promise.resolve(),
     list: () => [],
-    replay: () => false,
+    replay: () => 'unknown' as const,
     removeBodies: () => undefined,
   };
 }

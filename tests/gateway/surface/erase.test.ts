@@ -1,6 +1,17 @@
-import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
+import {
+  createExecutionContext,
+  runDurableObjectAlarm,
+  runInDurableObject,
+  waitOnExecutionContext,
+} from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
+import { isTerminal, type Prediction } from '@deblur/shared/prediction.ts';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { createApp } from '../../../workers/gateway/app.ts';
+import { createPorts } from '../../../workers/gateway/deps.ts';
+import type { ResultKind, ResultStore } from '../../../workers/gateway/predict/ports.ts';
+import { predictionName } from '../../../workers/gateway/predict/prediction-id.ts';
+import type { ResultOrigin } from '../../../workers/gateway/predict/result-ports.ts';
 import { call, edge, resultPathOf, stored, until } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
 import { sign } from '../support/sign.ts';
@@ -16,6 +27,16 @@ const erase = async (caller: Caller, path: string): Promise<number> =>
 async function codeOf(response: Response): Promise<string> {
   const { code } = await response.json<{ code: string }>();
   return `${response.status} ${code}`;
+}
+
+/** How many hold the one result that there is. */
+async function holdersOf(): Promise<number> {
+  const [key = ''] = await stored('origins/');
+  const { request } = (await (await env.STORE.get(key))?.json<ResultOrigin>()) ?? {};
+  const stub = env.REFERENCES.getByName(request?.task.restorationKey ?? '');
+  return runInDurableObject(stub, (_, { storage }) =>
+    Number(storage.sql.exec('SELECT count(*) AS n FROM reference').one()['n']),
+  );
 }
 
 let names = 0;
@@ -86,6 +107,58 @@ describe('DELETE /v1/results/{key}', () => {
     await env.STORE.put(`results/${key}`, late, { customMetadata, sha256 });
     await caches.default.delete(`https://deblur.test${path}`);
     expect(await codeOf(await anna(path))).toBe('410 gone');
+  });
+
+  it('erases what comes in late, of work that had begun before', async () => {
+    await edge.hold();
+    const created = await anna('/v1/predictions', { method: 'POST', body: png() });
+    const { id, urls } = await created.json<Prediction>();
+    await until(async () => (await edge.calls()).restore === 1);
+    expect(await erase(anna, new URL(urls.result ?? '').pathname)).toBe(204);
+    await edge.release();
+    const stub = env.PREDICTIONS.get(env.PREDICTIONS.idFromName(predictionName(`anna-${names}`, id)));
+    const ended = async () => isTerminal((await stub.read())?.prediction.status ?? 'starting');
+    await until(ended);
+    await until(async () => [...(await stored('results/')), ...(await stored('masters/'))].length === 0);
+  });
+
+  it('keeps what comes in late for another holder', async () => {
+    const body = png();
+    await edge.hold();
+    const [ours, theirs] = [upload(anna, body), upload(bert, body)];
+    await until(async () => (await edge.calls()).restore === 1 && (await holdersOf()) === 2);
+    const [origin] = await stored('origins/');
+    expect(await erase(anna, `/v1/results/${origin?.split('/')[1]}`)).toBe(204);
+    await edge.release();
+    expect((await Promise.all([ours, theirs])).map(({ status }) => status)).toEqual([200, 200]);
+    expect((await bert(resultPathOf(await theirs))).status).toBe(200);
+  });
+
+  it('is not undone by a cache that was being filled', async () => {
+    const path = resultPathOf(await upload(anna, png()));
+    const ports = createPorts(env);
+    const [filling, erased] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+    let reads = 0;
+    const results = {
+      get: async (kind: ResultKind, key: string) => {
+        const read = await ports.results.get(kind, key);
+        // The second is for the cache.
+        if (++reads === 2) {
+          filling.resolve(undefined);
+          await erased.promise;
+        }
+        return read;
+      },
+    } as unknown as ResultStore;
+    const app = createApp({ ...ports, results });
+    const context = createExecutionContext();
+    const url = `https://deblur.test${path}`;
+    await (await app.fetch(new Request(url), env, context)).arrayBuffer();
+    await filling.promise;
+    expect(await erase(anna, path)).toBe(204);
+    erased.resolve(undefined);
+    await waitOnExecutionContext(context);
+    expect(await caches.default.match(url)).toBeUndefined();
   });
 
   it.each([

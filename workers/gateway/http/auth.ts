@@ -23,6 +23,7 @@ export interface AuthPorts {
 const LOCAL: Caller = {
   tenant: { id: 'local', tier: 'local', scopes: new Set(['create', 'read', 'delete', 'admin']) },
   account: { key: 'local', tier: 'local' },
+  keyId: null,
 };
 
 /** What may be done without a key: to restore, and to look at what came of it. Files and keys belong to somebody. */
@@ -46,10 +47,18 @@ export function authenticate({ accessMode, apiKeys, addressSalt, rateLimits }: A
     throw new DeblurError('unauthorized', 'The API key is not valid, or no longer.');
   };
   return async (c, next) => {
-    const { tenant, account } = await identify(c);
+    const { tenant, account, keyId } = await identify(c);
     c.set('tenant', tenant);
     c.set('account', account);
-    addToLog(c, { account: account.key });
+    addToLog(c, { account: account.key, ...(keyId === null ? {} : { key: keyId }) });
+    await next();
+  };
+}
+
+/** For what looks at no key and yet makes us call others: each client address by itself. */
+export function limitByAddress({ accessMode, addressSalt, rateLimits }: AuthPorts): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    if (accessMode !== 'local') await admit(rateLimits, (await anonymousCaller(c, addressSalt, [])).account, c);
     await next();
   };
 }
@@ -93,7 +102,8 @@ function bearerToken(authorization: string): string | null {
 async function anonymousCaller(c: AppContext, salt: string, scopes: readonly Scope[]): Promise<Caller> {
   const name = await sha256Hex(`anonymous\n${salt}\n${clientNetwork(c.req.header('cf-connecting-ip') ?? '')}`);
   const id = `anonymous-${name.slice(0, 32)}`;
-  return { tenant: { id, tier: 'anonymous', scopes: new Set(scopes) }, account: { key: id, tier: 'anonymous' } };
+  const account = { key: id, tier: 'anonymous' } as const;
+  return { tenant: { id, tier: 'anonymous', scopes: new Set(scopes) }, account, keyId: null };
 }
 
 /**

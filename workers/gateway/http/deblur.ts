@@ -4,6 +4,7 @@ import { predictJob, type CreateTerms } from '../predict/create-prediction.ts';
 import { deblur, type Pending } from '../predict/deblur.ts';
 import { resolveModel } from '../predict/models.ts';
 import { receiveNamed } from '../predict/named-source.ts';
+import { newPredictionId } from '../predict/prediction-id.ts';
 import { megapixelsOf } from '../predict/plan.ts';
 import type { ReceivedSource } from '../predict/ports.ts';
 import { addToLog, type AppContext, type AppEnv, type Ports } from './context.ts';
@@ -17,8 +18,7 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
   return async (c) => {
     const started = Date.now();
     const wait = waitPreference(c.req.header('prefer'));
-    // An upload is its own idempotency key: the same bytes hit.
-    const terms = { ...termsOf(c, ports), idempotencyKey: null };
+    const terms = { ...termsOf(c, ports), id: newPredictionId() };
     const upload = await readUpload(c.req.raw, ports.sources);
     const { image, options } = upload;
     const { source, pay } = await received(c, ports, terms, upload);
@@ -28,9 +28,9 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
 
     const accept = c.req.header('accept') ?? null;
     const tenant = c.get('tenant');
-    const { trace } = terms;
-    const waitSeconds = wait.seconds;
-    const deblurred = await deblur(ports, { tenant, source, options, accept, trace, waitSeconds, pay });
+    const { trace, id: predictionId, deadlineSeconds } = terms;
+    const asked = { tenant, source, options, accept, trace, pay };
+    const deblurred = await deblur(ports, { ...asked, waitSeconds: wait.seconds, predictionId, deadlineSeconds });
     if ('pending' in deblurred) return answerLater(c, ports, terms, deblurred, { image, source, options });
     const { result, cache, cost } = deblurred;
     addToLog(c, { cache, placement: result.placement, model: result.model, result_key: result.key });
@@ -54,19 +54,25 @@ async function answerLater(
   c: AppContext,
   ports: Ports,
   terms: CreateTerms,
-  { pending: job, tellsCache }: Pending,
+  { pending: job, tellsCache, deadlineAt }: Pending,
   { image, source, options }: Upload & { readonly source: ReceivedSource },
 ): Promise<Response> {
   const { model, tile, encoding } = job.task;
   const named = typeof image === 'string' ? { image } : {};
   const given = { ...named, model, ...encoding, ...(tile === undefined ? {} : { tile }) };
-  const { snapshot } = await predictJob(ports, terms, {
-    job,
-    tellsCache,
-    options,
-    given,
-    megapixels: megapixelsOf(source),
-  });
+  // What was waited already counts.
+  const deadlineSeconds = Math.max(1, Math.ceil((deadlineAt - Date.now()) / 1000));
+  const { snapshot } = await predictJob(
+    ports,
+    { ...terms, deadlineSeconds },
+    {
+      job,
+      tellsCache,
+      options,
+      given,
+      megapixels: megapixelsOf(source),
+    },
+  );
   const { applied } = waitPreference(c.req.header('prefer'));
   return answerCreate(c, snapshot.prediction, { applied, accepted: true, existed: false });
 }

@@ -29,7 +29,8 @@ export function replayDelivery({
     if (!/^\d{1,9}$/.test(n)) throw unknownDelivery();
     const replayed = await predictions.replay(c.get('tenant').id, knownForm(id), Number(n));
     if (replayed === null) throw predictionNotFound();
-    if (!replayed) throw unknownDelivery();
+    if (replayed === 'unknown') throw unknownDelivery();
+    if (replayed === 'gone') throw new DeblurError('gone', 'It was removed with the data of its prediction.');
     const body: z.infer<typeof replaySchema> = { replayed: Number(n) };
     return c.json(body, 202, { Location: `/v1/predictions/${id}/deliveries` });
   };

@@ -1,8 +1,16 @@
 /** The runner's side: what its signed URLs let it read and write. */
+import { sha256Hex } from '@deblur/shared/digest.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { CALLBACK_BODY_MAX_BYTES, RESULT_UPLOAD_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
-import type { Handler } from 'hono';
-import type { InternalGrant, ResultUpload, StoredBody } from '../predict/ports.ts';
+import {
+  CALLBACK_BODY_MAX_BYTES,
+  RESULT_UPLOAD_MAX_BYTES,
+  SYNC_UPLOAD_MAX_BYTES,
+  UPLOAD_COMPLETION_MAX_BYTES,
+} from '@deblur/shared/limits.ts';
+import { uploadCompletionSchema } from '@deblur/shared/runner-api.ts';
+import type { Context, Handler } from 'hono';
+import type { PartsUpload } from '../predict/part-ports.ts';
+import type { InternalGrant, InternalUrls, ResultUpload, StoredBody } from '../predict/ports.ts';
 import { assertContentLength, bodyText } from './body.ts';
 import type { AppEnv, Ports } from './context.ts';
 
@@ -20,14 +28,56 @@ export function getSource({ urls, sources, results }: Ports): Handler<AppEnv, '/
   };
 }
 
-/** `PUT /internal/results/{token}`: stores one master or result, under the key in the token; twice is once. */
-export function putResult({ urls, results }: Ports): Handler<AppEnv, '/internal/results/:token'> {
+/**
+ * `PUT /internal/results/{token}`: stores one master or result, under the key in the token; twice is once.
+ * With `uploadId` and `partNumber` it takes one part of it; see uploadCompletionSchema.
+ */
+export function putResult({ urls, results }: Ports): Handler<AppEnv, ResultPath> {
   return async (c) => {
-    const { kind, key, contentType, metadata } = await granted(urls.verify(c.req.param('token')), 'write');
-    if (c.req.header('content-type') !== contentType) {
-      throw new DeblurError('malformed_request', `The content type must be ${contentType}.`);
+    const grant = await granted(urls.verify(c.req.param('token')), 'write');
+    const upload = await partsUploadOf(c, urls);
+    if (upload !== null) {
+      const etag = await results.putPart(upload, ...partOf(c, grant));
+      return c.body(null, 200, { ETag: `"${etag}"` });
     }
+    const { kind, key, contentType, metadata } = grant;
+    assertContentType(c, contentType);
     await results.putStream(kind, key, await uploadOf(c.req.raw, contentType), metadata);
+    return c.body(null, 204);
+  };
+}
+
+/** `POST /internal/results/{token}`: begins an upload in parts; with its `uploadId` it ends it. */
+export function postResultParts({ urls, results }: Ports): Handler<AppEnv, ResultPath> {
+  return async (c) => {
+    const token = c.req.param('token');
+    const { kind, key, contentType, metadata, partBytes } = await granted(urls.verify(token), 'write');
+    const upload = await partsUploadOf(c, urls);
+    if (upload === null) {
+      if (partBytes === undefined) throw new DeblurError('forbidden', 'The URL takes no parts.');
+      assertContentType(c, contentType);
+      const { id } = await results.beginParts(await sha256Hex(token));
+      const location = `?uploadId=${encodeURIComponent(await urls.signUpload(token, id))}`;
+      return c.body(null, 201, { Location: location });
+    }
+    const completion = uploadCompletionSchema.safeParse(
+      parseJson(await bodyText(c.req.raw.body, UPLOAD_COMPLETION_MAX_BYTES)),
+    );
+    if (!completion.success) throw new DeblurError('malformed_request', 'This is not the end of an upload.');
+    const etags = completion.data.etags.map(unquoted);
+    const sha256 = Uint8Array.fromHex(completion.data.sha256);
+    await results.completeParts(upload, { kind, key, contentType, metadata, etags, sha256 });
+    return c.body(null, 204);
+  };
+}
+
+/** `DELETE /internal/results/{token}`: gives up an upload in parts. What is stored whole stays. */
+export function deleteResultParts({ urls, results }: Ports): Handler<AppEnv, ResultPath> {
+  return async (c) => {
+    await granted(urls.verify(c.req.param('token')), 'write');
+    const upload = await partsUploadOf(c, urls);
+    if (upload === null) throw new DeblurError('malformed_request', 'The uploadId is missing.');
+    await results.abortParts(upload);
     return c.body(null, 204);
   };
 }
@@ -40,6 +90,43 @@ export function postCallback({ urls, restorers, jobs }: Ports): Handler<AppEnv, 
     await jobs.report(address, restorers.gpu.read(parseJson(text)));
     return c.body(null, 204);
   };
+}
+
+type ResultPath = '/internal/results/:token';
+
+/**
+ * The upload in parts that a request names; null when it names none. Its parts gather under the token's digest, so that no
+ * token reaches what another one began.
+ */
+async function partsUploadOf(c: Context<AppEnv, ResultPath>, urls: InternalUrls): Promise<PartsUpload | null> {
+  const signed = c.req.query('uploadId');
+  if (signed === undefined) return null;
+  const token = c.req.param('token');
+  return { name: await sha256Hex(token), id: await urls.verifyUpload(token, signed) };
+}
+
+/** A part's number and bytes: with those before it, not more than one file may have. */
+function partOf(
+  c: Context<AppEnv, ResultPath>,
+  { partBytes = 0 }: GrantFor<'write'>,
+): [number: number, body: ReadableStream<Uint8Array>] {
+  const number = Number(c.req.query('partNumber'));
+  const offset = (number - 1) * partBytes;
+  if (!Number.isInteger(number) || number < 1 || offset >= RESULT_UPLOAD_MAX_BYTES) {
+    throw new DeblurError('malformed_request', 'There is no part of that number.');
+  }
+  const { body } = measuredBody(c.req.raw, Math.min(partBytes, RESULT_UPLOAD_MAX_BYTES - offset));
+  return [number, body];
+}
+
+/** R2's ETag as it was before it travelled in a header; whoever compressed the answer made it a weak one. */
+function unquoted(etag: string): string {
+  return /^(?:W\/)?"(.*)"$/.exec(etag)?.[1] ?? etag;
+}
+
+function assertContentType(c: Context<AppEnv, ResultPath>, contentType: string): void {
+  if (c.req.header('content-type') === contentType) return;
+  throw new DeblurError('malformed_request', `The content type must be ${contentType}.`);
 }
 
 function parseJson(text: string): unknown {
@@ -70,11 +157,7 @@ function isFor<Purpose extends InternalGrant['purpose']>(
 
 /** The store checks the digest while it writes; only a body that comes without one is held in memory, and bounded. */
 async function uploadOf(request: Request, contentType: string): Promise<ResultUpload> {
-  const length = request.headers.get('content-length');
-  const { body } = request;
-  if (length === null || body === null)
-    throw new DeblurError('malformed_request', 'Content-Length and a body are required.');
-  assertContentLength(length, RESULT_UPLOAD_MAX_BYTES);
+  const { body, length } = measuredBody(request, RESULT_UPLOAD_MAX_BYTES);
   const announced = sha256Of(request.headers.get('content-digest'));
   if (announced !== null) return { body, contentType, sha256: announced };
   assertContentLength(length, SYNC_UPLOAD_MAX_BYTES);
@@ -83,6 +166,18 @@ async function uploadOf(request: Request, contentType: string): Promise<ResultUp
   const whole = new Response(bytes).body;
   if (whole === null) throw new DeblurError('empty_body', 'There is nothing to store.');
   return { body: whole, contentType, sha256 };
+}
+
+/** R2 takes streams of known length only. */
+function measuredBody(
+  { headers, body }: Request,
+  maxBytes: number,
+): { readonly body: ReadableStream<Uint8Array>; readonly length: string } {
+  const length = headers.get('content-length');
+  if (length === null || body === null)
+    throw new DeblurError('malformed_request', 'Content-Length and a body are required.');
+  assertContentLength(length, maxBytes);
+  return { body, length };
 }
 
 /** Content-Digest (RFC 9530); null when there is none, or none that we know. */

@@ -12,7 +12,7 @@ import {
   REQUEST_LIMIT_WINDOW_SECONDS,
 } from '@deblur/shared/limits.ts';
 import type { MiddlewareHandler } from 'hono';
-import type { RateAccount, RateLimits } from '../predict/access-ports.ts';
+import { unpaid, type RateAccount, type RateLimits } from '../predict/access-ports.ts';
 import type { AppContext, AppEnv } from './context.ts';
 
 interface Quota {
@@ -57,11 +57,9 @@ export function megapixelCharge(limits: RateLimits, c: AppContext): (megapixels:
   return async (megapixels) => {
     const account = c.get('account');
     if (QUOTAS[account.tier] === null) return;
-    const { allowed, remaining, resetSeconds, retryAfterSeconds } = await limits.charge(account, megapixels);
-    c.header('RateLimit', `"megapixels";r=${Math.floor(remaining)};t=${resetSeconds}`);
-    if (allowed) return;
-    const detail = `This picture costs ${megapixels.toFixed(1)} megapixels; ${remaining.toFixed(1)} are left.`;
-    throw new DeblurError('rate_limited', detail, { retryAfterSeconds });
+    const charge = await limits.charge(account, megapixels);
+    c.header('RateLimit', `"megapixels";r=${Math.floor(charge.remaining)};t=${charge.resetSeconds}`);
+    if (!charge.allowed) throw unpaid(megapixels, charge);
   };
 }
 

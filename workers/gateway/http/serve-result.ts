@@ -75,17 +75,19 @@ async function wholeResult(c: AppContext, { results, origins }: ResultPorts, key
     await result?.body.cancel();
     throw notStored(origin);
   }
-  c.executionCtx.waitUntil(fillCache(results, key, cacheKeyOf(c, key)));
+  c.executionCtx.waitUntil(fillCache({ results, origins }, key, cacheKeyOf(c, key)));
   return c.newResponse(result.body, 200, wholeHeaders(result));
 }
 
 /** Reads it once more: one body for both would pile up in memory whenever the caller is slower than the cache. */
-async function fillCache(results: ResultStore, key: string, cacheKey: string): Promise<void> {
+async function fillCache({ results, origins }: ResultPorts, key: string, cacheKey: string): Promise<void> {
   const result = await results.get('result', key);
   if (result === null) return;
   // What cannot be cached now will be the next time.
   const response = new Response(result.body, { headers: wholeHeaders(result) });
   await caches.default.put(cacheKey, response).catch(() => undefined);
+  // Asked last: whoever erases it from now on empties the cache after this.
+  if ((await origins.find(key)) === 'erased') await caches.default.delete(cacheKey);
 }
 
 async function rangeOf(c: AppContext, ports: ResultPorts, key: string): Promise<Response> {

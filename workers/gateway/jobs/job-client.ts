@@ -13,7 +13,7 @@ import type {
 
 /** The methods of the bound object that are called from outside. */
 interface JobStub {
-  obtain(request: JobRequest): Promise<JobReply>;
+  obtain(request: JobRequest, waiter?: Subscription): Promise<JobReply>;
   submit(request: JobRequest, subscription: Subscription): Promise<{ readonly started: boolean }>;
   leave(resultKey: string, predictionId: string): Promise<void>;
   report(resultKey: string, attempt: number, said: RemoteState): Promise<void>;
@@ -35,8 +35,8 @@ export class DurableJobs implements Jobs {
     this.#stubOf = stubOf;
   }
 
-  async obtain(request: JobRequest): Promise<JobReport> {
-    const reply = await this.#call(request.task.restorationKey, (job) => job.obtain(request));
+  async obtain(request: JobRequest, waiter?: Subscription): Promise<JobReport> {
+    const reply = await this.#call(request.task.restorationKey, (job) => job.obtain(request, waiter));
     if (reply.ok) return reply.report;
     const { code, detail } = reply.error;
     // A runner that is full or down is worth another try, and the caller is told when.

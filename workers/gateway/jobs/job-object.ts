@@ -24,8 +24,8 @@ export abstract class RestorationJob extends DurableObject<Env> {
     );
   }
 
-  obtain(request: JobRequest): Promise<JobReply> {
-    return this.#job.obtain(request);
+  obtain(request: JobRequest, waiter?: Subscription): Promise<JobReply> {
+    return this.#job.obtain(request, waiter);
   }
 
   submit(request: JobRequest, subscription: Subscription): { started: boolean } {

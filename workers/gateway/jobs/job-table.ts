@@ -8,7 +8,7 @@ import {
   JOB_WATCHDOG_MS,
 } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/runner-api.ts';
-import type { JobRequest, Work } from '../predict/ports.ts';
+import type { JobRequest, Subscription, Work } from '../predict/ports.ts';
 import { taskOf, type Task, type TaskRow } from './task.ts';
 
 const ACTIVE = `state IN ('queued', 'running')`;
@@ -39,9 +39,20 @@ export class JobTable {
     );
   }
 
-  /** A request waits for it, at most so long. */
-  want(key: string, until: number): void {
-    this.#sql.exec('UPDATE job_task SET wanted_until = max(wanted_until, ?) WHERE result_key = ?', until, key);
+  /** A request waits for it, at most so long; one that may become a prediction under its name, so that it can be taken back. */
+  want(key: string, until: number, waiter?: Subscription): void {
+    if (waiter === undefined) {
+      this.#sql.exec('UPDATE job_task SET wanted_until = max(wanted_until, ?) WHERE result_key = ?', until, key);
+      return;
+    }
+    const { predictionId, deadlineAt } = waiter;
+    this.#sql.exec('INSERT OR REPLACE INTO job_want VALUES (?, ?, ?)', key, predictionId, Math.min(until, deadlineAt));
+  }
+
+  /** @param predictionId undefined: the task has ended for all of them */
+  unwant(key: string, predictionId?: string): void {
+    const one = predictionId ?? null;
+    this.#sql.exec('DELETE FROM job_want WHERE result_key = ? AND (?2 IS NULL OR prediction_id = ?2)', key, one);
   }
 
   /** queued → running: the oldest that is due, when nothing runs. */
@@ -168,11 +179,11 @@ export class JobTable {
     return this.#fail(`result_key = ? AND ${ACTIVE}`, [key], error, now).length === 1;
   }
 
-  /** queued | running → canceled, unless a request has asked for it. */
+  /** queued | running → canceled, unless a request still wants it. */
   cancel(key: string, now: number): boolean {
     return this.#changed(
       `UPDATE job_task SET state = 'canceled', finished_at = ?
-       WHERE result_key = ? AND ${ACTIVE} AND wanted_until <= ?1 RETURNING result_key`,
+       WHERE result_key = ? AND ${ACTIVE} AND ${WANTED_UNTIL} <= ?1 RETURNING result_key`,
       now,
       key,
     );
@@ -283,7 +294,11 @@ export class JobTable {
   }
 }
 
-/** The latest of those who wait for a task. */
-const DEADLINE = `max(wanted_until, (
+/** The latest of the requests that wait for a task. */
+const WANTED_UNTIL = `max(wanted_until, (
+  SELECT coalesce(max(until), 0) FROM job_want WHERE job_want.result_key = job_task.result_key))`;
+
+/** The latest of all who wait for a task. */
+const DEADLINE = `max(${WANTED_UNTIL}, (
   SELECT coalesce(max(deadline_at), 0) FROM job_subscriber
   WHERE job_subscriber.result_key = job_task.result_key AND finished = 0))`;

@@ -23,6 +23,7 @@ import type {
   Subscribers,
   Subscription,
 } from '../predict/ports.ts';
+import type { References, ResultOrigins } from '../predict/result-ports.ts';
 import type { Counts, JobGauge } from '../predict/stats-ports.ts';
 import type { DispatchMessage, DispatchReply } from './dispatch-queue.ts';
 import { JobTable } from './job-table.ts';
@@ -34,6 +35,9 @@ import { TaskRunner } from './task-runner.ts';
 
 export interface JobPorts {
   readonly results: ResultStore;
+  /** What was erased while it was made. */
+  readonly origins: ResultOrigins;
+  readonly references: Pick<References, 'eraseLate'>;
   readonly restorers: { readonly edge: Restorer; readonly gpu: RemoteRunner };
   readonly subscribers: Subscribers;
   readonly stats: Counts & JobGauge;
@@ -78,16 +82,16 @@ export class Job {
   // ---- Asked by requests, predictions, runners, messages and the alarm ---------------------------
 
   /** Resolves when the result is stored, or with why it could not be made. */
-  async obtain(request: JobRequest): Promise<JobReply> {
+  async obtain(request: JobRequest, waiter?: Subscription): Promise<JobReply> {
     const key = request.task.resultKey;
     const joinedAt = this.#host.now();
     // Nothing is awaited up to the waiting, so that of a hundred identical requests exactly one starts the work.
     const started = this.#join(request);
-    this.#table.want(key, joinedAt + JOB_DEADLINE_MS);
-    const waiter = this.#waiting.get(key) ?? Promise.withResolvers<Task>();
-    this.#waiting.set(key, waiter);
+    this.#table.want(key, joinedAt + JOB_DEADLINE_MS, waiter);
+    const ending = this.#waiting.get(key) ?? Promise.withResolvers<Task>();
+    this.#waiting.set(key, ending);
     this.#stir();
-    const task = await waiter.promise;
+    const task = await ending.promise;
     if (task.state === 'succeeded') return { ok: true, report: this.#reportFor(task, { joinedAt, started }) };
     return { ok: false, error: task.error ?? CANCELED };
   }
@@ -98,6 +102,7 @@ export class Job {
     if (this.#hasTables() && this.#outbox.has(key, predictionId)) return { started: false };
     const started = this.#join(request);
     this.#outbox.join(key, subscription, started);
+    this.#table.unwant(key, predictionId);
     const startedAt = this.#table.get(key)?.processingAt ?? null;
     if (startedAt !== null) this.#outbox.announce(key, () => ({ type: 'processing', startedAt }), predictionId);
     this.#stir();
@@ -107,6 +112,7 @@ export class Job {
   leave(key: string, predictionId: string): void {
     if (!this.#hasTables()) return;
     this.#outbox.leave(key, predictionId);
+    this.#table.unwant(key, predictionId);
     const task = this.#table.get(key);
     if (task !== undefined && !this.#outbox.isFollowed(key) && this.#table.cancel(key, this.#host.now())) {
       this.#runner.count(task, 'canceled');
@@ -182,6 +188,8 @@ export class Job {
   #settle(key: string): void {
     const task = this.#table.get(key);
     if (task === undefined) return;
+    this.#table.unwant(key);
+    this.#host.waitUntil(this.#runner.eraseLate(key, task.request.task.restorationKey));
     this.#waiting.get(key)?.resolve(task);
     this.#waiting.delete(key);
     this.#outbox.announce(key, (subscriber) =>

@@ -1,5 +1,5 @@
 /**
- * What a job remembers, in the SQLite of its object (one for each RestorationKey): three tables, written only by JobTable
+ * What a job remembers, in the SQLite of its object (one for each RestorationKey): four tables, written only by JobTable
  * and Outbox, always within one turn of the event loop, so that every change below is atomic.
  *
  * job_task: one row for each encoding that was asked of the RestorationKey. At most one row runs. A row changes state only
@@ -17,13 +17,15 @@
  *   queued | running → succeeded  succeed: the files are stored, whoever stored them, in whichever attempt
  *   running   → failed            fail: what the current attempt says of the picture; attempts used up
  *   queued | running → failed     expire: the last deadline passed. abandon: its message is dead. failQueued: no master
- *   queued | running → canceled   cancel: the last subscriber left, and no request has asked
+ *   queued | running → canceled   cancel: the last subscriber left, and no request still wants it
  *
  * `attempt` never goes back within a row: it names the prediction at the runner and is written into the callback's URL, so
  * that what an attempt given up says later is recognised. Only its success counts then, because the result that it stored
  * is the same.
  *
  * job_subscriber: one row for each prediction that follows a task; `finished` once its terminal event is written.
+ * job_want: one row for each request that waits under the name of the prediction that it becomes when it waits no longer. It
+ * goes when that prediction follows or has left, and when the task has ended.
  * job_event: events not yet taken by their subscriber, in order of `sequence`. Of progress only the newest is kept, so
  * sequences have gaps; each number means one event for ever. A row goes when the subscriber has taken it, or has left.
  *
@@ -45,7 +47,7 @@ const SCHEMA = `
     calls_back    INTEGER NOT NULL DEFAULT 0,  -- of the attempt: a callback has come
     refused       INTEGER NOT NULL DEFAULT 0,  -- waits for the message of this number, until a runner has it
     due_at        INTEGER NOT NULL,            -- queued: begun no sooner; accepted: the runner is asked
-    wanted_until  INTEGER NOT NULL DEFAULT 0,  -- by requests; subscribers have their own deadlines
+    wanted_until  INTEGER NOT NULL DEFAULT 0,  -- by requests that become no prediction
     error_code    TEXT,
     error_detail  TEXT,
     report        TEXT,                        -- RestoreReport as JSON, when this task's work was the inference
@@ -65,6 +67,13 @@ const SCHEMA = `
     sequence      INTEGER NOT NULL DEFAULT 0,  -- of the newest event
     failures      INTEGER NOT NULL DEFAULT 0,  -- of deliveries, since the last one that was taken
     due_at        INTEGER NOT NULL DEFAULT 0,  -- the next delivery, no sooner
+    PRIMARY KEY (result_key, prediction_id)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE IF NOT EXISTS job_want (
+    result_key    TEXT NOT NULL,
+    prediction_id TEXT NOT NULL,
+    until         INTEGER NOT NULL,
     PRIMARY KEY (result_key, prediction_id)
   ) STRICT, WITHOUT ROWID;
 

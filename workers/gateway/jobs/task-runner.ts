@@ -158,6 +158,8 @@ export class TaskRunner {
         return;
       }
       case 'succeeded':
+        // Of a task that ended otherwise it may still have stored something.
+        this.#eraseStray(key);
         // A runner's word that it has uploaded is not the upload.
         if ((await this.#ports.results.head('result', key)) !== null) return this.#succeed(key, attempt, said.report);
         return this.#fail(key, attempt, new DeblurError('runner_failed', 'The runner did not hand its result over.'));
@@ -231,6 +233,23 @@ export class TaskRunner {
       // Then the alarm brings it back.
       this.#table.wake(this.#host.now() + JOB_WATCHDOG_MS);
     });
+  }
+
+  /** What comes in after it was erased is erased again. Never rejects. */
+  async eraseLate(key: string, restorationKey: string): Promise<void> {
+    const { origins, references } = this.#ports;
+    try {
+      if ((await origins.find(key)) === 'erased') await references.eraseLate(key, restorationKey);
+    } catch (error) {
+      // Nobody is given what was erased; the bucket's lifecycle ends it.
+      logFailure(key, 0, error);
+    }
+  }
+
+  #eraseStray(key: string): void {
+    const task = this.#table.get(key);
+    if (task?.state !== 'failed' && task?.state !== 'canceled') return;
+    this.#host.waitUntil(this.eraseLate(key, task.request.task.restorationKey));
   }
 
   /** At the edge a request is refused at once, because its caller can come back; a prediction, which cannot, waits. */

@@ -12,11 +12,11 @@ interface StoredBucket extends BucketState {
 
 export class RateLimitObject extends DurableObject<Env> {
   /** Nothing is awaited between reading and writing: of two charges at once the second sees what the first has left. */
-  async charge(policy: BucketPolicy, megapixels: number, mayOwe: boolean): Promise<RateCharge> {
+  async charge(policy: BucketPolicy, megapixels: number): Promise<RateCharge> {
     const { kv } = this.ctx.storage;
     const now = Date.now();
     const before = kv.get<StoredBucket>(BUCKET);
-    const { state, charge } = spend(before, policy, megapixels, now, mayOwe);
+    const { state, charge } = spend(before, policy, megapixels, now);
     if (!charge.allowed) return charge;
     const fullAt = now + charge.resetSeconds * 1000;
     kv.put<StoredBucket>(BUCKET, { ...state, fullAt });

@@ -13,7 +13,7 @@ import type { BucketPolicy } from './token-bucket.ts';
 
 /** The method of RateLimitObject that is called from outside. */
 interface BucketStub {
-  charge(policy: BucketPolicy, megapixels: number, mayOwe: boolean): Promise<RateCharge>;
+  charge(policy: BucketPolicy, megapixels: number): Promise<RateCharge>;
 }
 
 /** The runtime's counter, bound with its limit and window. */
@@ -44,21 +44,25 @@ export class CloudflareRateLimits implements RateLimits {
   }
 
   async charge(account: RateAccount, megapixels: number): Promise<RateCharge> {
-    return this.#spend(account, Math.max(megapixels, RATE_LIMIT_MIN_MEGAPIXELS), false);
+    return this.#spend(account, Math.max(megapixels, RATE_LIMIT_MIN_MEGAPIXELS));
   }
 
-  async settle(account: RateAccount, megapixels: number): Promise<void> {
-    if (megapixels > 0) await this.#spend(account, megapixels, true);
+  async refund(account: RateAccount, megapixels: number): Promise<void> {
+    // As much as was taken: no price is more than a full bucket.
+    const taken = Math.min(Math.max(megapixels, RATE_LIMIT_MIN_MEGAPIXELS), megapixelPolicy(account).megapixels);
+    await this.#spend(account, -taken);
   }
 
   /** Not tried again: a charge that arrived and was not answered would be paid twice. */
-  async #spend(account: RateAccount, megapixels: number, mayOwe: boolean): Promise<RateCharge> {
+  async #spend(account: RateAccount, megapixels: number): Promise<RateCharge> {
     const policy = megapixelPolicy(account);
+    const free = { allowed: true, remaining: policy.megapixels, resetSeconds: 0, retryAfterSeconds: 0 };
+    if (account.tier === 'local') return free;
     try {
-      return await this.#options.bucketOf(account.key).charge(policy, megapixels, mayOwe);
+      return await this.#options.bucketOf(account.key).charge(policy, megapixels);
     } catch (error) {
       logFailure('charge', error);
-      return { allowed: true, remaining: policy.megapixels, resetSeconds: 0, retryAfterSeconds: 0 };
+      return free;
     }
   }
 }

@@ -9,7 +9,6 @@ export interface BucketPolicy {
 }
 
 export interface BucketState {
-  /** Below zero after a debt. */
   readonly megapixels: number;
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -17,23 +16,22 @@ export interface BucketState {
 
 /**
  * @param state undefined: a full bucket
- * @param price more than a full bucket holds counts as a full bucket, or it could never be paid
- * @param mayOwe the price is paid whatever is there
+ * @param price more than a full bucket holds counts as a full bucket, or it could never be paid; what is below zero is
+ * given back
  */
 export function spend(
   state: BucketState | undefined,
   { megapixels: capacity, windowSeconds }: BucketPolicy,
   price: number,
   now: number,
-  mayOwe = false,
 ): { readonly state: BucketState; readonly charge: RateCharge } {
   const perSecond = capacity / windowSeconds;
   // A clock that goes backwards fills nothing.
   const elapsedSeconds = state === undefined ? 0 : Math.max(0, now - state.at) / 1000;
   const available = state === undefined ? capacity : Math.min(capacity, state.megapixels + elapsedSeconds * perSecond);
   const due = Math.min(price, capacity);
-  const allowed = mayOwe || available >= due;
-  const left = allowed ? available - (mayOwe ? price : due) : available;
+  const allowed = available >= due;
+  const left = allowed ? Math.min(capacity, available - due) : available;
   return {
     state: { megapixels: left, at: now },
     charge: {

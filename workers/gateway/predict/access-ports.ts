@@ -1,4 +1,5 @@
 /** What access control, files and rate limits need from the world. `tenants/` and `limits/` implement these. */
+import { DeblurError } from '@deblur/shared/errors.ts';
 import type { ImageFormat } from '@deblur/shared/image-header/index.ts';
 import type { ReceivedSource, Scope, StoredBody, Tenant } from './ports.ts';
 
@@ -15,7 +16,7 @@ export const TENANT_ID = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
 
 /** Whose account is charged: plain data, so that it can be stored with what is charged later. */
 export interface RateAccount {
-  /** Names the bucket: an API key, or a client address in other words. */
+  /** Names the bucket: a tenant, whatever key it sends, or a client address in other words. */
   readonly key: string;
   readonly tier: Tenant['tier'];
 }
@@ -24,6 +25,8 @@ export interface RateAccount {
 export interface Caller {
   readonly tenant: Tenant;
   readonly account: RateAccount;
+  /** For the log: by which key. Null without one. */
+  readonly keyId: string | null;
 }
 
 // ---- API keys ----------------------------------------------------------------------------------
@@ -109,6 +112,12 @@ export interface Files {
 
 // ---- Rate limits -------------------------------------------------------------------------------
 
+/** @param megapixels what was to be charged */
+export function unpaid(megapixels: number, { remaining, retryAfterSeconds }: RateCharge): DeblurError {
+  const detail = `This picture costs ${megapixels.toFixed(1)} megapixels; ${remaining.toFixed(1)} are left.`;
+  return new DeblurError('rate_limited', detail, { retryAfterSeconds });
+}
+
 /** A bucket after a charge. */
 export interface RateCharge {
   readonly allowed: boolean;
@@ -125,6 +134,6 @@ export interface RateLimits {
   admit(account: RateAccount): Promise<boolean>;
   /** Spends megapixels if they are there: one bucket in the world, exact. */
   charge(account: RateAccount, megapixels: number): Promise<RateCharge>;
-  /** Spends what was promised before its size was known: the bucket may go below empty, and the next charge waits. */
-  settle(account: RateAccount, megapixels: number): Promise<void>;
+  /** Gives back what was spent on nothing. */
+  refund(account: RateAccount, megapixels: number): Promise<void>;
 }

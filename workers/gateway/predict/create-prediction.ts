@@ -9,11 +9,11 @@ import { resolveModel, type AvailableModel, type Catalogue } from './models.ts';
 import { openNamed, type NamedSourcePorts, type Naming } from './named-source.ts';
 import { megapixelsOf, planJob } from './plan.ts';
 import type { JobRequest, ReceivedSource } from './ports.ts';
-import type { RateAccount } from './access-ports.ts';
+import type { RateAccount, RateLimits } from './access-ports.ts';
 import type { References } from './result-ports.ts';
 import { requestedModel, type ModelReferences } from './requested-model.ts';
 import { newPredictionId, newStreamSecret } from './prediction-id.ts';
-import type { CreatedPrediction, PredictionCommand, Predictions, PredictionSource } from './prediction-ports.ts';
+import type { CreatedPrediction, PredictionDraft, Predictions, PredictionSource } from './prediction-ports.ts';
 
 export interface CreatePorts extends NamedSourcePorts {
   readonly catalogue: Catalogue;
@@ -21,6 +21,7 @@ export interface CreatePorts extends NamedSourcePorts {
   /** Whether a tenant is told that another one had asked before. */
   readonly sharedCache: boolean;
   readonly predictions: Predictions;
+  readonly rateLimits: RateLimits;
 }
 
 /** What a create says of itself, beside the picture and the options. */
@@ -60,12 +61,33 @@ export async function createPrediction(ports: CreatePorts, request: CreateReques
     assertWebhook(ports, request);
     // What lies elsewhere stays a text: it is only judged here.
     if (typeof image === 'string') image = (await openNamed(ports, request, image, ASYNC_UPLOAD_MAX_BYTES)) ?? image;
-    const source = await sourceOf(ports, request, { model, options }, image);
-    const command = await commandOf({ ...request, options }, model, source, { image: shown, ...request.given });
-    return await ports.predictions.create(command, request.idempotencyKey);
+    const picture = typeof image === 'string' ? image : image.digest;
+    const draft = await draftOf({ ...request, options }, model, picture, { image: shown, ...request.given });
+    return await createPaid(ports, request, draft, image, model);
   } finally {
     if (typeof image !== 'string') await image.discard();
   }
+}
+
+/** Pays for what is new; of equal creates at the same moment only the first stays paid. */
+async function createPaid(
+  ports: CreatePorts,
+  request: CreateRequest,
+  draft: PredictionDraft,
+  image: ReceivedSource | string,
+  model: AvailableModel,
+): Promise<CreatedPrediction> {
+  const { account, idempotencyKey, id } = request;
+  let paid = 0;
+  const pay = async (megapixels: number): Promise<void> => {
+    await request.pay(megapixels);
+    paid += megapixels;
+  };
+  const created = await ports.predictions.create(draft, { idempotencyKey, idIsChosen: id !== undefined }, () =>
+    sourceOf(ports, { ...request, pay }, { model, options: draft.options }, image),
+  );
+  if (!created.created && paid > 0) await ports.rateLimits.refund(account, paid);
+  return created;
 }
 
 /** Who has no key has no secret to check signatures by, and would have us call whom they like. */
@@ -88,8 +110,9 @@ export async function predictJob(
   const { model: name, modelVersion: version, sourceDigest } = planned.job.task;
   const source = { kind: 'planned', ...planned, result: null } as const;
   const input = { image: `sha256:${sourceDigest}`, ...given };
-  const command = await commandOf({ ...terms, options }, { name, version }, source, input);
-  return ports.predictions.create(command, terms.idempotencyKey);
+  const draft = await draftOf({ ...terms, options }, { name, version }, sourceDigest, input);
+  // An upload is its own idempotency key: the same bytes hit.
+  return ports.predictions.create(draft, { idempotencyKey: null, idIsChosen: false }, async () => source);
 }
 
 async function sourceOf(
@@ -118,17 +141,17 @@ async function sourceOf(
   };
 }
 
-async function commandOf(
+/** @param picture its digest, or the address under which it is to be fetched */
+async function draftOf(
   terms: CreateTerms & Pick<CreateRequest, 'options'>,
   { name, version }: Pick<AvailableModel, 'name' | 'version'>,
-  source: PredictionSource,
+  picture: string,
   input: PredictionInput,
-): Promise<PredictionCommand> {
+): Promise<PredictionDraft> {
   const { tenantId, account, id = newPredictionId(), origin, trace, options } = terms;
   const { deadlineSeconds, webhook, webhookEvents } = terms;
   // Of what was meant, not of how it was written: the same picture as a form and as JSON is the same request. Nor of what
   // it means today: a retry is the same request although another model is the best by then.
-  const picture = source.kind === 'url' ? source.url : source.job.task.sourceDigest;
   const fingerprint = await sha256Hex(
     JSON.stringify([picture, Object.entries(options).sort(), deadlineSeconds, webhook, webhookEvents]),
   );
@@ -145,7 +168,6 @@ async function commandOf(
     modelVersion: version,
     options: { ...options, model: name },
     input,
-    source,
     deadlineSeconds,
     webhook,
     webhookEvents,

@@ -11,8 +11,10 @@ import type {
   ResultStore,
   StoredBody,
   StoredResult,
+  Subscription,
   Tenant,
 } from './ports.ts';
+import { predictionName } from './prediction-id.ts';
 import { toldCache, type References } from './result-ports.ts';
 import { within } from './within.ts';
 
@@ -32,6 +34,10 @@ export interface DeblurCommand extends JobQuestion {
   readonly waitSeconds: number;
   /** Pays for an inference; a hit is free. @throws {DeblurError} `rate_limited` */
   readonly pay: (megapixels: number) => Promise<void>;
+  /** What the request becomes when its wait expires; also what it names as its own to the job until then. */
+  readonly predictionId: string;
+  /** From now on; what is not done by then is given up. */
+  readonly deadlineSeconds: number;
 }
 
 export interface Deblurred {
@@ -48,6 +54,8 @@ export interface Deblurred {
 /** The wait has expired. The source is kept, and the work, if it has begun, goes on. */
 export interface Pending {
   readonly pending: JobRequest;
+  /** Milliseconds since the epoch. */
+  readonly deadlineAt: number;
   /** See PredictionSource. */
   readonly tellsCache: boolean;
 }
@@ -56,16 +64,17 @@ export interface Pending {
  * Answers from the store when it can, before a pixel is decoded; otherwise keeps the source, asks the job of its
  * RestorationKey and waits. Leaves nothing of the upload behind when it did not need it.
  *
- * @throws {DeblurError} `model_unavailable`, `not_acceptable`, `rate_limited`, and why a job failed
+ * @throws {DeblurError} `model_unavailable`, `not_acceptable`, `rate_limited`, `deadline_exceeded`, `gone`, and why a job failed
  */
 export async function deblur(ports: DeblurPorts, command: DeblurCommand): Promise<Deblurred | Pending> {
-  const { source, waitSeconds } = command;
+  const { source, tenant } = command;
+  const deadlineAt = Date.now() + command.deadlineSeconds * 1000;
   try {
     const request = await planJob(resolveModel(ports.catalogue, command.options.model), command);
     const { resultKey } = request.task;
     // Before anything is written: who cannot pay leaves nothing. What is there is asked for again below, once it is held.
     if ((await ports.results.head('result', resultKey)) === null) await command.pay(megapixelsOf(source));
-    const { own } = await ports.references.acquire(command.tenant.id, { request, header: source.header });
+    const { own } = await ports.references.acquire(tenant.id, { request, header: source.header });
     const tellsCache = own || ports.sharedCache;
     const started = Date.now();
     const stored = await ports.results.get('result', resultKey);
@@ -73,23 +82,34 @@ export async function deblur(ports: DeblurPorts, command: DeblurCommand): Promis
     if (stored !== null) return { result: stored, cache: toldCache('hit', tellsCache), cost: 'hit', lookupMs };
 
     await source.keep();
-    const job = waitSeconds === 0 ? null : await jobWithin(ports.jobs.obtain(request), waitSeconds);
-    if (job === null) return { pending: request, tellsCache };
+    const waiter = { predictionId: predictionName(tenant.id, command.predictionId), deadlineAt };
+    const job = await waitedFor(ports.jobs, request, waiter, command);
+    if (job === null) return { pending: request, tellsCache, deadlineAt };
     const result = await ports.results.get('result', resultKey);
-    if (result === null) throw new DeblurError('internal', 'The result was stored and is not there.');
+    // What is stored stays, unless its last holder lets go of it.
+    if (result === null) throw new DeblurError('gone', 'The result was erased while it was made.');
     return { result, cache: toldCache(job.cache, tellsCache), cost: job.cache, lookupMs, job };
   } finally {
     await source.discard();
   }
 }
 
-/** Null when it takes longer. */
-async function jobWithin(job: Promise<JobReport>, seconds: number): Promise<JobReport | null> {
-  const expired = new Error('the wait expired');
+/**
+ * Null when it takes longer than the wait.
+ * @throws {DeblurError} `deadline_exceeded`: the job, which knows the deadline too, ends without being told
+ */
+async function waitedFor(
+  jobs: Jobs,
+  request: JobRequest,
+  waiter: Subscription,
+  { waitSeconds, deadlineSeconds }: DeblurCommand,
+): Promise<JobReport | null> {
+  if (waitSeconds === 0) return null;
+  const expired = new DeblurError('deadline_exceeded', 'The deadline has passed.');
   try {
-    return await within(job, seconds * 1000, () => expired);
+    return await within(jobs.obtain(request, waiter), Math.min(waitSeconds, deadlineSeconds) * 1000, () => expired);
   } catch (error) {
-    if (error === expired) return null;
+    if (error === expired && waitSeconds < deadlineSeconds) return null;
     throw error;
   }
 }

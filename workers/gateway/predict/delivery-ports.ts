@@ -31,6 +31,9 @@ export interface DeliveryEvent {
 /** Why an attempt had no answer. */
 export type AttemptError = 'timeout' | 'connection_failed' | 'url_refused' | 'not_signed';
 
+/** `unknown`: there is no such delivery, or it is still under way. `gone`: what was sent was removed. */
+export type ReplayOutcome = 'replayed' | 'unknown' | 'gone';
+
 /** The deliveries of one prediction, in the storage of its object and driven by its alarm. */
 export interface DeliveryQueue {
   enqueue(event: DeliveryEvent, now: number): void;
@@ -38,8 +41,7 @@ export interface DeliveryQueue {
   nextAttemptAt(): number | null;
   runDue(now: number): Promise<void>;
   list(): readonly Delivery[];
-  /** @returns false when there is no such delivery, it is still under way, or its body was removed */
-  replay(n: number, now: number): boolean;
+  replay(n: number, now: number): ReplayOutcome;
   /** Leaves the log, and removes what was sent from all that is not under way. */
   removeBodies(): void;
 }

@@ -1,10 +1,12 @@
-/** What the first bytes of an upload say for or against it, before it is stored or decoded. */
+/** What the header of an upload says for or against it, before it is decoded. */
 import { DeblurError } from '@deblur/shared/errors.ts';
 import {
   assertPixelLimits,
   HeaderIncomplete,
   readImageHeader,
+  readRemoteImageHeader,
   type ImageHeader,
+  type RemoteFile,
 } from '@deblur/shared/image-header/index.ts';
 import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 
@@ -14,9 +16,19 @@ import { MAX_PIXELS } from '@deblur/shared/limits.ts';
  * @throws {DeblurError} `unsupported_media_type`, `image_truncated`, `image_undecodable`, `image_too_many_pixels`,
  * `image_animated`
  */
-export function inspectImage(bytes: Uint8Array, { complete }: { readonly complete: boolean }): ImageHeader | undefined {
+function inspectBytes(bytes: Uint8Array, { complete }: { readonly complete: boolean }): ImageHeader | undefined {
   const header = headerOf(bytes, complete);
-  if (header === undefined) return undefined;
+  return header && restorable(header);
+}
+
+/** The same of a file that lies elsewhere, wherever in it its header does. */
+async function inspectFile(file: RemoteFile): Promise<ImageHeader> {
+  return restorable(await readRemoteImageHeader(file));
+}
+
+export const inspect = { bytes: inspectBytes, file: inspectFile };
+
+function restorable(header: ImageHeader): ImageHeader {
   if (header.animated) throw new DeblurError('image_animated', `The ${header.format} holds more than one picture.`);
   assertPixelLimits(header, MAX_PIXELS);
   return header;

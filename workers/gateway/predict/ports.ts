@@ -4,6 +4,7 @@ import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import type { EncodeOptions, ModelName } from '@deblur/shared/options.ts';
 import type { RestoreReport } from '@deblur/shared/runner-api.ts';
 import type { TraceContext } from '@deblur/shared/trace-context.ts';
+import type { ResultParts } from './part-ports.ts';
 
 // ---- Callers -----------------------------------------------------------------------------------
 
@@ -80,7 +81,7 @@ export interface ByteRange {
 /** Which of the two kinds of stored pictures: encoded bytes by ResultKey, lossless masters by RestorationKey. */
 export type ResultKind = 'result' | 'master';
 
-export interface ResultStore {
+export interface ResultStore extends ResultParts {
   /** Null when it is unknown or its retention has passed. */
   head(kind: ResultKind, key: string): Promise<StoredResult | null>;
   get(kind: ResultKind, key: string, range?: ByteRange): Promise<(StoredResult & StoredBody) | null>;
@@ -232,16 +233,18 @@ export interface CallbackAddress {
 export interface Jobs {
   /**
    * Resolves when the result is stored. The work goes on when the caller leaves.
+   * @param waiter what the request becomes when it waits no longer: from then on the work goes on for that prediction, until
+   * it leaves
    * @throws {DeblurError} why it failed
    */
-  obtain(request: JobRequest): Promise<JobReport>;
+  obtain(request: JobRequest, waiter?: Subscription): Promise<JobReport>;
   /**
    * Joins the job and returns at once; idempotent by (resultKey, predictionId). From then on the job tells the subscriber
    * (`Subscribers`), at least once and in order, up to exactly one terminal event.
    * @returns whether this is what set the work going
    */
   submit(request: JobRequest, subscription: Subscription): Promise<{ readonly started: boolean }>;
-  /** The prediction follows no longer; idempotent. The last one that leaves cancels the work, unless `obtain` asked too. */
+  /** The prediction follows no longer; idempotent. The last one that leaves cancels the work, unless another `obtain` asked too. */
   leave(restorationKey: string, resultKey: string, predictionId: string): Promise<void>;
   /** A runner's callback; idempotent, in any order. */
   report(address: CallbackAddress, said: RemoteState): Promise<void>;
@@ -266,6 +269,8 @@ export type InternalGrant =
       readonly key: string;
       readonly contentType: string;
       readonly metadata: ResultMetadata;
+      /** The largest part of an upload in parts; without it there is only the one PUT. */
+      readonly partBytes?: number | undefined;
     }
   | ({ readonly purpose: 'callback' } & CallbackAddress);
 
@@ -274,4 +279,8 @@ export interface InternalUrls {
   sign(grant: InternalGrant): Promise<string>;
   /** @throws {DeblurError} `forbidden`, whatever is wrong with the token */
   verify(token: string): Promise<InternalGrant>;
+  /** The id of an upload in parts that this token began, so that no other is taken for it. */
+  signUpload(token: string, id: string): Promise<string>;
+  /** @throws {DeblurError} `forbidden` */
+  verifyUpload(token: string, signed: string): Promise<string>;
 }

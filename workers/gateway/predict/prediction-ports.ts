@@ -1,7 +1,7 @@
 /** What predictions need from the world, and what they are to the requests. */
 import type { Prediction, PredictionInput, PredictionList, WebhookEvent } from '@deblur/shared/prediction.ts';
 import type { RateAccount } from './access-ports.ts';
-import type { Delivery } from './delivery-ports.ts';
+import type { Delivery, ReplayOutcome } from './delivery-ports.ts';
 import type { Options } from '@deblur/shared/options.ts';
 import type { TraceContext } from '@deblur/shared/trace-context.ts';
 import type { JobRequest, ResultMetadata } from './ports.ts';
@@ -46,6 +46,16 @@ export interface PredictionCommand {
   readonly webhookEvents: readonly WebhookEvent[] | null;
 }
 
+/** A create before anything is paid or stored for it. */
+export type PredictionDraft = Omit<PredictionCommand, 'source'>;
+
+/** By what a create may find that it was made before. */
+export interface Repeatable {
+  readonly idempotencyKey: string | null;
+  /** The caller chose the draft's id, and may have used it. */
+  readonly idIsChosen: boolean;
+}
+
 /** A prediction at one moment. */
 export interface PredictionSnapshot {
   /** Grows with every change. */
@@ -64,10 +74,16 @@ export interface CreatedPrediction {
 /** A tenant sees its own predictions only; null everywhere means that it has none by this id. */
 export interface Predictions {
   /**
-   * Idempotent by the command's id, and by the key.
-   * @throws {DeblurError} `idempotency_key_reused`, `idempotency_conflict`
+   * Idempotent by the draft's id, and by the key.
+   * @param sourceOf pays and keeps what a new prediction needs: not asked when there is one already, unless two equal
+   * creates come at the same moment
+   * @throws {DeblurError} `idempotency_key_reused`, `idempotency_conflict`, and what `sourceOf` throws
    */
-  create(command: PredictionCommand, idempotencyKey: string | null): Promise<CreatedPrediction>;
+  create(
+    draft: PredictionDraft,
+    repeatable: Repeatable,
+    sourceOf: () => Promise<PredictionSource>,
+  ): Promise<CreatedPrediction>;
   read(tenantId: string, id: string): Promise<PredictionSnapshot | null>;
   /**
    * The next change after a revision, or the prediction as it is after `ms`.
@@ -78,8 +94,8 @@ export interface Predictions {
   list(tenantId: string, cursor: string | null): Promise<PredictionPage>;
   /** The webhooks that were sent for it, and how. */
   deliveries(tenantId: string, id: string): Promise<readonly Delivery[] | null>;
-  /** Sends one again. False: there is no such delivery, or it is still under way. */
-  replay(tenantId: string, id: string, n: number): Promise<boolean | null>;
+  /** Sends one again. */
+  replay(tenantId: string, id: string, n: number): Promise<ReplayOutcome | null>;
 }
 
 export interface PredictionPage {

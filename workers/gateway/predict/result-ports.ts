@@ -35,6 +35,8 @@ export interface References {
    * @returns null when there was nothing to let go
    */
   release(tenantId: string | null, origin: ResultOrigin): Promise<Released | null>;
+  /** Bytes have come in for what may have been erased meanwhile: they go again, unless somebody holds it. */
+  eraseLate(resultKey: string, restorationKey: string): Promise<void>;
 }
 
 /**

@@ -12,7 +12,8 @@ export const DEADLINE_EXCEEDED: WireError = {
   detail: 'The deadline of the prediction has passed.',
 };
 
-export const RESULT_LOST: WireError = { code: 'internal', detail: 'The result was stored and is not there.' };
+/** What is stored stays, unless its last holder lets go of it. */
+export const RESULT_ERASED: WireError = { code: 'gone', detail: 'The result was erased while it was made.' };
 
 /** Times in seconds, from milliseconds since the epoch. A start that was not heard of is counted back from the end. */
 export function success(
@@ -21,13 +22,18 @@ export function success(
   placement: Placement,
   now: number,
 ): Ending {
-  const startedAt = state.startedAt ?? Math.max(state.createdAt, now - report.runMs);
+  const { createdAt, tellsCache } = state;
+  const told = { placement, cache: toldCache(report.cache, tellsCache) };
+  // Whoever may not know what it cost is not told what was measured of it either: no inference takes no time.
+  if (!tellsCache) {
+    return { status: 'succeeded', error: null, metrics: told, startedAt: state.startedAt ?? createdAt };
+  }
+  const startedAt = state.startedAt ?? Math.max(createdAt, now - report.runMs);
   const metrics = {
     predict_time: report.runMs / 1000,
-    queue_time: (startedAt - state.createdAt) / 1000,
+    queue_time: (startedAt - createdAt) / 1000,
     ...(report.restore === undefined ? {} : { tiles: report.restore.tiles }),
-    placement,
-    cache: toldCache(report.cache, state.tellsCache),
+    ...told,
   };
   return { status: 'succeeded', error: null, metrics, startedAt };
 }

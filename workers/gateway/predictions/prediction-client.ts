@@ -2,14 +2,17 @@
 import { DeblurError } from '@deblur/shared/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import { invalidOption } from '@deblur/shared/options.ts';
-import type { Delivery } from '../predict/delivery-ports.ts';
+import type { Delivery, ReplayOutcome } from '../predict/delivery-ports.ts';
 import { predictionName } from '../predict/prediction-id.ts';
 import type {
   CreatedPrediction,
   PredictionCommand,
+  PredictionDraft,
   PredictionPage,
   Predictions,
   PredictionSnapshot,
+  PredictionSource,
+  Repeatable,
 } from '../predict/prediction-ports.ts';
 import type { Claim, IndexCursor, IndexPage } from './index-table.ts';
 import type { CreateReply } from './prediction-object.ts';
@@ -17,11 +20,12 @@ import type { CreateReply } from './prediction-object.ts';
 /** The methods of the bound objects that are called from here. */
 interface PredictionStub {
   create(command: PredictionCommand): Promise<CreateReply>;
+  find(fingerprint: string): Promise<CreateReply | null>;
   read(): Promise<PredictionSnapshot | null>;
   next(after: number | null, ms: number): Promise<PredictionSnapshot | null>;
   cancel(): Promise<PredictionSnapshot | null>;
   deliveries(): Promise<readonly Delivery[] | null>;
-  replay(n: number): Promise<boolean | null>;
+  replay(n: number): Promise<ReplayOutcome | null>;
 }
 
 interface IndexStub {
@@ -52,20 +56,29 @@ export class DurablePredictions implements Predictions {
     this.#stubs = stubs;
   }
 
-  async create(command: PredictionCommand, idempotencyKey: string | null): Promise<CreatedPrediction> {
-    const { tenantId, id } = command;
-    if (idempotencyKey !== null) return this.#createOnce(command, idempotencyKey);
+  async create(
+    draft: PredictionDraft,
+    { idempotencyKey, idIsChosen }: Repeatable,
+    sourceOf: () => Promise<PredictionSource>,
+  ): Promise<CreatedPrediction> {
+    if (idempotencyKey !== null) return this.#createOnce(draft, idempotencyKey, sourceOf);
+    const { tenantId, id } = draft;
+    const found = idIsChosen ? await this.#find(draft) : null;
     const [reply] = await Promise.all([
-      this.#prediction(tenantId, id, (stub) => stub.create(command)),
+      found ?? this.#make({ ...draft, source: await sourceOf() }),
       this.#index(tenantId, (stub) => stub.add(id)),
     ]);
     return created(reply);
   }
 
   /** The key is claimed first and settled last; in between it stands for nothing but "wait". */
-  async #createOnce(command: PredictionCommand, key: string): Promise<CreatedPrediction> {
-    const { tenantId, fingerprint } = command;
-    const claim = await this.#index(tenantId, (stub) => stub.claim(key, fingerprint, command.id));
+  async #createOnce(
+    draft: PredictionDraft,
+    key: string,
+    sourceOf: () => Promise<PredictionSource>,
+  ): Promise<CreatedPrediction> {
+    const { tenantId, fingerprint } = draft;
+    const claim = await this.#index(tenantId, (stub) => stub.claim(key, fingerprint, draft.id));
     if (claim.outcome === 'other_request') throw reused('The idempotency key belongs to another request.');
     if (claim.outcome === 'in_flight') {
       const detail = 'Another request with this idempotency key is being answered.';
@@ -73,7 +86,10 @@ export class DurablePredictions implements Predictions {
     }
     const { id } = claim;
     try {
-      const reply = await this.#prediction(tenantId, id, (stub) => stub.create({ ...command, id }));
+      const named = { ...draft, id };
+      // Under another id than the new one an earlier try may have made it.
+      const found = id === draft.id ? null : await this.#find(named);
+      const reply = found ?? (await this.#make({ ...named, source: await sourceOf() }));
       if (claim.outcome === 'claimed') await this.#index(tenantId, (stub) => stub.settle(key, id));
       return created(reply);
     } catch (error) {
@@ -81,6 +97,14 @@ export class DurablePredictions implements Predictions {
       await this.#index(tenantId, (stub) => stub.release(key, id)).catch(() => undefined);
       throw error;
     }
+  }
+
+  #find({ tenantId, id, fingerprint }: PredictionDraft): Promise<CreateReply | null> {
+    return this.#prediction(tenantId, id, (stub) => stub.find(fingerprint));
+  }
+
+  #make(command: PredictionCommand): Promise<CreateReply> {
+    return this.#prediction(command.tenantId, command.id, (stub) => stub.create(command));
   }
 
   read(tenantId: string, id: string): Promise<PredictionSnapshot | null> {
@@ -99,7 +123,7 @@ export class DurablePredictions implements Predictions {
     return this.#prediction(tenantId, id, (stub) => stub.deliveries());
   }
 
-  replay(tenantId: string, id: string, n: number): Promise<boolean | null> {
+  replay(tenantId: string, id: string, n: number): Promise<ReplayOutcome | null> {
     return this.#prediction(tenantId, id, (stub) => stub.replay(n));
   }
 

@@ -14,12 +14,11 @@ import {
   PREDICTION_RETRY_MAX_MS,
   PREDICTION_RETRY_MS,
   PREDICTION_WATCHDOG_MS,
-  RATE_LIMIT_UNKNOWN_MEGAPIXELS,
   SOURCE_FETCH_MAX_ATTEMPTS,
 } from '@deblur/shared/limits.ts';
 import { isTerminal, type WebhookEvent } from '@deblur/shared/prediction.ts';
 import type { RateLimits } from '../predict/access-ports.ts';
-import type { Delivery, DeliveryQueue } from '../predict/delivery-ports.ts';
+import type { Delivery, DeliveryQueue, ReplayOutcome } from '../predict/delivery-ports.ts';
 import type { JobEvent, JobReport, Jobs, Placement } from '../predict/ports.ts';
 import { predictionName } from '../predict/prediction-id.ts';
 import type { PredictionCommand, PredictionSnapshot } from '../predict/prediction-ports.ts';
@@ -27,9 +26,9 @@ import { presentPrediction } from '../predict/present-prediction.ts';
 import type { Counts } from '../predict/stats-ports.ts';
 import { within } from '../predict/within.ts';
 import { deliveryOf } from './delivery-event.ts';
-import { DEADLINE_EXCEEDED, HIT, measured, RESULT_LOST, success } from './endings.ts';
+import { DEADLINE_EXCEEDED, HIT, measured, RESULT_ERASED, success } from './endings.ts';
 import { PredictionTable, type Ending, type PredictionState } from './prediction-table.ts';
-import { takeIn, type TakeInPorts } from './take-in.ts';
+import { payRest, takeIn, type TakeInPorts } from './take-in.ts';
 import { dataRemovedAt, expiresAt, nextDue } from './times.ts';
 import { Watchers } from './watchers.ts';
 
@@ -38,7 +37,7 @@ export interface PredictionPorts extends TakeInPorts {
   readonly stats: Counts;
   /** Webhook deliveries in this object's storage; whose they are is known once something is sent. */
   readonly deliveries: (sql: SqlStorage, owner: () => DeliveryOwner) => DeliveryQueue;
-  readonly rateLimits: Pick<RateLimits, 'settle'>;
+  readonly rateLimits: Pick<RateLimits, 'charge'>;
 }
 
 /** Whose the messages are. */
@@ -84,16 +83,20 @@ export abstract class PredictionResource extends DurableObject<Env> {
   async create(command: PredictionCommand): Promise<CreateReply> {
     const created = this.#table.insert(command, Date.now());
     const state = this.#state();
-    if (!created && state.fingerprint !== command.fingerprint) return { outcome: 'conflict' };
-    if (created) {
-      const { source } = command;
-      const hit = source.kind === 'planned' ? source.result : null;
-      if (hit !== null) this.#succeed(state, HIT, hit.placement);
-      // Before it is answered: what was accepted is not forgotten.
-      await this.#schedule();
-      this.#advance();
-    }
-    return { outcome: created ? 'created' : 'exists', snapshot: snapshotOf(this.#state()) };
+    if (!created) return met(state, command.fingerprint);
+    const { source } = command;
+    const hit = source.kind === 'planned' ? source.result : null;
+    if (hit !== null) this.#succeed(state, HIT, hit.placement);
+    // Before it is answered: what was accepted is not forgotten.
+    await this.#schedule();
+    this.#advance();
+    return { outcome: 'created', snapshot: snapshotOf(this.#state()) };
+  }
+
+  /** What a create would meet; null: nothing. */
+  find(fingerprint: string): CreateReply | null {
+    const state = this.#table.read();
+    return state === undefined ? null : met(state, fingerprint);
   }
 
   /** Null when there is no such prediction. */
@@ -125,7 +128,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
     return this.#table.read() === undefined ? null : this.#deliveries.list();
   }
 
-  async replay(n: number): Promise<boolean | null> {
+  async replay(n: number): Promise<ReplayOutcome | null> {
     if (this.#table.read() === undefined) return null;
     const replayed = this.#deliveries.replay(n, Date.now());
     await this.#schedule();
@@ -152,7 +155,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
       this.#end(state, { status: 'failed', error: event.error }, 'done');
     } else {
       const stored = await this.#ports.results.head('result', resultKey);
-      if (stored === null) this.#end(state, { status: 'failed', error: RESULT_LOST }, 'done');
+      if (stored === null) this.#end(state, { status: 'failed', error: RESULT_ERASED }, 'done');
       else this.#succeed(this.#state(), event.report, stored.placement);
     }
     // An end schedules by itself, and progress has no time of its own; only deliveries have.
@@ -217,8 +220,9 @@ export abstract class PredictionResource extends DurableObject<Env> {
       const { job, megapixels, tellsCache, stored } = await takeIn(state, this.#ports, this.#fetching.signal);
       if (!this.#table.plan(job, megapixels, tellsCache)) return;
       if (stored !== null) return this.#succeed(this.#state(), HIT, stored.placement);
-      await this.#ports.rateLimits.settle(state.account, megapixels - RATE_LIMIT_UNKNOWN_MEGAPIXELS);
-      this.#watchers.wake();
+      const refused = await payRest(state, this.#ports.rateLimits, megapixels);
+      if (refused !== null) this.#end(this.#state(), { status: 'failed', error: refused }, 'done');
+      else this.#watchers.wake();
     },
     submit: async ({ job, tenantId, id, deadlineAt }) => {
       if (job === null) throw new DeblurError('internal', 'The job is not known.');
@@ -240,7 +244,8 @@ export abstract class PredictionResource extends DurableObject<Env> {
   #failed(work: PredictionState['work'], attempt: number, error: unknown): void {
     const state = this.#table.read();
     if (state === undefined || state.work !== work) return;
-    const mayPass = work !== 'fetch' || isTemporary(error);
+    // What has no name is our own stumble, the store's for one.
+    const mayPass = work !== 'fetch' || isTemporary(error) || !(error instanceof DeblurError);
     if (mayPass && attempt < MAX_ATTEMPTS[work]) {
       const pause = Math.min(PREDICTION_RETRY_MS * 2 ** (attempt - 1), PREDICTION_RETRY_MAX_MS);
       this.#table.retry(work, Date.now() + pause);
@@ -297,6 +302,12 @@ const unreachable = (): DeblurError => new DeblurError('runner_unavailable', 'Th
 
 const isNews = ({ revision, prediction }: PredictionSnapshot, after: number | null): boolean =>
   isTerminal(prediction.status) || (after !== null && revision > after);
+
+/** What a create with this fingerprint is answered with by what is there. */
+function met(state: PredictionState, fingerprint: string): CreateReply {
+  if (state.fingerprint !== fingerprint) return { outcome: 'conflict' };
+  return { outcome: 'exists', snapshot: snapshotOf(state) };
+}
 
 function snapshotOf(state: PredictionState): PredictionSnapshot {
   const { revision, startedRevision } = state;

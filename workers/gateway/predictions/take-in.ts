@@ -1,5 +1,7 @@
 /** A prediction's address → its source, kept if it is needed, and the job that it makes. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError, toWireError, type WireError } from '@deblur/shared/errors.ts';
+import { RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/shared/limits.ts';
+import { unpaid, type RateLimits } from '../predict/access-ports.ts';
 import { resolveModel, type Catalogue } from '../predict/models.ts';
 import { megapixelsOf, planJob } from '../predict/plan.ts';
 import type { JobRequest, ResultStore, SourceStore } from '../predict/ports.ts';
@@ -48,4 +50,20 @@ export async function takeIn(
   } finally {
     await source.discard();
   }
+}
+
+/**
+ * What a source costs beyond what was paid before its size was known; asked for once, after the prediction knows its job: a
+ * crash in between is on us.
+ * @returns why the job is not begun; null when it is paid for
+ */
+export async function payRest(
+  { account }: Pick<PredictionState, 'account'>,
+  rateLimits: Pick<RateLimits, 'charge'>,
+  megapixels: number,
+): Promise<WireError | null> {
+  const rest = megapixels - RATE_LIMIT_UNKNOWN_MEGAPIXELS;
+  if (rest <= 0) return null;
+  const charge = await rateLimits.charge(account, rest);
+  return charge.allowed ? null : toWireError(unpaid(rest, charge));
 }

@@ -8,6 +8,7 @@ interface ReferenceStub {
   acquire(tenant: string, origin: ResultOrigin): Promise<{ own: boolean }>;
   derive(from: string, sibling: ResultOrigin): Promise<boolean>;
   release(tenant: string | null, resultKey: string, restorationKey: string): Promise<Released | null>;
+  eraseLate(resultKey: string, restorationKey: string): Promise<void>;
 }
 
 /** What workerd writes on errors of Durable Objects. */
@@ -27,23 +28,27 @@ export class DurableReferences implements References {
   }
 
   acquire(tenantId: string, origin: ResultOrigin): Promise<{ readonly own: boolean }> {
-    return this.#call(origin, (stub) => stub.acquire(tenantId, origin));
+    return this.#call(restorationOf(origin), (stub) => stub.acquire(tenantId, origin));
   }
 
   derive(resultKey: string, sibling: ResultOrigin): Promise<boolean> {
-    return this.#call(sibling, (stub) => stub.derive(resultKey, sibling));
+    return this.#call(restorationOf(sibling), (stub) => stub.derive(resultKey, sibling));
   }
 
   release(tenantId: string | null, origin: ResultOrigin): Promise<Released | null> {
     const { resultKey, restorationKey } = origin.request.task;
-    return this.#call(origin, (stub) => stub.release(tenantId, resultKey, restorationKey));
+    return this.#call(restorationKey, (stub) => stub.release(tenantId, resultKey, restorationKey));
+  }
+
+  eraseLate(resultKey: string, restorationKey: string): Promise<void> {
+    return this.#call(restorationKey, (stub) => stub.eraseLate(resultKey, restorationKey));
   }
 
   /** To ask twice has the effect of asking once, so each may be repeated. */
-  async #call<T>({ request }: ResultOrigin, method: (stub: ReferenceStub) => Promise<T>): Promise<T> {
+  async #call<T>(restorationKey: string, method: (stub: ReferenceStub) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await method(this.#stubOf(request.task.restorationKey));
+        return await method(this.#stubOf(restorationKey));
       } catch (cause) {
         const { retryable, overloaded } = cause as ObjectError;
         if (attempt < MAX_ATTEMPTS && retryable === true && overloaded !== true) continue;
@@ -55,3 +60,5 @@ export class DurableReferences implements References {
     }
   }
 }
+
+const restorationOf = ({ request }: ResultOrigin): string => request.task.restorationKey;

@@ -79,6 +79,15 @@ export abstract class RestorationReferences extends DurableObject<Env> {
     return erased && { erased };
   }
 
+  /** What nobody holds any more has no one to be kept for: work that had begun before it was erased has stored it. */
+  async eraseLate(resultKey: string, restorationKey: string): Promise<void> {
+    this.#table.create();
+    await this.ctx.storage.put('restoration', restorationKey);
+    this.#table.eraseUnheld(resultKey, Date.now());
+    await this.#eraseBytes();
+    await this.#setAlarm();
+  }
+
   /** The caches of the world, which nobody waits for; what failed before; and the end of it all. */
   override async alarm(): Promise<void> {
     this.#table.create();

@@ -113,6 +113,11 @@ export class ReferenceTable {
     });
   }
 
+  /** Like a release of the last one, when there is none. */
+  eraseUnheld(resultKey: string, now: number): void {
+    if (!this.isHeld(resultKey)) this.#setErasure(resultKey, 'bytes', 0, now);
+  }
+
   expire(now: number): void {
     this.#sql.exec('DELETE FROM reference WHERE expires_at <= ?', now);
   }

@@ -13,7 +13,7 @@
  * - its ApiError holds the request, with the token. gpu-fetch.ts turns bad answers into our errors before it sees them.
  */
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { GPU_CALL_TIMEOUT_MS, HEALTH_TIMEOUT_MS } from '@deblur/shared/limits.ts';
+import { GPU_CALL_TIMEOUT_MS, HEALTH_TIMEOUT_MS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES } from '@deblur/shared/options.ts';
 import { gpuOutputSchema, type GpuInput } from '@deblur/shared/runner-api.ts';
 import type { TraceContext } from '@deblur/shared/trace-context.ts';
@@ -25,6 +25,7 @@ import type {
   PartHealth,
   RemoteRunner,
   RemoteState,
+  ResultKind,
   ResultMetadata,
   RestorationTask,
   Work,
@@ -159,7 +160,6 @@ export class GpuRunner implements RemoteRunner {
     const { model, modelVersion, encoding, restorationKey, resultKey, tile } = task;
     const { urls } = this.#options;
     const metadata: ResultMetadata = { model, modelVersion, placement: 'gpu' };
-    const contentType = MEDIA_TYPES.png;
     return {
       operation: 'restore',
       image: await urls.sign({ purpose: 'read', kind: 'source', key: task.sourceDigest }),
@@ -167,14 +167,9 @@ export class GpuRunner implements RemoteRunner {
       model_version: modelVersion,
       ...encoding,
       ...(tile === undefined ? {} : { tile }),
-      master_upload_url: await urls.sign({
-        purpose: 'write',
-        kind: 'master',
-        key: restorationKey,
-        contentType,
-        metadata,
-      }),
-      result_upload_url: await this.#resultUrl(resultKey, encoding.format, metadata),
+      master_upload_url: await this.#uploadUrl('master', restorationKey, 'png', metadata),
+      result_upload_url: await this.#uploadUrl('result', resultKey, encoding.format, metadata),
+      upload_part_bytes: RESULT_UPLOAD_PART_BYTES,
     };
   }
 
@@ -183,13 +178,20 @@ export class GpuRunner implements RemoteRunner {
       operation: 'encode',
       image: await this.#options.urls.sign({ purpose: 'read', kind: 'master', key: restorationKey }),
       ...encoding,
-      result_upload_url: await this.#resultUrl(resultKey, encoding.format, metadata),
+      result_upload_url: await this.#uploadUrl('result', resultKey, encoding.format, metadata),
+      upload_part_bytes: RESULT_UPLOAD_PART_BYTES,
     };
   }
 
-  #resultUrl(key: string, format: keyof typeof MEDIA_TYPES, metadata: ResultMetadata): Promise<string> {
+  #uploadUrl(
+    kind: ResultKind,
+    key: string,
+    format: keyof typeof MEDIA_TYPES,
+    metadata: ResultMetadata,
+  ): Promise<string> {
     const contentType = MEDIA_TYPES[format];
-    return this.#options.urls.sign({ purpose: 'write', kind: 'result', key, contentType, metadata });
+    const partBytes = RESULT_UPLOAD_PART_BYTES;
+    return this.#options.urls.sign({ purpose: 'write', kind, key, contentType, metadata, partBytes });
   }
 
   async #call(route: string, { idempotent, ...call }: Call): Promise<RemoteState> {

@@ -2,11 +2,12 @@
  * Signed URLs for the runner: each allows one thing, on one key, until it expires.
  *
  * Token = base64url(payload) "." base64url(HMAC-SHA256(secret, base64url(payload))). The signature is compared in
- * constant time before anything is parsed.
+ * constant time before anything is parsed. The id of an upload in parts is signed together with its token; no payload has
+ * their dot, so that neither signature is ever taken for the other.
  */
 import { HEX_SHA256 } from '@deblur/shared/digest.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
-import { INTERNAL_URL_TTL_SECONDS } from '@deblur/shared/limits.ts';
+import { INTERNAL_URL_TTL_SECONDS, UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
 import { MODEL_NAMES } from '@deblur/shared/options.ts';
 import { z } from 'zod';
 import type { InternalGrant, InternalUrls } from '../predict/ports.ts';
@@ -27,6 +28,7 @@ const payloadSchema = z.intersection(
         modelVersion: z.string(),
         placement: z.enum(['edge', 'gpu']),
       }),
+      partBytes: z.int().min(UPLOAD_PART_MIN_BYTES).optional(),
     }),
     z.object({ purpose: z.literal('callback'), restorationKey: key, resultKey: key, attempt: z.int() }),
   ]),
@@ -41,6 +43,9 @@ const ALGORITHM = { name: 'HMAC', hash: 'SHA-256' };
 
 /** Longer than any token of ours: what is longer is not hashed. */
 const TOKEN_MAX_CHARACTERS = 1024;
+
+/** The same; R2's ids have a few hundred characters. */
+const UPLOAD_ID_MAX_CHARACTERS = 2048;
 
 export interface InternalUrlOptions {
   /** The gateway's origin as the runner reaches it. */
@@ -65,15 +70,13 @@ export class SignedInternalUrls implements InternalUrls {
   async sign(grant: InternalGrant): Promise<string> {
     const exp = Math.floor(this.#now() / 1000) + INTERNAL_URL_TTL_SECONDS;
     const payload = base64url(encode(JSON.stringify({ ...grant, exp } satisfies z.input<typeof payloadSchema>)));
-    const signature = await crypto.subtle.sign('HMAC', await this.#key(), encode(payload));
-    return `${this.#origin}/internal/${ROUTES[grant.purpose]}/${payload}.${base64url(new Uint8Array(signature))}`;
+    return `${this.#origin}/internal/${ROUTES[grant.purpose]}/${payload}.${await this.#signature(payload)}`;
   }
 
   async verify(token: string): Promise<InternalGrant> {
     if (token.length > TOKEN_MAX_CHARACTERS) throw refused();
     const [payload = '', signature = ''] = token.split('.', 2);
-    const bytes = fromBase64url(signature);
-    const genuine = bytes !== null && (await crypto.subtle.verify('HMAC', await this.#key(), bytes, encode(payload)));
+    const genuine = await this.#isGenuine(signature, payload);
     if (!genuine || token !== `${payload}.${signature}`) throw refused();
     // Genuine, so written by us; it may still come from another version of us.
     const parsed = payloadSchema.safeParse(JSON.parse(new TextDecoder().decode(fromBase64url(payload) ?? undefined)));
@@ -81,6 +84,27 @@ export class SignedInternalUrls implements InternalUrls {
     const { exp, ...grant } = parsed.data;
     if (exp * 1000 <= this.#now()) throw refused();
     return grant;
+  }
+
+  async signUpload(token: string, id: string): Promise<string> {
+    return `${await this.#signature(`${token}.${id}`)}.${id}`;
+  }
+
+  async verifyUpload(token: string, signed: string): Promise<string> {
+    if (signed.length > UPLOAD_ID_MAX_CHARACTERS) throw refused();
+    const [signature = ''] = signed.split('.', 1);
+    const id = signed.slice(signature.length + 1);
+    if (!(await this.#isGenuine(signature, `${token}.${id}`))) throw refused();
+    return id;
+  }
+
+  async #signature(text: string): Promise<string> {
+    return base64url(new Uint8Array(await crypto.subtle.sign('HMAC', await this.#key(), encode(text))));
+  }
+
+  async #isGenuine(signature: string, text: string): Promise<boolean> {
+    const bytes = fromBase64url(signature);
+    return bytes !== null && crypto.subtle.verify('HMAC', await this.#key(), bytes, encode(text));
   }
 
   #key(): Promise<CryptoKey> {

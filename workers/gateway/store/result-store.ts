@@ -4,6 +4,7 @@ import { DeblurError } from '@deblur/shared/errors.ts';
 import { RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import { MODEL_NAMES } from '@deblur/shared/options.ts';
 import { z } from 'zod';
+import type { PartsResult, PartsUpload } from '../predict/part-ports.ts';
 import type {
   ByteRange,
   ResultKind,
@@ -13,13 +14,18 @@ import type {
   StoredBody,
   StoredResult,
 } from '../predict/ports.ts';
-import { resultObjectKey } from './keys.ts';
+import { partsKey, resultObjectKey } from './keys.ts';
 
 const metadataSchema = z.object({
   model: z.enum(MODEL_NAMES),
   model_version: z.string(),
   placement: z.enum(['edge', 'gpu']),
 });
+
+/** R2's errors for what its caller did; their numbers end its messages. */
+const R2_ERRORS = { tooSmall: 10011, noSuchUpload: 10024, noSuchPart: 10025, badDigest: 10037, unequalParts: 10048 };
+
+const UPLOAD_IS_OVER = 'The upload is over.';
 
 /** Equal keys mean equal bytes: the first writer stays, and a second one changes nothing that was cached meanwhile. */
 const UNLESS_TAKEN = { etagDoesNotMatch: '*' };
@@ -60,16 +66,70 @@ export class R2ResultStore implements ResultStore {
     try {
       await this.#bucket.put(resultObjectKey(kind, key), body, options);
     } catch (error) {
-      // R2's error 10037, BadDigest.
-      if (error instanceof Error && /10037|checksum/i.test(error.message)) {
+      if (isR2Error(error, 'badDigest') || (error instanceof Error && /checksum/i.test(error.message))) {
         throw new DeblurError('malformed_request', 'The bytes do not have the announced SHA-256.', { cause: error });
       }
       throw error;
     }
   }
 
+  async beginParts(name: string): Promise<PartsUpload> {
+    const { uploadId: id } = await this.#bucket.createMultipartUpload(partsKey(name));
+    return { name, id };
+  }
+
+  async putPart(upload: PartsUpload, number: number, body: ReadableStream<Uint8Array>): Promise<string> {
+    try {
+      return (await this.#resume(upload).uploadPart(number, body)).etag;
+    } catch (error) {
+      throw partsRefusal(error);
+    }
+  }
+
+  /**
+   * What R2 joins has no SHA-256 and takes a key that is taken: so the parts are joined under a key of their own, and copied
+   * to the result's as one stream, as if they had come so.
+   */
+  async completeParts(upload: PartsUpload, { kind, key, etags, metadata, ...described }: PartsResult): Promise<void> {
+    if ((await this.head(kind, key)) !== null) return this.abortParts(upload);
+    const whole = await this.#join(upload, etags);
+    if (whole === null) {
+      // An earlier request has copied it meanwhile, or it was dropped.
+      if ((await this.head(kind, key)) !== null) return;
+      throw new DeblurError('not_found', UPLOAD_IS_OVER);
+    }
+    try {
+      await this.putStream(kind, key, { ...described, body: whole.body }, metadata);
+    } catch (error) {
+      // What cannot be right will not be asked for again; anything else may be.
+      if (error instanceof DeblurError) await this.abortParts(upload);
+      throw error;
+    }
+    await this.abortParts(upload);
+  }
+
+  async abortParts(upload: PartsUpload): Promise<void> {
+    // Of what is over already there is nothing to abort; what cannot be dropped now goes with the bucket's lifecycle rules.
+    await Promise.allSettled([this.#resume(upload).abort(), this.#bucket.delete(partsKey(upload.name))]);
+  }
+
   async delete(kind: ResultKind, key: string): Promise<void> {
     await this.#bucket.delete(resultObjectKey(kind, key));
+  }
+
+  #resume({ name, id }: PartsUpload): R2MultipartUpload {
+    return this.#bucket.resumeMultipartUpload(partsKey(name), id);
+  }
+
+  /** Null when there is nothing, joined or to join. */
+  async #join(upload: PartsUpload, etags: readonly string[]): Promise<R2ObjectBody | null> {
+    try {
+      await this.#resume(upload).complete(etags.map((etag, i) => ({ etag, partNumber: i + 1 })));
+    } catch (error) {
+      // By an earlier request, perhaps, whose answer was lost.
+      if (!isR2Error(error, 'noSuchUpload')) throw partsRefusal(error);
+    }
+    return this.#bucket.get(partsKey(upload.name));
   }
 
   /** Null, and deleted, when it is older than its retention: the lifecycle rule runs once a day, keys must be free before. */
@@ -103,4 +163,17 @@ function putOptions(sha256: string, contentType: string, metadata: ResultMetadat
     httpMetadata: { contentType },
     customMetadata: { model, model_version: modelVersion, placement } satisfies z.input<typeof metadataSchema>,
   };
+}
+
+function isR2Error(error: unknown, ...names: readonly (keyof typeof R2_ERRORS)[]): boolean {
+  return error instanceof Error && names.some((name) => error.message.includes(`(${R2_ERRORS[name]})`));
+}
+
+/** A failure of R2's own stays what it is, and may pass. */
+function partsRefusal(error: unknown): unknown {
+  if (isR2Error(error, 'noSuchUpload')) return new DeblurError('not_found', UPLOAD_IS_OVER, { cause: error });
+  if (!isR2Error(error, 'tooSmall', 'noSuchPart', 'unequalParts')) return error;
+  return new DeblurError('malformed_request', 'The parts are not those that came, or not of one size.', {
+    cause: error,
+  });
 }

@@ -1,7 +1,7 @@
 /** Uploads: hashed in memory when small, streamed to R2 while they are hashed when not. */
 import { sha256Hex, toHex } from '@deblur/shared/digest.ts';
 import { DeblurError } from '@deblur/shared/errors.ts';
-import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
+import type { ImageHeader, RemoteFile } from '@deblur/shared/image-header/index.ts';
 import { IN_MEMORY_UPLOAD_MAX_BYTES, SOURCE_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import { concat } from '@deblur/shared/metadata/bytes.ts';
 import type { ReceivedSource, SourceStore, StoredBody } from '../predict/ports.ts';
@@ -10,13 +10,17 @@ import { newUploadKey, sourceKey } from './keys.ts';
 /** R2 takes parts of 5 MiB and more, all of one size but the last. */
 const PART_BYTES = 5 * 1024 * 1024;
 
-type Inspect = (bytes: Uint8Array, options: { readonly complete: boolean }) => ImageHeader | undefined;
+/** Reads headers. @throws {DeblurError} when the picture is refused */
+export interface Inspect {
+  /** Undefined when it lies beyond the bytes given. */
+  bytes(bytes: Uint8Array, options: { readonly complete: boolean }): ImageHeader | undefined;
+  file(file: RemoteFile): Promise<ImageHeader>;
+}
 
 export class R2SourceStore implements SourceStore {
   readonly #bucket: R2Bucket;
   readonly #inspect: Inspect;
 
-  /** @param inspect reads the header; undefined when it lies beyond the bytes given, an error when the picture is refused */
   constructor(bucket: R2Bucket, inspect: Inspect) {
     this.#bucket = bucket;
     this.#inspect = inspect;
@@ -58,7 +62,7 @@ export class R2SourceStore implements SourceStore {
 
   /** @param beginning more than IN_MEMORY_UPLOAD_MAX_BYTES, so that nearly every header is in it: a bomb is not even stored */
   async #receiveStreamed(beginning: Uint8Array, rest: AsyncIterator<Uint8Array>): Promise<ReceivedSource> {
-    const early = this.#inspect(beginning, { complete: false });
+    const early = this.#inspect.bytes(beginning, { complete: false });
     const key = newUploadKey();
     const { digest, bytes } = await this.#upload(key, beginning, rest);
     let temporary = true;
@@ -73,7 +77,7 @@ export class R2SourceStore implements SourceStore {
       temporary = false;
     };
     try {
-      return { digest, bytes, header: early ?? (await this.#inspectStored(key)), keep, discard };
+      return { digest, bytes, header: early ?? (await this.#inspectStored(key, beginning, bytes)), keep, discard };
     } catch (error) {
       await discard();
       throw error;
@@ -108,15 +112,21 @@ export class R2SourceStore implements SourceStore {
     }
   }
 
-  /** For the rare file whose header lies behind its first megabytes; uploads are bounded, so it may be held for a moment. */
-  async #inspectStored(key: string): Promise<ImageHeader> {
-    const object = await this.#bucket.get(key);
-    if (object === null) throw new Error(`upload ${key} vanished`);
-    return this.#inspectWhole(await object.bytes());
+  /** For the rare file whose header lies behind its first megabytes. */
+  #inspectStored(key: string, beginning: Uint8Array, length: number): Promise<ImageHeader> {
+    return this.#inspect.file({
+      length,
+      beginning,
+      read: async (at, bytes) => {
+        const object = await this.#bucket.get(key, { range: { offset: at, length: bytes } });
+        if (object === null) throw new Error(`upload ${key} vanished`);
+        return object.bytes();
+      },
+    });
   }
 
   #inspectWhole(bytes: Uint8Array): ImageHeader {
-    const header = this.#inspect(bytes, { complete: true });
+    const header = this.#inspect.bytes(bytes, { complete: true });
     if (header === undefined) throw new DeblurError('image_truncated', 'The file ends before its picture does.');
     return header;
   }

@@ -92,7 +92,8 @@ export class TenantApiKeys implements ApiKeys {
 function callerOf(tenantId: string, keyId: string, scopes: readonly Scope[]): Caller {
   return {
     tenant: { id: tenantId, tier: 'key', scopes: new Set(scopes) },
-    account: { key: `key:${keyId}`, tier: 'key' },
+    account: { key: `tenant:${tenantId}`, tier: 'key' },
+    keyId,
   };
 }
 

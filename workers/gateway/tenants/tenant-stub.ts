@@ -1,4 +1,6 @@
 /** The way to a tenant's object. */
+import { DeblurError } from '@deblur/shared/errors.ts';
+import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import type { ApiKey, FilePage, FileRecord } from '../predict/access-ports.ts';
 
 /** The methods of TenantObject that are called from outside. */
@@ -22,7 +24,7 @@ const MAX_ATTEMPTS = 2;
 
 /**
  * Once more when the object was moved or deployed under the call; every method is idempotent.
- * @throws what the object throws
+ * @throws {DeblurError} `runner_unavailable`
  */
 export async function callTenant<T>(
   stubs: TenantStubs,
@@ -32,10 +34,14 @@ export async function callTenant<T>(
   for (let attempt = 1; ; attempt++) {
     try {
       return await call(stubs(tenantId));
-    } catch (error) {
+    } catch (cause) {
       // What workerd writes on errors of Durable Objects.
-      const { retryable, overloaded } = error as { readonly retryable?: boolean; readonly overloaded?: boolean };
-      if (attempt === MAX_ATTEMPTS || retryable !== true || overloaded === true) throw error;
+      const { retryable, overloaded } = cause as { readonly retryable?: boolean; readonly overloaded?: boolean };
+      if (attempt < MAX_ATTEMPTS && retryable === true && overloaded !== true) continue;
+      throw new DeblurError('runner_unavailable', 'What is known of the tenant could not be reached.', {
+        retryAfterSeconds: RETRY_AFTER_SECONDS,
+        cause,
+      });
     }
   }
 }

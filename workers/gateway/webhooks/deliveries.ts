@@ -6,7 +6,13 @@
  * it were sent or given up, and news that are overtaken are not repeated. The last event is never given up before the
  * schedule's end. A receiver that is down changes nothing but this log.
  */
-import type { Delivery, DeliveryEvent, DeliveryQueue, DeliveryState } from '../predict/delivery-ports.ts';
+import type {
+  Delivery,
+  DeliveryEvent,
+  DeliveryQueue,
+  DeliveryState,
+  ReplayOutcome,
+} from '../predict/delivery-ports.ts';
 import { DeliveryTable, type DeliveryClaim } from './delivery-table.ts';
 import type { AttemptOutcome, DeliveryPorts } from './ports.ts';
 import { nextAttemptAt } from './schedule.ts';
@@ -46,12 +52,10 @@ export class Deliveries implements DeliveryQueue {
     return this.#table.list();
   }
 
-  /**
-   * Sends one again, from the beginning of the schedule and under the same id.
-   * @returns false when there is no such delivery, it is still under way, or its body was removed
-   */
-  replay(n: number, now: number): boolean {
-    return this.#table.replay(n, now);
+  /** Sends one again, from the beginning of the schedule and under the same id. */
+  replay(n: number, now: number): ReplayOutcome {
+    if (this.#table.replay(n, now)) return 'replayed';
+    return this.#table.isEmptied(n) ? 'gone' : 'unknown';
   }
 
   /** Of what is over; what is under way keeps its body until it has arrived or was given up, and is to be asked for again. */

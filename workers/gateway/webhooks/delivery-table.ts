@@ -152,6 +152,10 @@ export class DeliveryTable {
     );
   }
 
+  isEmptied(n: number): boolean {
+    return this.#exists() && this.#sql.exec(`SELECT 1 FROM delivery WHERE n = ? AND body = ''`, n).toArray().length > 0;
+  }
+
   /** Of those that are over: a body tells the input, the output and the logs. */
   removeBodies(): void {
     if (!this.#exists()) return;

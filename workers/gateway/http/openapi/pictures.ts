@@ -75,7 +75,7 @@ export const pictures: Operations = {
       ...BODY_PROBLEMS,
       ...PICTURE_PROBLEMS,
       ...OPTION_PROBLEMS,
-      ...(['model_unavailable', 'not_acceptable', 'forbidden', 'source_fetch_failed'] as const),
+      ...(['model_unavailable', 'not_acceptable', 'forbidden', 'source_fetch_failed', 'gone'] as const),
       ...(['runner_failed', 'runner_busy', 'runner_unavailable', 'deadline_exceeded'] as const),
     ],
   },
@@ -89,7 +89,7 @@ export const pictures: Operations = {
     parameters: [parts.RESULT, ...CONDITIONS],
     responses: representation,
     problems: [
-      ...(['not_found', 'gone', 'not_acceptable', 'range_not_satisfiable'] as const),
+      ...(['not_found', 'gone', 'range_not_satisfiable'] as const),
       ...(['runner_failed', 'runner_busy', 'runner_unavailable', 'deadline_exceeded'] as const),
     ],
   },

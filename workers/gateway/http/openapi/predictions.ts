@@ -171,7 +171,7 @@ export const predictions: Operations = {
         content: parts.json('Replay'),
       },
     },
-    problems: ['not_found', 'runner_unavailable'],
+    problems: ['not_found', 'gone', 'runner_unavailable'],
   },
 };
 

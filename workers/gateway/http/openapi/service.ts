@@ -28,6 +28,7 @@ export const service: Operations = {
       '200': { description: 'Both do.', content: parts.json('Health') },
       '503': { description: 'One does not, or not yet.', content: parts.json('Health') },
     },
+    problems: ['rate_limited'],
   },
   'get /metrics': {
     operationId: 'getMetrics',
