@@ -18,6 +18,8 @@ export interface Snapshot {
   /** Of the sessions that are open now, by `model.variant`. */
   readonly sessionBytes: ReadonlyMap<string, number>;
   readonly gpu: readonly GpuUsage[];
+  /** Undefined until the setup is over. */
+  readonly provider: { readonly requested: string; readonly used: string } | undefined;
 }
 
 export class Metrics {
@@ -53,6 +55,11 @@ export class Metrics {
   readonly #tilesWaiting = this.#gauge('tiles_waiting', 'Tiles that wait for a session.');
   readonly #webhooksPending = this.#gauge('webhooks_pending', 'Webhooks that are not taken yet.');
   readonly #sessions = this.#gauge('session_bytes', 'Memory that the open sessions took.', ['model']);
+  readonly #provider = this.#gauge(
+    'execution_provider_info',
+    'Always 1: what runs the network, and what was asked for.',
+    ['requested', 'used'],
+  );
   readonly #gpuUsed = this.#gauge('gpu_memory_used_bytes', 'Memory in use on the GPU.', ['gpu']);
   readonly #gpuTotal = this.#gauge('gpu_memory_total_bytes', 'Memory of the GPU.', ['gpu']);
   readonly #gpuBusy = this.#gauge('gpu_utilization_ratio', 'Share of time in which the GPU ran anything.', ['gpu']);
@@ -71,6 +78,10 @@ export class Metrics {
     this.#pending.set(now.busySlots);
     this.#tilesWaiting.set(now.tilesWaiting);
     this.#webhooksPending.set(now.webhooksPending);
+    if (now.provider !== undefined) {
+      const { requested, used } = now.provider;
+      this.#provider.set({ requested, used }, 1);
+    }
     this.#sessions.reset();
     for (const [model, bytes] of now.sessionBytes) this.#sessions.set({ model }, bytes);
     for (const { gpu, usedBytes, totalBytes, utilization } of now.gpu) {

@@ -167,6 +167,7 @@ export class Runner {
       tilesWaiting: this.#restorer?.tilesWaiting ?? 0,
       webhooksPending: this.#webhooks.pending,
       sessionBytes: this.#restorer?.sessionBytes ?? new Map(),
+      provider: this.#restorer?.provider,
       gpu: onGpu ? await readGpuUsage() : [],
     });
   }

@@ -157,9 +157,12 @@ def sharp_pair(photo: np.ndarray, c: DataConfig, rng: np.random.Generator) -> tu
 
 def synthesise(photo: np.ndarray, other: np.ndarray, c: DataConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """One training pair (input, target), uint8 [3, patch, patch], from two uint8 cuts [S, S, 3], S ≥ patch."""
-    if rng.random() < c.soft:
+    drawn = rng.random()
+    if drawn < c.soft:
         photo = shallow(photo, rng)
     if rng.random() < c.identity:
+        if c.soft <= drawn < c.soft_identity:
+            photo = shallow(photo, rng)
         margin = (photo.shape[0] - c.patch) // 2
         middle = photo[margin : margin + c.patch, margin : margin + c.patch].copy()
         return sharp_pair(middle, c, rng)

@@ -100,6 +100,7 @@ class DataConfig:
     objects: float = 0.35  # share with moving layers
     defocus: float = 0.05  # share of inputs that are also out of focus, with a target in focus
     soft: float = 0.0  # share of photos that are partly out of focus, in input and target alike
+    soft_identity: float = 0.0  # the same of the pairs whose input is already sharp, where that is more
     highlights: float = 0.2
     noise: float = 0.35
     noise_max: float = 0.012  # standard deviation, of 1.0

@@ -186,6 +186,9 @@ describe('metrics', () => {
     expect(growth('deblur_runner_span_seconds_sum{span="infer"}')).toBeGreaterThan(0);
     expect(growth('deblur_runner_http_requests_total{method="POST",route="/predictions",status="200"}')).toBe(2);
     expect(value(after, 'deblur_runner_slots')).toBe(2);
+    const { requested, used } = (await server.health()).setup.execution_provider!;
+    const series = `deblur_runner_execution_provider_info{requested="${requested}",used="${used}"}`;
+    expect(value(after, series)).toBe(1);
     expect(value(after, 'deblur_runner_pending')).toBe(0);
     expect(value(after, 'deblur_runner_session_bytes{model="dhnet-edge.uint8"}')).toBeGreaterThan(1_000_000);
     expect(value(after, 'process_resident_memory_bytes')).toBeGreaterThan(1_000_000);
