@@ -12,6 +12,7 @@ import type { ModelVariant } from '@deblur/shared/model-manifest.ts';
 import { start } from './claim.ts';
 import { serveRpc, type Transferred } from './rpc.ts';
 import type { LoadRequest, SessionReply, SessionRequest } from './session-messages.ts';
+import { sessionOptions } from './session-options.ts';
 import { newTile, type SharedTile } from './shared-tile.ts';
 
 interface Loaded {
@@ -45,22 +46,12 @@ async function load({ path, variant, provider, intraOpThreads }: LoadRequest): P
   if (provider !== 'cpu') requireProvider(provider);
   env.logLevel = 'error';
   try {
-    const session = await InferenceSession.create(path, {
-      executionProviders: WITH_FALLBACKS[provider].map((name) => (name === 'cpu' ? name : { name, deviceId: 0 })),
-      intraOpNumThreads: intraOpThreads,
-      interOpNumThreads: 1,
-      executionMode: 'sequential',
-      // Idle threads would spin on the cores that the other sessions and the codecs need.
-      extra: { session: { intra_op: { allow_spinning: '0' } } },
-    });
+    const session = await InferenceSession.create(path, sessionOptions(provider, intraOpThreads));
     return { session, variant };
   } catch (cause) {
     throw new DeblurError('runner_unavailable', `The session could not be created on ${provider}: ${reasonOf(cause)}`);
   }
 }
-
-/** TensorRT takes what it knows of a graph and leaves the rest to CUDA: that is how it is meant to be used. */
-const WITH_FALLBACKS = { tensorrt: ['tensorrt', 'cuda'], cuda: ['cuda'], cpu: ['cpu'] } as const;
 
 const PROVIDER_NAMES = { tensorrt: 'TensorRT', cuda: 'CUDA' } as const;
 

@@ -12,6 +12,7 @@ const benches: Readonly<Record<string, string>> = {
   'runner-overhead': 'tests/bench/gpu-runner/overhead.ts',
   'runner-throughput': 'tests/bench/gpu-runner/throughput.ts',
   'runner-batch': 'tests/bench/gpu-runner/batch.ts',
+  'runner-tiles': 'tests/bench/gpu-runner/tiles.ts',
   'runner-memory': 'tests/bench/gpu-runner/memory.ts',
   'runner-cancel': 'tests/bench/gpu-runner/cancel.ts',
   'runner-tiled': 'tests/bench/gpu-runner/tiled.ts',

@@ -97,6 +97,16 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--compile", action="store_true", help="also torch.compile on a CPU; takes minutes to compile")
     p.add_argument("--json", action="store_true", help="print JSON")
 
+    p = command(
+        "speed", commands.run_speed, "Tiles per second of an exported model's weights in PyTorch, eager and compiled."
+    )
+    p.add_argument("--model", type=Path, required=True, help="folder with manifest.json and checkpoint.safetensors")
+    p.add_argument("--prior", type=Path, help="published checkpoint of the frozen prior, where there is one")
+    p.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    p.add_argument("--batch", type=int, nargs="+", default=[1, 8], help="tiles in one pass")
+    p.add_argument("--seconds", type=float, default=3.0, help="time of each row, after warming up")
+    p.add_argument("--json", action="store_true", help="print JSON")
+
     p = command("card", commands.run_card, "Renew the figures in the model card from evaluation.json.")
     p.add_argument("--card", type=Path, default=Path(__file__).parents[1] / "MODEL_CARD.md")
     p.add_argument("--check", action="store_true", help="write nothing; exit status 1 if it is out of date")

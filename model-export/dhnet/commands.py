@@ -116,6 +116,13 @@ def run_throughput(args: argparse.Namespace) -> None:
     print(json.dumps(rows, indent=2) if args.json else throughput.markdown(rows))
 
 
+def run_speed(args: argparse.Namespace) -> None:
+    from . import speed
+
+    rows = speed.measure(args.model, args.device, args.batch, args.seconds, args.prior)
+    print(json.dumps(rows, indent=2) if args.json else speed.markdown(rows))
+
+
 def run_curve(args: argparse.Namespace) -> None:
     from . import curve
 

@@ -24,8 +24,9 @@ it('restores in tiles what one run over the whole picture restores', async () =>
   const tiled = new Uint8Array(await sharp(outputFile(body.output)).raw().toBuffer());
   const untiled = (await runDirectly('uint8', width, height, blurred.rgb)) as Uint8Array;
   const gainOf = (restored: Uint8Array): number => psnr(restored, truth.rgb) - psnr(blurred.rgb, truth.rgb);
-  // The network weighs its channels by means over what it is given, so a tile is not to the bit what the whole is.
-  expect(psnr(tiled, untiled)).toBeGreaterThan(36);
+  // The network weighs its channels by means over what it is given, so a tile is not to the bit what the whole is. What that
+  // changes is little beside what the network does.
+  expect(psnr(tiled, untiled) - psnr(untiled, blurred.rgb)).toBeGreaterThan(10);
   expect(gainOf(untiled)).toBeGreaterThan(1);
   expect(Math.abs(gainOf(tiled) - gainOf(untiled))).toBeLessThan(0.2);
 });

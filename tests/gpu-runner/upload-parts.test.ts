@@ -23,7 +23,7 @@ afterEach(async () => {
   await receiver.close();
 });
 
-const bytesOf = (size: number): Buffer => Buffer.from(Array.from({ length: size }, (_, i) => (i * i) >> 5));
+const bytesOf = (size: number): Uint8Array => Uint8Array.from({ length: size }, (_, i) => (i * i) >> 5);
 
 const send = (bytes: Uint8Array, signal = AbortSignal.timeout(30_000), partBytes: number | undefined = PART) =>
   upload({ url: receiver.url, bytes, mediaType: 'image/png', partBytes }, http, signal);
@@ -33,7 +33,7 @@ describe('a file', () => {
     'of %i bytes arrives whole in parts of 1000',
     async (size) => {
       await send(bytesOf(size));
-      expect(receiver.files).toEqual([{ bytes: bytesOf(size), mediaType: 'image/png' }]);
+      expect(receiver.files).toEqual([{ bytes: Buffer.from(bytesOf(size)), mediaType: 'image/png' }]);
       const parts = Array.from({ length: Math.ceil(size / PART) }, (_, i) => `part ${i + 1}`);
       expect(receiver.requests.toSorted()).toEqual(['begin', 'complete', ...parts].toSorted());
       expect([receiver.requests[0], receiver.requests.at(-1)]).toEqual(['begin', 'complete']);
@@ -90,6 +90,12 @@ describe('a failure', () => {
     const after = receiver.requests.length;
     await sleep(100);
     expect(receiver.requests).toHaveLength(after);
+  });
+
+  it('of a part stops the one beside it', async () => {
+    receiver.mishaps.set('part 1', ['hang']).set('part 2', [413]);
+    await expect(send(bytesOf(3 * PART))).rejects.toThrow(/status 413/);
+    expect(receiver.requests.toSorted()).toEqual(['abort', 'begin', 'part 1', 'part 2']);
   });
 
   it('of the end abandons it too', async () => {

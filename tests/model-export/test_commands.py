@@ -68,7 +68,20 @@ def test_bad_files_and_folders_are_one_line(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     "command",
-    ["profile", "train", "evaluate", "export", "verify", "sheet", "card", "curve", "blurs", "compare", "throughput"],
+    [
+        "profile",
+        "train",
+        "evaluate",
+        "export",
+        "verify",
+        "sheet",
+        "card",
+        "curve",
+        "blurs",
+        "compare",
+        "throughput",
+        "speed",
+    ],
 )
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:

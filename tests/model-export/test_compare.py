@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 from conftest import ROOT, TINY, lively
-from dhnet import compare, throughput, train
+from dhnet import compare, speed, throughput, train
 from dhnet import config as configs
 from dhnet.__main__ import main
 from dhnet.config import UserError
@@ -179,6 +179,48 @@ def test_throughput_switches_one_thing_on_after_the_other(config, monkeypatch):
     assert "| and native kernels | 10.00 | ×5.0 |" in throughput.markdown(rows)
     seen.clear()
     assert [row["setting"] for row in throughput.measure(config, "cuda", 1, compiled=False)][-1] == "and torch.compile"
+
+
+def test_speed_counts_tiles_of_the_manifests_size_by_engine_and_batch(tmp_path, monkeypatch):
+    weights = ROOT / "weights" / "dhnet-edge"
+    side = json.loads((weights / "manifest.json").read_text())["tile"]["size"]
+    given, compiled = [], []
+
+    def rate(model, image, seconds):
+        given.append((tuple(image.shape), image.dtype, seconds))
+        return 10.0
+
+    def compiling(model, **options):
+        compiled.append(options)
+        return model
+
+    monkeypatch.setattr(speed, "runs_per_second", rate)
+    monkeypatch.setattr(torch, "compile", compiling)
+    rows = speed.measure(weights, "cpu", [1, 4], 0.5)
+    assert [(r["engine"], r["type"], r["batch"], r["tiles_per_second"]) for r in rows] == [
+        ("pytorch eager", "float32", 1, 10.0),
+        ("pytorch eager", "float32", 4, 40.0),
+        ("pytorch compiled", "float32", 1, 10.0),
+        ("pytorch compiled", "float32", 4, 40.0),
+    ]
+    assert given == [((n, 3, side, side), torch.float32, 0.5) for n in (1, 4, 1, 4)]
+    assert len(compiled) == 1
+    assert "| pytorch compiled | float32 | 4 | 40.0 |" in speed.markdown(rows)
+
+
+def test_speed_warms_up_and_counts_every_run(monkeypatch):
+    clock = iter(range(100))
+    runs = []
+    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
+    # Looks at the clock before, after each run, and at the end: runs end at 1, 2 and 3 of 3 seconds.
+    assert speed.runs_per_second(runs.append, torch.zeros(1), 3) == 3 / 4
+    assert len(runs) == speed.WARM_UP + 3
+
+
+def test_speed_says_that_there_is_no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="no GPU"):
+        speed.measure(ROOT / "weights" / "dhnet-edge", "cuda", [1], 1)
 
 
 def test_throughput_measures_a_step(config, capsys, tmp_path):

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { schema as runnerSchema } from '../../gpu-runner/config.ts';
+import { EXECUTION_PROVIDERS, schema as runnerSchema } from '../../gpu-runner/config.ts';
 import { schema as gatewaySchema } from '../../workers/gateway/config.ts';
 import { root } from '../../scripts/lib/service.ts';
 import { read } from './support/tools.ts';
@@ -39,4 +39,19 @@ it('the secrets of the first deployment are the required ones', () => {
   const names = [...block!.matchAll(/^(\w+)=/gm)].map(([, name]) => name);
   const required = /\[env\.production\.secrets\]\s*(?:#.*\s*)*required = \[([^\]]*)\]/.exec(read('wrangler.toml'))![1]!;
   expect(names.sort()).toEqual([...required.matchAll(/"(\w+)"/g)].map(([, name]) => name).sort());
+});
+
+it('docs/deploy.md says what TensorRT needs besides the image, as long as the image does not have it', () => {
+  const dockerfile = read('gpu-runner/Dockerfile');
+  expect(EXECUTION_PROVIDERS).toContain('tensorrt');
+  expect(dockerfile).not.toMatch(/libnvinfer|tensorrt/i);
+  const [, example] = /```dockerfile\n([^]*?)```/.exec(document)!;
+  for (const library of ['libnvinfer', 'libnvinfer-plugin', 'libnvonnxparsers']) {
+    expect(example).toMatch(new RegExp(`'${library}\\d+=`));
+  }
+  const [, cuda] = /nvidia\/cuda:(\d+)/.exec(dockerfile)!;
+  expect(new Set(example!.match(/\+cuda\d+/g))).toEqual(new Set([`+cuda${cuda}`]));
+  const user = (text: string): string | undefined => [...text.matchAll(/^USER (\S+)$/gm)].at(-1)?.[1];
+  expect(user(example!)).toBe(user(dockerfile));
+  expect(example).toContain('EXECUTION_PROVIDER=tensorrt');
 });

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { ScaledObject, TriggerAuthentication } from '@kubernetes-models/keda/keda.sh/v1alpha1';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { readConfig, schema } from '../../gpu-runner/config.ts';
 import { root } from '../../scripts/lib/service.ts';
 import { complaintsOf, read, yamlOf, type Yaml } from './support/tools.ts';
@@ -19,6 +20,30 @@ const [service, peers] = yamlOf(`${folder}/service.yaml`);
 const environment: Record<string, string> = Object.fromEntries(
   runner.env.map(({ name, value }: Yaml) => [name, value ?? 'from a secret']),
 );
+
+/** What our kustomization may say, by kustomize's reference: kustomize refuses an unknown key, but only when it is run. */
+const kustomization = z.strictObject({
+  apiVersion: z.literal('kustomize.config.k8s.io/v1beta1'),
+  kind: z.literal('Kustomization'),
+  namespace: z.string().regex(/^[a-z0-9-]{1,63}$/),
+  resources: z.array(z.string()).min(1),
+  images: z
+    .array(
+      z
+        .strictObject({
+          name: z.string(),
+          newName: z.string().optional(),
+          // A tag like 1.10 needs quotes: it would be the number 1.1.
+          newTag: z.string().optional(),
+          digest: z
+            .string()
+            .regex(/^sha256:[0-9a-f]{64}$/)
+            .optional(),
+        })
+        .refine(({ newTag, digest }) => newTag === undefined || digest === undefined, 'a tag and a digest'),
+    )
+    .optional(),
+});
 
 describe.each(VERSIONS)('for Kubernetes %s', (version) => {
   const validate = (args: readonly string[], input?: string): string | undefined =>
@@ -78,10 +103,33 @@ describe('KEDA', () => {
   });
 });
 
-it('applies every file, and only files that are there', () => {
-  const [{ resources, images }] = yamlOf(`${folder}/kustomization.yaml`);
-  expect([...resources].sort()).toEqual([...files].sort());
-  expect(images.map(({ name }: Yaml) => name)).toEqual([runner.image]);
+describe('the kustomization', () => {
+  const documents = yamlOf(`${folder}/kustomization.yaml`);
+  const [document] = documents;
+
+  it('has keys that kustomize knows, of the types that it takes', () => {
+    expect(documents).toHaveLength(1);
+    expect(kustomization.parse(document)).toEqual(document);
+    const [image] = document.images;
+    for (const wrong of [{ resource: [] }, { kind: 'Component' }, { images: [{ ...image, newTag: 1.1 }] }]) {
+      expect(kustomization.safeParse({ ...document, ...wrong }).success).toBe(false);
+    }
+  });
+
+  it('applies every file, and only files that are there', () => {
+    const { resources, images } = kustomization.parse(document);
+    expect([...resources].sort()).toEqual([...files].sort());
+    expect(images?.map(({ name }) => name)).toEqual([runner.image]);
+  });
+
+  it('puts things where they say that they are', () => {
+    // kustomize would move them without a word, and names that lead from one to the other would not follow.
+    const elsewhere = files
+      .flatMap((file) => yamlOf(`${folder}/${file}`))
+      .map(({ kind, metadata }) => (kind === 'Namespace' ? metadata.name : metadata.namespace))
+      .filter((namespace) => namespace !== kustomization.parse(document).namespace);
+    expect(elsewhere).toEqual([]);
+  });
 });
 
 it('gives the runner variables that it knows and accepts', () => {

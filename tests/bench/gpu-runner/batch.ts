@@ -1,20 +1,18 @@
 /** Milliseconds per tile by the number of tiles in one run, on one thread: `npm run bench -- runner-batch`. */
 import path from 'node:path';
-import { variantOf } from '@deblur/shared/model-manifest.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { sessionOptions } from '../../../gpu-runner/session-options.ts';
+import { variantFor } from '../../../gpu-runner/variants.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';
 import { MODEL_DIR } from '../../gpu-runner/support/runner.ts';
+import { PROVIDER } from './provider.ts';
 import { median, round } from './support.ts';
 
 const SIZES = [1, 2, 4, 8];
 const ROUNDS = 7;
 const manifest = await readManifest();
-const { file, input } = variantOf(manifest, 'uint8');
-const session = await InferenceSession.create(path.join(MODEL_DIR, 'dhnet-edge', file), {
-  intraOpNumThreads: 1,
-  interOpNumThreads: 1,
-  extra: { session: { intra_op: { allow_spinning: '0' } } },
-});
+const { file, input } = variantFor(manifest, 'uint8', PROVIDER);
+const session = await InferenceSession.create(path.join(MODEL_DIR, 'dhnet-edge', file), sessionOptions(PROVIDER, 1));
 const side = manifest.tile.size;
 const times = new Map<number, number[]>(SIZES.map((size) => [size, []]));
 // In turns, so that a busy moment of the machine does not meet one size only; the first round warms up.
@@ -30,6 +28,7 @@ const per = (pick: (all: number[]) => number) => Object.fromEntries(SIZES.map((n
 console.log(
   JSON.stringify({
     bench: 'gpu-runner/batch',
+    provider: PROVIDER,
     tile: side,
     median_ms_per_tile: per(median),
     best_ms_per_tile: per((all) => Math.min(...all)),

@@ -4,7 +4,8 @@
  * met the moment between two), and the time from there to its end, over that of one tile.
  */
 import { startReceiver } from '../../gpu-runner/support/receiver.ts';
-import { startServer, until } from '../../gpu-runner/support/runner.ts';
+import { until } from '../../gpu-runner/support/runner.ts';
+import { PROVIDER, startOnProvider } from './provider.ts';
 import { median, photo, round, uploadedTo } from './support.ts';
 
 interface CancelledRound {
@@ -16,7 +17,7 @@ interface CancelledRound {
 const ROUNDS = Number(process.env['CANCEL_ROUNDS'] ?? 10);
 const receiver = await startReceiver();
 receiver.sources.set('/large.jpg', await photo(2000, 1500, 'jpeg'));
-const server = await startServer({ ALLOW_ORIGINS: receiver.origin, EXECUTION_PROVIDER: 'cpu', SESSION_WORKERS: '1' });
+const server = await startOnProvider({ ALLOW_ORIGINS: receiver.origin, SESSION_WORKERS: '1' });
 const input = uploadedTo(receiver.origin, '/large.jpg', 'jpeg');
 try {
   const rounds: CancelledRound[] = [];
@@ -24,6 +25,7 @@ try {
   console.log(
     JSON.stringify({
       bench: 'gpu-runner/cancel',
+      provider: PROVIDER,
       rounds: ROUNDS,
       tiles_after_cancel_max: Math.max(...rounds.map(({ tiles }) => tiles)),
       cancel_ms: round(median(rounds.map(({ ms }) => ms))),

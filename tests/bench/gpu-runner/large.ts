@@ -5,7 +5,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startReceiver, type Receiver } from '../../gpu-runner/support/receiver.ts';
-import { startServer, type RunningServer } from '../../gpu-runner/support/runner.ts';
+import { type RunningServer } from '../../gpu-runner/support/runner.ts';
+import { PROVIDER, startOnProvider } from './provider.ts';
 import { memoryOf, grainyPhoto, uploadedTo } from './support.ts';
 
 type Format = 'jpeg' | 'png';
@@ -22,9 +23,8 @@ await receiver.close();
 
 async function measure(format: Format): Promise<void> {
   receiver.sources.set('/large', await grainyPhoto(width, height, format));
-  const server = await startServer({
+  const server = await startOnProvider({
     ALLOW_ORIGINS: receiver.origin,
-    EXECUTION_PROVIDER: 'cpu',
     // The machine may be busy with other work; memory is what is measured.
     TIMEOUT_SECONDS: '7200',
   });
@@ -35,6 +35,7 @@ async function measure(format: Format): Promise<void> {
     console.log(
       JSON.stringify({
         bench: 'gpu-runner/large',
+        provider: PROVIDER,
         format,
         width,
         height,

@@ -7,7 +7,8 @@ import { variantOf } from '@deblur/shared/model-manifest.ts';
 import { SessionPool } from '../../../gpu-runner/session-pool.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';
 import { startReceiver } from '../../gpu-runner/support/receiver.ts';
-import { MODEL_DIR, startServer } from '../../gpu-runner/support/runner.ts';
+import { MODEL_DIR } from '../../gpu-runner/support/runner.ts';
+import { PROVIDER, startOnProvider } from './provider.ts';
 import { memoryOf, photo, restore } from './support.ts';
 
 const EARLY = 50;
@@ -30,7 +31,7 @@ const receiver = await startReceiver();
 for (const [width, height, format] of SIZES) {
   receiver.sources.set(`/${width}.${format}`, await photo(width, height, format));
 }
-const server = await startServer({ ALLOW_ORIGINS: receiver.origin, EXECUTION_PROVIDER: 'cpu' });
+const server = await startOnProvider({ ALLOW_ORIGINS: receiver.origin });
 try {
   const idle = await memoryOf(server.pid, 'VmRSS');
   await run(0, EARLY);
@@ -40,6 +41,7 @@ try {
   console.log(
     JSON.stringify({
       bench: 'gpu-runner/memory',
+      provider: PROVIDER,
       requests: total,
       rss_idle_mb: idle,
       [`rss_after_${EARLY}_mb`]: early,
@@ -76,7 +78,7 @@ async function measureSessions(): Promise<object> {
   const load = {
     path: path.join(MODEL_DIR, 'dhnet-edge', variant.file),
     variant,
-    provider: 'cpu' as const,
+    provider: PROVIDER,
     intraOpThreads: 1,
     warmUp: { side: 192, batches: [1] },
   };

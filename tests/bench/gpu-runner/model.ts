@@ -6,19 +6,17 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { startReceiver } from '../../gpu-runner/support/receiver.ts';
-import { startServer } from '../../gpu-runner/support/runner.ts';
+import { startOnProvider } from './provider.ts';
 import { memoryOf, photo, restore, round } from './support.ts';
 
 const wanted = Number(process.env['MODEL_TILES'] ?? 4);
-const provider = process.env['EXECUTION_PROVIDER'] ?? 'cpu';
 /** Of /proc: fields 14 and 15 count in hundredths of a second on Linux. */
 const TICKS_PER_SECOND = 100;
 
 const receiver = await startReceiver();
 const started = performance.now();
-const server = await startServer({
+const server = await startOnProvider({
   ALLOW_ORIGINS: receiver.origin,
-  EXECUTION_PROVIDER: provider,
   SESSION_WORKERS: '1',
   INTRA_OP_THREADS: String(availableParallelism()),
 });

@@ -12,7 +12,8 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { RUNNER_ENV } from '../../../scripts/lib/service.ts';
 import { startReceiver, type Receiver } from '../../gpu-runner/support/receiver.ts';
-import { startServer, until, type RunningServer } from '../../gpu-runner/support/runner.ts';
+import { until, type RunningServer } from '../../gpu-runner/support/runner.ts';
+import { startOnProvider } from './provider.ts';
 import { median, photo, restore, round } from './support.ts';
 
 const SIZES = [
@@ -23,7 +24,7 @@ const FIRST = 15;
 const probe = pathToFileURL(path.join(import.meta.dirname, 'event-loop-probe.ts')).href;
 
 const receiver = await startReceiver();
-const server = await startServer({
+const server = await startOnProvider({
   ALLOW_ORIGINS: receiver.origin,
   SESSION_WORKERS: '1',
   INTRA_OP_THREADS: '1',

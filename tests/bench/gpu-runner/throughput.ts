@@ -10,11 +10,12 @@
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { variantOf } from '@deblur/shared/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/options.ts';
+import { variantFor } from '../../../gpu-runner/variants.ts';
 import { startReceiver } from '../../gpu-runner/support/receiver.ts';
-import { MODEL_DIR, startServer } from '../../gpu-runner/support/runner.ts';
+import { MODEL_DIR } from '../../gpu-runner/support/runner.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';
+import { PROVIDER, startOnProvider } from './provider.ts';
 import { median, photo, restore, round } from './support.ts';
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 5);
@@ -31,9 +32,8 @@ const receiver = await startReceiver();
 for (const [width, height, format] of SIZES) {
   receiver.sources.set(`/${width}.${format}`, await photo(width, height, format));
 }
-const server = await startServer({
+const server = await startOnProvider({
   ALLOW_ORIGINS: receiver.origin,
-  EXECUTION_PROVIDER: 'cpu',
   SLOTS: String(REQUESTS),
 });
 const ready = server.lines.find(({ event }) => event === 'ready');
@@ -55,6 +55,7 @@ try {
   console.log(
     JSON.stringify({
       bench: 'gpu-runner/throughput',
+      provider: PROVIDER,
       model,
       concurrent: REQUESTS,
       sessions,
@@ -108,12 +109,13 @@ function shareOfBusiest(count: number, before: Map<string, number>, after: Map<s
 /** @returns tiles per second of threads that only call session.run */
 async function bare(): Promise<number> {
   const manifest = await readManifest(model);
-  const variant = variantOf(manifest, 'uint8');
+  const variant = variantFor(manifest, 'uint8', PROVIDER);
   const workerData = {
     path: path.join(MODEL_DIR, model, variant.file),
     input: variant.input.name,
     side: manifest.tile.size,
     seconds: BARE_SECONDS,
+    provider: PROVIDER,
   };
   const script = new URL('./bare-session.ts', import.meta.url);
   const rates = Array.from({ length: sessions }, () => {

@@ -5,12 +5,14 @@
  */
 import path from 'node:path';
 import sharp, { type Sharp } from 'sharp';
-import { variantOf } from '@deblur/shared/model-manifest.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { fixture, psnr } from '../../gpu-runner/support/images.ts';
+import { sessionOptions } from '../../../gpu-runner/session-options.ts';
+import { variantFor } from '../../../gpu-runner/variants.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';
 import { startReceiver } from '../../gpu-runner/support/receiver.ts';
-import { MODEL_DIR, startServer } from '../../gpu-runner/support/runner.ts';
+import { MODEL_DIR } from '../../gpu-runner/support/runner.ts';
+import { PROVIDER, startOnProvider } from './provider.ts';
 import { median, restore, round } from './support.ts';
 
 const ROUNDS = Number(process.env['TILED_ROUNDS'] ?? 5);
@@ -21,14 +23,10 @@ const SIZES = [
   [1024, 720],
 ] as const;
 const [blurred, twin] = await Promise.all([fixture('reds/blur.png'), fixture('reds/sharp.png')]);
-const { file, input, output } = variantOf(await readManifest(), 'uint8');
-const session = await InferenceSession.create(path.join(MODEL_DIR, 'dhnet-edge', file), {
-  intraOpNumThreads: 1,
-  interOpNumThreads: 1,
-  extra: { session: { intra_op: { allow_spinning: '0' } } },
-});
+const { file, input, output } = variantFor(await readManifest(), 'uint8', PROVIDER);
+const session = await InferenceSession.create(path.join(MODEL_DIR, 'dhnet-edge', file), sessionOptions(PROVIDER, 1));
 const receiver = await startReceiver();
-const server = await startServer({ ALLOW_ORIGINS: receiver.origin, EXECUTION_PROVIDER: 'cpu', SESSION_WORKERS: '1' });
+const server = await startOnProvider({ ALLOW_ORIGINS: receiver.origin, SESSION_WORKERS: '1' });
 try {
   for (const [width, height] of SIZES) await compare(width, height);
 } finally {
@@ -61,6 +59,7 @@ async function compare(width: number, height: number): Promise<void> {
   console.log(
     JSON.stringify({
       bench: 'gpu-runner/tiled',
+      provider: PROVIDER,
       width,
       height,
       tiles,
