@@ -63,7 +63,7 @@ async function readJson(c: Context): Promise<ReadBody | Response> {
 }
 
 /** Inputs that are numbers; a form has text only. */
-const NUMBERS: ReadonlySet<string> = new Set(['quality', 'tile']);
+const NUMBERS: ReadonlySet<string> = new Set(['quality', 'tile', 'upload_part_bytes']);
 
 /** The file as `image`, the other inputs as fields of their names. */
 async function readForm(c: Context): Promise<ReadBody | Response> {

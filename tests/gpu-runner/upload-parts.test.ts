@@ -96,7 +96,7 @@ describe('a failure', () => {
     receiver.mishaps.set('part 1', ['hang']).set('part 2', [413]);
     await expect(send(bytesOf(3 * PART))).rejects.toThrow(/status 413/);
     expect(receiver.requests.toSorted()).toEqual(['abort', 'begin', 'part 1', 'part 2']);
-  });
+  }, 15_000);
 
   it('of the end abandons it too', async () => {
     receiver.mishaps.set('complete', [400]);
