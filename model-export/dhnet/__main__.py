@@ -105,6 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     p.add_argument("--batch", type=int, nargs="+", default=[1, 8], help="tiles in one pass")
     p.add_argument("--seconds", type=float, default=3.0, help="time of each row, after warming up")
+    p.add_argument(
+        "--in-turns", action="store_true", help="a round, and a line of JSON, for each line on standard input"
+    )
     p.add_argument("--json", action="store_true", help="print JSON")
 
     p = command("card", commands.run_card, "Renew the figures in the model card from evaluation.json.")

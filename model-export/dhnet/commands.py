@@ -5,6 +5,7 @@ Each imports what it needs, so that help is quick.
 
 import argparse
 import json
+import sys
 
 from . import config as configs
 from .config import UserError
@@ -119,7 +120,12 @@ def run_throughput(args: argparse.Namespace) -> None:
 def run_speed(args: argparse.Namespace) -> None:
     from . import speed
 
-    rows = speed.measure(args.model, args.device, args.batch, args.seconds, args.prior)
+    measured = (args.model, args.device, args.batch, args.seconds, args.prior)
+    if args.in_turns:
+        for rows in speed.rounds(*measured, turns=sys.stdin):
+            print(json.dumps(rows), flush=True)
+        return
+    rows = speed.measure(*measured)
     print(json.dumps(rows, indent=2) if args.json else speed.markdown(rows))
 
 

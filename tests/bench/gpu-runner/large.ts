@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startReceiver, type Receiver } from '../../gpu-runner/support/receiver.ts';
-import { type RunningServer } from '../../gpu-runner/support/runner.ts';
+import type { RunningServer } from '../../gpu-runner/support/runner.ts';
 import { PROVIDER, startOnProvider } from './provider.ts';
 import { memoryOf, grainyPhoto, uploadedTo } from './support.ts';
 

@@ -3,8 +3,8 @@
  * opened and closed again and again: `npm run bench -- runner-memory`.
  */
 import path from 'node:path';
-import { variantOf } from '@deblur/shared/model-manifest.ts';
 import { SessionPool } from '../../../gpu-runner/session-pool.ts';
+import { variantFor } from '../../../gpu-runner/variants.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';
 import { startReceiver } from '../../gpu-runner/support/receiver.ts';
 import { MODEL_DIR } from '../../gpu-runner/support/runner.ts';
@@ -74,7 +74,7 @@ async function run(from: number, to: number): Promise<void> {
 
 /** This process: before the first session, with one, and with none again, the first and the last time. */
 async function measureSessions(): Promise<object> {
-  const variant = variantOf(await readManifest(), 'uint8');
+  const variant = variantFor(await readManifest(), 'uint8', PROVIDER);
   const load = {
     path: path.join(MODEL_DIR, 'dhnet-edge', variant.file),
     variant,

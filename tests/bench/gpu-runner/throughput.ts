@@ -116,6 +116,8 @@ async function bare(): Promise<number> {
     side: manifest.tile.size,
     seconds: BARE_SECONDS,
     provider: PROVIDER,
+    batch: Number(ready?.['batch_size']),
+    intraOpThreads: Number(ready?.['intra_op_threads']),
   };
   const script = new URL('./bare-session.ts', import.meta.url);
   const rates = Array.from({ length: sessions }, () => {

@@ -1,0 +1,66 @@
+"""`speed` in turns with something else, as the bench runner-tiles asks for it."""
+
+import io
+import json
+import os
+
+import pytest
+import torch
+from conftest import ROOT
+from dhnet import speed
+from dhnet.__main__ import main
+
+WEIGHTS = ROOT / "weights" / "dhnet-edge"
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Batches and DHNET_NATIVE of every measurement; nothing is compiled, and a run is not waited for."""
+    seen = []
+
+    def rate(restore, image, seconds):
+        seen.append((len(image), os.environ["DHNET_NATIVE"]))
+        return float(len(seen))
+
+    monkeypatch.setattr(speed, "runs_per_second", rate)
+    monkeypatch.setattr(torch, "compile", lambda model, **_: model)
+    return seen
+
+
+def test_measures_a_round_for_each_line_that_it_is_sent(measured, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n\n"))
+    loaded = []
+    load = speed.checkpoint.load
+    monkeypatch.setattr(speed.checkpoint, "load", lambda path: loaded.append(path) or load(path))
+    assert main(["speed", "--in-turns", "--model", str(WEIGHTS), "--batch", "1", "2"]) == 0
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert [(row["engine"], row["batch"]) for row in first] == [
+        ("pytorch eager", 1),
+        ("pytorch eager", 2),
+        ("pytorch compiled", 1),
+        ("pytorch compiled", 2),
+    ]
+    assert [row["tiles_per_second"] for row in first + second] == [1, 4, 3, 8, 5, 12, 7, 16]
+    assert len(loaded) == 1
+
+
+def test_native_kernels_are_off_while_pytorch_is_measured(measured, monkeypatch):
+    monkeypatch.setenv("DHNET_NATIVE", "1")
+    speed.measure(WEIGHTS, "cpu", [1], 1)
+    assert measured == [(1, "0"), (1, "0")]
+    assert os.environ["DHNET_NATIVE"] == "1"
+
+
+def test_a_run_includes_the_way_to_the_device_and_back():
+    image = torch.rand(1, 3, 4, 4)
+    given = []
+
+    def model(tensor):
+        given.append(tensor.device.type)
+        return tensor
+
+    restored = speed.through(model, "meta")
+    with pytest.raises(NotImplementedError):  # a meta tensor has nothing to copy back
+        restored(image)
+    assert given == ["meta"]
+    assert torch.equal(speed.through(lambda tensor: 2 * tensor, "cpu")(image), 2 * image)
