@@ -1,8 +1,9 @@
-"""Optional fused CPU kernels for training, compiled with the C compiler at first use.
+"""Optional fused CPU kernels, made for training, compiled with the C compiler at first use.
 
 They compute what the PyTorch code in `vblock.py` and `ddre.py` computes, several times faster on a
 CPU with 512-bit vectors. Nothing needs them: without a compiler `available()` is False and the
-PyTorch path runs. Export and inference never use them.
+PyTorch path runs. What is exported never uses them; the network in PyTorch does on a CPU, training or not, unless
+`DHNET_NATIVE=0`.
 """
 
 import ctypes
