@@ -2,9 +2,11 @@
  * The other runners behind the same address. A prediction is known to the one process that took it; what is asked about it
  * and reaches another one is passed on, so that a proxy may spread requests as it likes.
  */
+import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import { networkInterfaces } from 'node:os';
 import { Agent, request, type Dispatcher } from 'undici';
+import { abortable } from './abortable.ts';
 import { PEER_TIMEOUT_MS } from './limits.ts';
 import type { Log } from './log.ts';
 
@@ -71,7 +73,7 @@ export class Peers {
 
   async #origins(): Promise<{ readonly origins: readonly string[]; readonly complete: boolean }> {
     const { names, host, port, log } = this.#options;
-    const found = await Promise.allSettled(names.map((name) => lookup(name.replace(/^\[|\]$/g, ''), { all: true })));
+    const found = await Promise.allSettled(names.map(addressesOf));
     const failed = found.find(({ status }) => status === 'rejected');
     if (failed !== undefined) log.error('peers_not_resolved', (failed as PromiseRejectedResult).reason);
     const own = ownAddresses(host);
@@ -90,6 +92,11 @@ export class Peers {
 
 interface PeerHeaders {
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** @throws {Error} when its name server does not know it, or does not answer in time */
+function addressesOf(name: string): Promise<LookupAddress[]> {
+  return abortable(lookup(name.replace(/^\[|\]$/g, ''), { all: true }), AbortSignal.timeout(PEER_TIMEOUT_MS));
 }
 
 /** @param host one address, or that of any interface */

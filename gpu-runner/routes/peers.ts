@@ -3,24 +3,18 @@ import type { ReadableStream } from 'node:stream/web';
 import type { Context, MiddlewareHandler } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
+import { TRANSFER_TIMEOUT_MS } from '../limits.ts';
 import { FROM_PEER_HEADER, type Peers } from '../peers.ts';
 import type { Runner } from '../runner.ts';
+import type { Env } from './request-log.ts';
 import { predictionIdSchema } from './wire.ts';
 
 /** What travels with a request that is passed on; the rest is between two neighbours. */
-const REQUEST_HEADERS = [
-  'accept',
-  'content-length',
-  'content-type',
-  'prefer',
-  'traceparent',
-  'tracestate',
-  'x-request-id',
-] as const;
+const REQUEST_HEADERS = ['accept', 'content-length', 'content-type', 'prefer', 'traceparent', 'tracestate'] as const;
 const ANSWER_HEADERS = ['content-type', 'retry-after', 'x-model', 'x-prediction-id'] as const;
 
 /** Passes requests about a prediction that this runner does not know on to the peer that does; before bodies are read. */
-export function passToPeers(runner: Runner, peers: Peers): MiddlewareHandler {
+export function passToPeers(runner: Runner, peers: Peers): MiddlewareHandler<Env> {
   return async (c, next) => {
     const id = c.req.param('id') ?? '';
     const fromPeer = c.req.header(FROM_PEER_HEADER) !== undefined;
@@ -37,7 +31,7 @@ export function passToPeers(runner: Runner, peers: Peers): MiddlewareHandler {
   };
 }
 
-async function passed(c: Context, peers: Peers, origin: string): Promise<Response> {
+async function passed(c: Context<Env>, peers: Peers, origin: string): Promise<Response> {
   const { method, path, raw } = c.req;
   const headers = Object.fromEntries(
     REQUEST_HEADERS.flatMap((name) => {
@@ -45,12 +39,15 @@ async function passed(c: Context, peers: Peers, origin: string): Promise<Respons
       return value === undefined ? [] : [[name, value]];
     }),
   );
+  // A PUT is answered when the picture is done, which its owner bounds.
+  const timed = method === 'PUT' ? [] : [AbortSignal.timeout(TRANSFER_TIMEOUT_MS)];
   const body = raw.body === null ? null : Readable.fromWeb(raw.body as ReadableStream);
   const answer = await peers.pass(origin, path, {
     method: method as 'GET' | 'PUT' | 'POST',
-    headers,
+    // Both runners log it under one id.
+    headers: { ...headers, 'x-request-id': c.get('requestId') },
     body,
-    signal: raw.signal,
+    signal: AbortSignal.any([raw.signal, ...timed]),
   });
   for (const name of ANSWER_HEADERS) {
     const value = answer.headers[name];

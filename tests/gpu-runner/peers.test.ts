@@ -57,6 +57,9 @@ describe('a prediction of one runner', () => {
     const again = await second.call('PUT', '/predictions/large', { input: { image: large } }, ASYNC);
     expect([again.status, again.body.created_at]).toEqual([202, createdAt]);
     expect((await second.health()).slots.busy).toBe(0);
+    const asked = { headers: { 'x-request-id': 'asked-second', ...AUTHORIZED } };
+    await second.call('GET', '/predictions/large', undefined, asked);
+    await until(() => first.lines.some((line) => line['request_id'] === 'asked-second'));
     expect((await call(second, 'POST', 'large/cancel')).status).toBe(200);
     await until(async () => (await call(second, 'GET', 'large')).body.status === 'canceled');
     expect((await call(first, 'GET', 'large')).body.status).toBe('canceled');
