@@ -5,7 +5,7 @@
 // The secret: GET /v1/webhooks/default/secret. While it is rotated, give both, separated by a blank.
 // On this machine start the service with ALLOW_ORIGINS=http://127.0.0.1:9000: else it calls nothing but public https.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { verifyWebhook, WebhookVerificationError } from '@deblur/shared/standard-webhooks.ts';
+import { verifyWebhook, WebhookVerificationError } from '@deblur/shared/protocol/standard-webhooks.ts';
 
 export interface PredictionEvent {
   readonly type: string;

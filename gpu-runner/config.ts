@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { GPU_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
-import { isWebhookSecret } from '@deblur/shared/standard-webhooks.ts';
+import { isWebhookSecret } from '@deblur/shared/protocol/standard-webhooks.ts';
 import { DEFAULT_BATCH_DELAY_MS, DEFAULT_MAX_SESSION_WORKERS } from './limits.ts';
 
 export const EXECUTION_PROVIDERS = ['auto', 'tensorrt', 'cuda', 'cpu'] as const;

@@ -1,7 +1,7 @@
 /** One message to one receiver, tried again for as long as that may help. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { HttpClient, HttpRequest } from './http-client.ts';
 
 export type AnswerHeaders = Dispatcher.ResponseData['headers'];

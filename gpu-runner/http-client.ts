@@ -6,8 +6,8 @@ import type { LookupAddress } from 'node:dns';
 import { lookup as dnsLookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 import { Agent, request, type Dispatcher } from 'undici';
-import { DeblurError } from '@deblur/shared/errors.ts';
-import { checkUrl, isGlobalAddress, type CheckedUrl } from '@deblur/shared/url-guard.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { checkUrl, isGlobalAddress, type CheckedUrl } from '@deblur/shared/net/url-guard.ts';
 import { CONNECT_TIMEOUT_MS, TRANSFER_TIMEOUT_MS } from './limits.ts';
 
 export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;

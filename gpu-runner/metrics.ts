@@ -1,6 +1,6 @@
 /** What the runner counts, for Prometheus. Names and units follow its naming rules; gauges are read at each scrape. */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
-import type { ErrorCode } from '@deblur/shared/errors.ts';
+import type { ErrorCode } from '@deblur/shared/protocol/errors.ts';
 import type { GpuUsage } from './gpu-usage.ts';
 import { BATCH_SIZE_BUCKETS, SPAN_BUCKETS_SECONDS } from './limits.ts';
 import type { PictureReply } from './picture-messages.ts';

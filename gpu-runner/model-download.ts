@@ -6,7 +6,7 @@ import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Dispatcher } from 'undici';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { HttpClient } from './http-client.ts';
 import { DOWNLOAD_ATTEMPTS, DOWNLOAD_BACKOFF_MS } from './limits.ts';
 import { discard, getFollowing } from './redirects.ts';

@@ -11,8 +11,8 @@ import {
   type ModelFile,
   type ModelManifest,
   type ModelVariant,
-} from '@deblur/shared/model-manifest.ts';
-import type { ModelName } from '@deblur/shared/options.ts';
+} from '@deblur/shared/protocol/model-manifest.ts';
+import type { ModelName } from '@deblur/shared/protocol/options.ts';
 import type { HttpClient } from './http-client.ts';
 import { MANIFEST_MAX_BYTES, TRANSFER_TIMEOUT_MS } from './limits.ts';
 import type { Log } from './log.ts';

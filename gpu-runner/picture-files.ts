@@ -1,8 +1,8 @@
 /** Pixels → the files that were asked for, with the source's metadata. PNG is written while the picture is being restored. */
-import { OUTPUT_FORMATS, type EncodeOptions, type OutputFormat } from '@deblur/shared/options.ts';
+import { OUTPUT_FORMATS, type EncodeOptions, type OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { carriedMetadata, writeMetadata, type Metadata } from '@deblur/shared/metadata/index.ts';
-import type { RawImage } from '@deblur/shared/raw-image.ts';
+import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { LARGE_PIXELS } from './limits.ts';
 import type { PictureRequest } from './picture-messages.ts';
 import { encodePng, PngEncoder } from './png-encoder.ts';

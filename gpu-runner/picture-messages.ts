@@ -1,8 +1,8 @@
 /** What the restorer and its picture threads say to each other. */
 import type { MessagePort } from 'node:worker_threads';
-import type { EncodeOptions, OutputFormat } from '@deblur/shared/options.ts';
-import type { RestoreReport } from '@deblur/shared/runner-api.ts';
-import type { TilingOptions } from '@deblur/shared/tiling.ts';
+import type { EncodeOptions, OutputFormat } from '@deblur/shared/protocol/options.ts';
+import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
+import type { TilingOptions } from '@deblur/shared/pixels/tiling.ts';
 import type { SharedTile } from './shared-tile.ts';
 
 /** Without a format: the source's own, or PNG when that is not written. */

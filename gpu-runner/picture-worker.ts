@@ -3,14 +3,14 @@
  * a picture of 50 MP takes the JavaScript thread a second at a time, so it must not be the one that answers HTTP.
  */
 import { parentPort } from 'node:worker_threads';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { assertPixelLimits, readImageHeader, type ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import { readMetadata } from '@deblur/shared/metadata/index.ts';
-import type { Tile, TileSession } from '@deblur/shared/ports.ts';
-import { applyOrientation, type RawImage } from '@deblur/shared/raw-image.ts';
-import { restoreImage, type Restored } from '@deblur/shared/restore.ts';
-import { planTiles } from '@deblur/shared/tiling.ts';
+import type { Tile, TileSession } from '@deblur/shared/pixels/ports.ts';
+import { applyOrientation, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
+import { restoreImage, type Restored } from '@deblur/shared/pixels/restore.ts';
+import { planTiles } from '@deblur/shared/pixels/tiling.ts';
 import { PictureFiles } from './picture-files.ts';
 import type { NetworkAccess, PictureReply, PictureRequest, TileCall, TileReply } from './picture-messages.ts';
 import { RpcClient, serveRpc, type Transferred } from './rpc.ts';

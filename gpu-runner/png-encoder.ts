@@ -7,8 +7,8 @@
 import { once } from 'node:events';
 import { constants, crc32, createDeflate, type Deflate } from 'node:zlib';
 import { concat, latin1, u32be } from '@deblur/shared/metadata/bytes.ts';
-import { filteredLines, PNG_SIGNATURE, pngHeader } from '@deblur/shared/png-lines.ts';
-import type { RawImage } from '@deblur/shared/raw-image.ts';
+import { filteredLines, PNG_SIGNATURE, pngHeader } from '@deblur/shared/pixels/png-lines.ts';
+import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 
 const COMPRESSED_CHUNK_BYTES = 65_536;
 /** Filtered at once: the JavaScript thread has other things to do in between. */

@@ -1,7 +1,7 @@
 /** What a prediction does, from fetch to upload. */
-import { DeblurError, toWireError } from '@deblur/shared/errors.ts';
+import { DeblurError, toWireError } from '@deblur/shared/protocol/errors.ts';
 import { DEFAULT_QUALITY } from '@deblur/shared/limits.ts';
-import { MEDIA_TYPES, type OutputFormat } from '@deblur/shared/options.ts';
+import { MEDIA_TYPES, type OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { HttpClient } from './http-client.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';

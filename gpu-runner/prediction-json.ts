@@ -1,6 +1,6 @@
 /** A prediction as JSON, with its file as a data URI (RFC 2397). */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { MEDIA_TYPES } from '@deblur/shared/options.ts';
+import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import { BASE64_PIECE_BYTES } from './limits.ts';
 import { isFile, type OutputFile, type PredictionSnapshot, type UploadedOutput } from './prediction.ts';
 

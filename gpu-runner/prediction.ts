@@ -1,14 +1,14 @@
 /** One prediction's life in memory, and what the wire shows of it. */
 import { hash } from 'node:crypto';
-import { ERRORS, type WireError } from '@deblur/shared/errors.ts';
-import type { ModelManifest } from '@deblur/shared/model-manifest.ts';
-import type { ModelName, OutputFormat } from '@deblur/shared/options.ts';
+import { ERRORS, type WireError } from '@deblur/shared/protocol/errors.ts';
+import type { ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
+import type { ModelName, OutputFormat } from '@deblur/shared/protocol/options.ts';
 import {
   formatGpuError,
   type gpuInputSchema,
   type gpuOutputSchema,
   type RestoreReport,
-} from '@deblur/shared/runner-api.ts';
+} from '@deblur/shared/protocol/runner-api.ts';
 import type { z } from 'zod';
 import type { Trace } from './trace.ts';
 

@@ -1,7 +1,7 @@
 /** A GET that follows redirects by hand, so that each address is checked like the first. */
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { HttpClient } from './http-client.ts';
 import { MAX_REDIRECTS } from './limits.ts';
 

@@ -1,8 +1,8 @@
 /** File in, files out: the models, their sessions and the picture threads behind one call. */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { DeblurError } from '@deblur/shared/errors.ts';
-import type { ModelManifest, ModelVariant } from '@deblur/shared/model-manifest.ts';
-import type { ModelName } from '@deblur/shared/options.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import type { ModelManifest, ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
+import type { ModelName } from '@deblur/shared/protocol/options.ts';
 import type { Config } from './config.ts';
 import { HttpClient } from './http-client.ts';
 import type { Log } from './log.ts';

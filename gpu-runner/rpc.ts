@@ -4,7 +4,7 @@
  * work there has really stopped.
  */
 import type { Transferable } from 'node:worker_threads';
-import { DeblurError, fromWireError, toWireError, type WireError } from '@deblur/shared/errors.ts';
+import { DeblurError, fromWireError, toWireError, type WireError } from '@deblur/shared/protocol/errors.ts';
 
 /** What MessagePort, Worker and parentPort have in common. */
 export interface Endpoint {

@@ -1,6 +1,6 @@
 /** The runner: its health, its slots, which predictions it takes and how it ends. */
 import { randomUUID } from 'node:crypto';
-import { DeblurError, toWireError } from '@deblur/shared/errors.ts';
+import { DeblurError, toWireError } from '@deblur/shared/protocol/errors.ts';
 import type { Config } from './config.ts';
 import { readGpuUsage } from './gpu-usage.ts';
 import type { HttpClient } from './http-client.ts';

@@ -1,5 +1,5 @@
 /** What the session pool and its threads say to each other. */
-import type { ModelVariant } from '@deblur/shared/model-manifest.ts';
+import type { ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import type { Claim } from './claim.ts';
 import type { SharedTile } from './shared-tile.ts';
 

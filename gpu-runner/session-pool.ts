@@ -1,5 +1,5 @@
 /** One model variant, ready to run: a few threads with a session each, and a queue of tiles before them. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { openClaim, revoke, type Claim } from './claim.ts';
 import { BATCHES_IN_FLIGHT_PER_WORKER } from './limits.ts';
 import type { Log } from './log.ts';

@@ -4,8 +4,8 @@
  * closed by ending its threads: opening and closing again levels off (bench runner-memory), while releasing sessions inside
  * a thread that lives on leaks.
  */
-import { DeblurError } from '@deblur/shared/errors.ts';
-import type { ModelManifest, ModelVariant } from '@deblur/shared/model-manifest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import type { ModelManifest, ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import { abortable } from './abortable.ts';
 import type { RequestedProvider } from './config.ts';
 import { readGpuUsage } from './gpu-usage.ts';

@@ -3,7 +3,7 @@
  * its samples stay where they are. Buffers that move from thread to thread are new ones for every tile and hop, and every
  * thread that held one has it to collect.
  */
-import type { Tile } from '@deblur/shared/ports.ts';
+import type { Tile } from '@deblur/shared/pixels/ports.ts';
 
 /** A tile whose samples the session replaces by what it makes of them. */
 export type SharedTile = Tile<Uint8Array<SharedArrayBuffer> | Float32Array<SharedArrayBuffer>>;

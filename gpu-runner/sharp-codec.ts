@@ -1,10 +1,10 @@
 /** Pixels in and out of files by libvips. This is the only file that imports sharp. */
 import sharp, { type Sharp, type SharpOptions } from 'sharp';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import type { Metadata } from '@deblur/shared/metadata/index.ts';
-import type { ImageCodec } from '@deblur/shared/ports.ts';
-import { flattenOnWhite, type Channels, type RawImage } from '@deblur/shared/raw-image.ts';
+import type { ImageCodec } from '@deblur/shared/pixels/ports.ts';
+import { flattenOnWhite, type Channels, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { CODEC_TIMEOUT_SECONDS, LARGE_PIXELS } from './limits.ts';
 import { encodePng } from './png-encoder.ts';
 

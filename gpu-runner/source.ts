@@ -1,6 +1,6 @@
 /** A prediction's `image` → the bytes of the file. */
 import type { Readable } from 'node:stream';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { concat } from '@deblur/shared/metadata/bytes.ts';
 import type { HttpClient } from './http-client.ts';
 import { SOURCE_MAX_BYTES, TRANSFER_TIMEOUT_MS } from './limits.ts';

@@ -1,5 +1,5 @@
 /** Tiles that wait for a session, of all pictures at once: handed out in batches, and in turns. */
-import type { Tile } from '@deblur/shared/ports.ts';
+import type { Tile } from '@deblur/shared/pixels/ports.ts';
 
 export interface QueuedTile {
   readonly tile: Tile;

@@ -1,6 +1,6 @@
-import { DeblurError } from '@deblur/shared/errors.ts';
-import type { ModelManifest } from '@deblur/shared/model-manifest.ts';
-import type { TilingOptions } from '@deblur/shared/tiling.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import type { ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
+import type { TilingOptions } from '@deblur/shared/pixels/tiling.ts';
 import type { ExecutionProvider } from './session-messages.ts';
 
 /**

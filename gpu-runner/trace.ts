@@ -1,5 +1,5 @@
 /** Whose request something is done for: the caller's trace goes on through every call that we make for it. */
-import { readTraceContext, traceIdOf } from '@deblur/shared/trace-context.ts';
+import { readTraceContext, traceIdOf } from '@deblur/shared/protocol/trace-context.ts';
 
 export interface Trace {
   readonly requestId: string;

@@ -1,6 +1,6 @@
 /** Files → the signed URLs that came with the job: by one PUT, or in parts to a receiver that takes them. */
-import { DeblurError } from '@deblur/shared/errors.ts';
-import type { UploadCompletion } from '@deblur/shared/runner-api.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import type { UploadCompletion } from '@deblur/shared/protocol/runner-api.ts';
 import { deliver, UndeliveredError, type AnswerHeaders } from './delivery.ts';
 import type { HttpClient, HttpRequest } from './http-client.ts';
 import {

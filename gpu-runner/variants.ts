@@ -1,6 +1,6 @@
 /** Which of a model's graphs runs: by what the tiles are made of, and by the execution provider. */
-import { DeblurError } from '@deblur/shared/errors.ts';
-import type { ModelManifest, ModelVariant } from '@deblur/shared/model-manifest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import type { ModelManifest, ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import type { RequestedProvider } from './config.ts';
 import type { ExecutionProvider } from './session-messages.ts';
 

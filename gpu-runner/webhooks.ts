@@ -5,7 +5,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { signWebhook } from '@deblur/shared/standard-webhooks.ts';
+import { signWebhook } from '@deblur/shared/protocol/standard-webhooks.ts';
 import { deliver } from './delivery.ts';
 import type { HttpClient } from './http-client.ts';
 import {

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Transferable } from 'node:worker_threads';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import {
   THREAD_CLOSE_WAIT_MS,
   THREAD_MAX_RESTARTS,

@@ -1,7 +1,7 @@
 // npm run sign-url -- <picture's URL> [name=value …]: the path of a signed URL, by the first key of SIGNED_URL_KEYS.
 // npm run sign-url -- --new-key: a key and a salt for SIGNED_URL_KEYS.
 import { randomBytes } from 'node:crypto';
-import { parseSigningKeys, signPath } from '@deblur/shared/signed-url.ts';
+import { parseSigningKeys, signPath } from '@deblur/shared/protocol/signed-url.ts';
 
 const USAGE = `usage: SIGNED_URL_KEYS=key:salt npm run sign-url -- <URL> [model=… format=… quality=… metadata=… exp=…]
        npm run sign-url -- --new-key`;

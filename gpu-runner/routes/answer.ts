@@ -1,6 +1,6 @@
 /** A prediction as its caller wants it: JSON, or the restored picture itself. */
-import { ERRORS } from '@deblur/shared/errors.ts';
-import { MEDIA_TYPES, OUTPUT_FORMATS, type OutputFormat } from '@deblur/shared/options.ts';
+import { ERRORS } from '@deblur/shared/protocol/errors.ts';
+import { MEDIA_TYPES, OUTPUT_FORMATS, type OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { Context } from 'hono';
 import { accepts } from 'hono/accepts';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';

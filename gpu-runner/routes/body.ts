@@ -1,5 +1,5 @@
 /** A request's body becomes what is asked for: JSON as Cog takes it, or a form with the picture itself. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { Context } from 'hono';
 import type { z } from 'zod';
 import type { PredictionRequest } from '../runner.ts';

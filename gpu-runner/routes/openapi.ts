@@ -1,6 +1,6 @@
 /** The interface as OpenAPI 3.1, from the schemas that validate; `Input` and `Output` are where Cog and Replicate look. */
-import { gpuInputSchema, gpuOutputSchema, restoreReportSchema } from '@deblur/shared/runner-api.ts';
-import { MODEL_NAMES } from '@deblur/shared/options.ts';
+import { gpuInputSchema, gpuOutputSchema, restoreReportSchema } from '@deblur/shared/protocol/runner-api.ts';
+import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
 import { PREDICTION_EVENTS } from '../prediction.ts';
 

@@ -1,5 +1,5 @@
 /** Cog's HTTP shapes: what comes in, and what refusals look like. */
-import { gpuInputSchema } from '@deblur/shared/runner-api.ts';
+import { gpuInputSchema } from '@deblur/shared/protocol/runner-api.ts';
 import type { Context } from 'hono';
 import { z } from 'zod';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';

@@ -132,7 +132,7 @@ def export(
 
     prior: published checkpoint of the frozen prior, where the network has one; its weights go to a file of their own,
     which all variants read. tile, strength and further options: see `Options`. What the manifest may say is defined by
-    shared/model-manifest.ts.
+    shared/protocol/model-manifest.ts.
     """
     state, chosen = checkpoint.load(source), Options(tile, strength, **options)
     chosen.check(checkpoint.model_config(state))

@@ -1,5 +1,5 @@
 /** AVIF: AV1 Image File Format 1.1 over HEIF (ISO/IEC 23008-12) and MIAF. */
-import { DeblurError } from '../errors.ts';
+import { DeblurError } from '../protocol/errors.ts';
 import {
   boxes,
   childBox,

@@ -1,4 +1,4 @@
-import { DeblurError } from '../errors.ts';
+import { DeblurError } from '../protocol/errors.ts';
 
 /** The header does not lie within the bytes given so far: read at least `neededBytes` of the file and ask again. */
 export class HeaderIncomplete extends Error {

@@ -1,5 +1,5 @@
 /** GIF89a: walked only to count its pictures. */
-import { DeblurError } from '../errors.ts';
+import { DeblurError } from '../protocol/errors.ts';
 import { HeaderIncomplete, type ByteView } from './byte-view.ts';
 import type { ImageHeader } from './types.ts';
 

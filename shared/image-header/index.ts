@@ -2,7 +2,7 @@
  * What a file is, by its bytes alone: format, size, channels, orientation. Nothing is decoded and nothing is allocated
  * by what a header claims, so a bomb is refused before it can go off.
  */
-import { DeblurError } from '../errors.ts';
+import { DeblurError } from '../protocol/errors.ts';
 import { HEADER_RANGE_BYTES, HEADER_RANGES_MAX, MAX_SIDE_PIXELS } from '../limits.ts';
 import { isBmff, readAvifHeader } from './avif.ts';
 import { ByteView, HeaderIncomplete, undecodable, type Piece } from './byte-view.ts';

@@ -1,5 +1,5 @@
 /** JPEG: ITU-T T.81 Annex B. */
-import { DeblurError } from '../errors.ts';
+import { DeblurError } from '../protocol/errors.ts';
 import { undecodable, type ByteView } from './byte-view.ts';
 import { exifOrientation } from './exif.ts';
 import type { ImageHeader } from './types.ts';

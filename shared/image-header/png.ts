@@ -1,5 +1,5 @@
 /** PNG, third edition (W3C): chunks § 5, IHDR § 11.2.1, acTL § 11.3.6.2, eXIf § 11.3.4.7. */
-import type { Channels } from '../raw-image.ts';
+import type { Channels } from '../pixels/raw-image.ts';
 import { undecodable, type ByteView } from './byte-view.ts';
 import { exifOrientation } from './exif.ts';
 import type { ImageHeader } from './types.ts';

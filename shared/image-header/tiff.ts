@@ -1,6 +1,6 @@
 /** TIFF 6.0: the first directory, and whether more pages follow. */
-import { DeblurError } from '../errors.ts';
-import type { Channels } from '../raw-image.ts';
+import { DeblurError } from '../protocol/errors.ts';
+import type { Channels } from '../pixels/raw-image.ts';
 import { undecodable, type ByteView } from './byte-view.ts';
 import { entryValue, findEntry, ifdOrientation, readIfd, readTiffStart, TAG, tagValue, type Ifd } from './ifd.ts';
 import type { ImageHeader } from './types.ts';

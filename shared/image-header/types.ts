@@ -1,4 +1,4 @@
-import type { Channels } from '../raw-image.ts';
+import type { Channels } from '../pixels/raw-image.ts';
 
 /** Formats whose signature is recognised. GIF only to say clearly that it is animated or not supported. */
 export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'tiff' | 'gif';

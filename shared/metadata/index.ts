@@ -4,8 +4,8 @@
  */
 import type { ImageFormat } from '../image-header/index.ts';
 import { METADATA_BLOCK_MAX_BYTES } from '../limits.ts';
-import type { MetadataMode } from '../options.ts';
-import type { Channels } from '../raw-image.ts';
+import type { MetadataMode } from '../protocol/options.ts';
+import type { Channels } from '../pixels/raw-image.ts';
 import { cleanExif, cleanXmp } from './clean.ts';
 import { readJpegMetadata, writeJpegMetadata } from './jpeg.ts';
 import { readPngMetadata, writePngMetadata } from './png.ts';

@@ -2,8 +2,8 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { manifestSchema, modelFactsSchema, type ModelManifest } from '@deblur/shared/model-manifest.ts';
-import { isTerminal, type Prediction } from '@deblur/shared/prediction.ts';
+import { manifestSchema, modelFactsSchema, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
+import { isTerminal, type Prediction } from '@deblur/shared/protocol/prediction.ts';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exportDhnetB, restoreByPyTorch } from '../support/exported-model.ts';

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Prediction, PredictionList } from '@deblur/shared/prediction.ts';
+import type { Prediction, PredictionList } from '@deblur/shared/protocol/prediction.ts';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { freePort, root } from '../../scripts/lib/service.ts';

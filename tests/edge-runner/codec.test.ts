@@ -1,9 +1,9 @@
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { readImageHeader, type ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { crc32 } from '@deblur/shared/image-header/png.ts';
 import { concat, latin1, u32be } from '@deblur/shared/metadata/bytes.ts';
 import { deflate } from '@deblur/shared/metadata/zlib.ts';
-import type { Channels, RawImage } from '@deblur/shared/raw-image.ts';
+import type { Channels, RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { describe, expect, inject, it } from 'vitest';
 import { WasmCodec } from '../../workers/edge-runner/wasm-codec.ts';
 import { fidelityFile } from '../suites/fidelity-files.ts';

@@ -1,4 +1,4 @@
-import { modelFactsSchema } from '@deblur/shared/model-manifest.ts';
+import { modelFactsSchema } from '@deblur/shared/protocol/model-manifest.ts';
 import { describe, expect, it } from 'vitest';
 import exported from '../../model-export/weights/dhnet-edge/manifest.json';
 import { readConfig, type Variables } from '../../workers/gateway/config.ts';

@@ -1,6 +1,6 @@
 /** `POST /v1/deblur` with a picture that is named in JSON: its host's failures are told apart, and none is ours. */
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
-import type { Prediction } from '@deblur/shared/prediction.ts';
+import type { Prediction } from '@deblur/shared/protocol/prediction.ts';
 import { env } from 'cloudflare:workers';
 import { describe, expect, inject, it } from 'vitest';
 import { createApp } from '../../workers/gateway/app.ts';

@@ -1,4 +1,4 @@
-import { manifestSchema, type ModelManifest } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 import { describe, expect, it } from 'vitest';
 import { resolveModel, withRunnerModels, type Catalogue } from '../../workers/gateway/predict/models.ts';
 import exported from '../../model-export/weights/dhnet-edge/manifest.json';

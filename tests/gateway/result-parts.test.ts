@@ -1,6 +1,6 @@
 /** Results in parts, by the protocol of uploadCompletionSchema: on workerd, with R2's own rules for parts. */
 import { env } from 'cloudflare:workers';
-import { sha256Hex } from '@deblur/shared/digest.ts';
+import { sha256Hex } from '@deblur/shared/net/digest.ts';
 import { INTERNAL_URL_TTL_SECONDS, RESULT_UPLOAD_MAX_BYTES, UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
 import { describe, expect, inject, it } from 'vitest';
 import type { InternalGrant } from '../../workers/gateway/predict/ports.ts';

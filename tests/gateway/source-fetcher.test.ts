@@ -1,6 +1,6 @@
 /** Sources by address: what a host may answer, and where it may lead. */
 import { env } from 'cloudflare:workers';
-import { isTemporary } from '@deblur/shared/errors.ts';
+import { isTemporary } from '@deblur/shared/protocol/errors.ts';
 import { describe, expect, it } from 'vitest';
 import { inspect } from '../../workers/gateway/predict/inspect.ts';
 import type { ReceivedSource } from '../../workers/gateway/predict/ports.ts';

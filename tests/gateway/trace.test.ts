@@ -1,5 +1,5 @@
 /** W3C Trace Context, from the caller to the runner and to the webhook. */
-import { readTraceContext, traceIdOf } from '@deblur/shared/trace-context.ts';
+import { readTraceContext, traceIdOf } from '@deblur/shared/protocol/trace-context.ts';
 import { describe, expect, inject, it, vi } from 'vitest';
 import type { ReceivedWebhook } from './support/receiver-stand-in.ts';
 import { call, deblur, gpu, until } from './support/gateway.ts';

@@ -1,6 +1,6 @@
 /** Tiles of different pictures in one run, with the real network. */
 import path from 'node:path';
-import { variantOf, type VariantId } from '@deblur/shared/model-manifest.ts';
+import { variantOf, type VariantId } from '@deblur/shared/protocol/model-manifest.ts';
 import sharp from 'sharp';
 import { afterEach, expect, it } from 'vitest';
 import { SessionPool } from '../../gpu-runner/session-pool.ts';

@@ -2,7 +2,7 @@
 import { readdir, readFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { manifestSchema } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema } from '@deblur/shared/protocol/model-manifest.ts';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { exportDhnetB } from '../support/exported-model.ts';
 import { dataUri, gradientPng } from './support/images.ts';

@@ -1,6 +1,6 @@
 /** What only this placement takes — 16 bits, CMYK, AVIF, TIFF — through the real server. */
 import { writeMetadata } from '@deblur/shared/metadata/index.ts';
-import { planTiles } from '@deblur/shared/tiling.ts';
+import { planTiles } from '@deblur/shared/pixels/tiling.ts';
 import sharp, { type Sharp } from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dataUri, fixture, gradientPng, outputFile, psnr } from './support/images.ts';

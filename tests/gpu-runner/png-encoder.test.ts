@@ -1,5 +1,5 @@
 /** Our PNG, read back by libpng. */
-import type { Channels, RawImage } from '@deblur/shared/raw-image.ts';
+import type { Channels, RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { encodePng, PngEncoder } from '../../gpu-runner/png-encoder.ts';

@@ -3,7 +3,7 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ModelManifest } from '@deblur/shared/model-manifest.ts';
+import type { ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { HttpClient } from '../../gpu-runner/http-client.ts';
 import { Metrics } from '../../gpu-runner/metrics.ts';

@@ -1,5 +1,5 @@
-import { DeblurError } from '@deblur/shared/errors.ts';
-import { checkUrl, isGlobalAddress } from '@deblur/shared/url-guard.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { checkUrl, isGlobalAddress } from '@deblur/shared/net/url-guard.ts';
 import { describe, expect, it } from 'vitest';
 
 const rules = { allowOrigins: ['http://127.0.0.1:8787'] };

@@ -15,9 +15,9 @@ async function complaints(filePath: string, imported: string): Promise<string[]>
 }
 
 it.each([
-  ['shared/tiling.ts', 'hono'],
-  ['shared/tiling.ts', 'node:fs'],
-  ['shared/tiling.ts', '../tests/support/images.ts'],
+  ['shared/pixels/tiling.ts', 'hono'],
+  ['shared/pixels/tiling.ts', 'node:fs'],
+  ['shared/pixels/tiling.ts', '../tests/support/images.ts'],
   ['workers/gateway/predict/placement.ts', 'hono'],
   ['workers/gateway/predict/placement.ts', '../store/keys.ts'],
   ['workers/gateway/predict/placement.ts', '../../edge-runner/index.ts'],
@@ -45,9 +45,9 @@ it.each([
 });
 
 it.each([
-  ['shared/tiling.ts', './limits.ts'],
+  ['shared/pixels/tiling.ts', './limits.ts'],
   ['shared/image-header/png.ts', '../errors.ts'],
-  ['shared/options.ts', 'zod'],
+  ['shared/protocol/options.ts', 'zod'],
   ['workers/gateway/predict/placement.ts', '@deblur/shared/limits.ts'],
   ['workers/gateway/http/deblur.ts', '../predict/placement.ts'],
   ['workers/gateway/http/deblur.ts', './predictions.ts'],

@@ -118,7 +118,7 @@ it('sends the models and the sources to the build, and nothing that it does not 
     expect.arrayContaining([
       'package-lock.json',
       'gpu-runner/index.ts',
-      'shared/restore.ts',
+      'shared/pixels/restore.ts',
       'model-export/weights/dhnet-edge/manifest.json',
       'model-export/weights/dhnet-edge/dhnet-edge.uint8.onnx',
     ]),

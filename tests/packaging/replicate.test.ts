@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { gpuInputSchema } from '../../shared/runner-api.ts';
+import { gpuInputSchema } from '../../shared/protocol/runner-api.ts';
 import { root } from '../../scripts/lib/service.ts';
 import { fixture } from '../support/images.ts';
 import { read, yamlOf } from './support/tools.ts';

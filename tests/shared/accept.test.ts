@@ -1,6 +1,6 @@
-import { negotiateFormat } from '@deblur/shared/accept.ts';
+import { negotiateFormat } from '@deblur/shared/protocol/accept.ts';
 import type { ImageFormat } from '@deblur/shared/image-header/index.ts';
-import type { OutputFormat } from '@deblur/shared/options.ts';
+import type { OutputFormat } from '@deblur/shared/protocol/options.ts';
 import { describe, expect, it } from 'vitest';
 
 const CHROME = 'image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8';

@@ -1,5 +1,12 @@
-import { DeblurError, ERRORS, fromWireError, isErrorCode, toWireError, type ErrorCode } from '@deblur/shared/errors.ts';
-import { formatGpuError } from '@deblur/shared/runner-api.ts';
+import {
+  DeblurError,
+  ERRORS,
+  fromWireError,
+  isErrorCode,
+  toWireError,
+  type ErrorCode,
+} from '@deblur/shared/protocol/errors.ts';
+import { formatGpuError } from '@deblur/shared/protocol/runner-api.ts';
 import { describe, expect, it } from 'vitest';
 
 describe('the table of errors', () => {

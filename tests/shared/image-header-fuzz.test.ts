@@ -1,4 +1,4 @@
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { HeaderIncomplete, readImageHeader, type ImageFormat } from '@deblur/shared/image-header/index.ts';
 import { carriedMetadata, cleanExif, readMetadata, writeMetadata } from '@deblur/shared/metadata/index.ts';
 import type { Sharp } from 'sharp';

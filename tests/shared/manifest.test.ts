@@ -1,7 +1,12 @@
 import { createHash } from 'node:crypto';
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { manifestSchema, variantOf, wasmVariantOf, type ModelManifest } from '@deblur/shared/model-manifest.ts';
+import {
+  manifestSchema,
+  variantOf,
+  wasmVariantOf,
+  type ModelManifest,
+} from '@deblur/shared/protocol/model-manifest.ts';
 import { describe, expect, it } from 'vitest';
 
 const valid: ModelManifest = {

@@ -1,5 +1,5 @@
-import { DeblurError } from '@deblur/shared/errors.ts';
-import { MEDIA_TYPES, OUTPUT_FORMATS, parseOptions, type Options } from '@deblur/shared/options.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { MEDIA_TYPES, OUTPUT_FORMATS, parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
 import { describe, expect, it } from 'vitest';
 
 const DEFAULTS: Options = { model: 'auto', format: 'auto', quality: 90, metadata: 'keep' };

@@ -1,4 +1,4 @@
-import { filteredLines, pngHeader } from '@deblur/shared/png-lines.ts';
+import { filteredLines, pngHeader } from '@deblur/shared/pixels/png-lines.ts';
 import { expect, it } from 'vitest';
 import { noise } from './support/pictures.ts';
 

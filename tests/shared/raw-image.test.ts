@@ -1,4 +1,4 @@
-import { applyOrientation, flattenOnWhite, type RawImage } from '@deblur/shared/raw-image.ts';
+import { applyOrientation, flattenOnWhite, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { noise, ORIENTATIONS, toSharp } from './support/pictures.ts';

@@ -1,6 +1,6 @@
-import { DeblurError } from '@deblur/shared/errors.ts';
-import type { TileSession } from '@deblur/shared/ports.ts';
-import type { RawImage } from '@deblur/shared/raw-image.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import type { TileSession } from '@deblur/shared/pixels/ports.ts';
+import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { describe, expect, it } from 'vitest';
 import { noise } from './support/pictures.ts';
 import { below, randomFrom } from './support/random.ts';

@@ -1,7 +1,7 @@
-import type { Tile, TileSession } from '@deblur/shared/ports.ts';
-import { applyOrientation, type Channels, type RawImage } from '@deblur/shared/raw-image.ts';
-import type { RestoreOptions } from '@deblur/shared/restore.ts';
-import { planTiles } from '@deblur/shared/tiling.ts';
+import type { Tile, TileSession } from '@deblur/shared/pixels/ports.ts';
+import { applyOrientation, type Channels, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
+import type { RestoreOptions } from '@deblur/shared/pixels/restore.ts';
+import { planTiles } from '@deblur/shared/pixels/tiling.ts';
 import { describe, expect, it } from 'vitest';
 import { noise, ORIENTATIONS } from './support/pictures.ts';
 

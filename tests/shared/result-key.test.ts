@@ -1,6 +1,6 @@
-import { isSha256Hex, sha256Hex } from '@deblur/shared/digest.ts';
-import { METADATA_MODES, MODEL_NAMES, OUTPUT_FORMATS, type EncodeOptions } from '@deblur/shared/options.ts';
-import { canonicalEncoding, restorationKey, resultKey, type Restoration } from '@deblur/shared/result-key.ts';
+import { isSha256Hex, sha256Hex } from '@deblur/shared/net/digest.ts';
+import { METADATA_MODES, MODEL_NAMES, OUTPUT_FORMATS, type EncodeOptions } from '@deblur/shared/protocol/options.ts';
+import { canonicalEncoding, restorationKey, resultKey, type Restoration } from '@deblur/shared/protocol/result-key.ts';
 import { describe, expect, it } from 'vitest';
 
 const restoration: Restoration = { sourceDigest: 'a'.repeat(64), model: 'dhnet-edge', modelVersion: 'b'.repeat(64) };

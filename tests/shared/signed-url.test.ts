@@ -1,6 +1,12 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { fromBase64url, parseSigningKeys, signPath, sourceUrlOf, verifyPath } from '@deblur/shared/signed-url.ts';
+import {
+  fromBase64url,
+  parseSigningKeys,
+  signPath,
+  sourceUrlOf,
+  verifyPath,
+} from '@deblur/shared/protocol/signed-url.ts';
 
 const HEX = [
   { key: '0a'.repeat(32), salt: '1b'.repeat(16) },

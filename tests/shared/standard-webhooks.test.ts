@@ -4,7 +4,7 @@ import {
   verifyWebhook,
   WebhookVerificationError,
   type WebhookFault,
-} from '@deblur/shared/standard-webhooks.ts';
+} from '@deblur/shared/protocol/standard-webhooks.ts';
 import { validateWebhook } from 'replicate';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';

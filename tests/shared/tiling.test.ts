@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { axisWeights, planAxis, planTiles, reflectIndex, type TilingOptions } from '@deblur/shared/tiling.ts';
+import { axisWeights, planAxis, planTiles, reflectIndex, type TilingOptions } from '@deblur/shared/pixels/tiling.ts';
 import { describe, expect, it } from 'vitest';
 
 const CONFIGURATIONS: readonly TilingOptions[] = [

@@ -1,4 +1,4 @@
-import { newTraceContext, readTraceContext, traceIdOf } from '@deblur/shared/trace-context.ts';
+import { newTraceContext, readTraceContext, traceIdOf } from '@deblur/shared/protocol/trace-context.ts';
 import { describe, expect, it } from 'vitest';
 
 /** The specification's own example. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { newWebhookSecret, signWebhook } from '@deblur/shared/standard-webhooks.ts';
+import { newWebhookSecret, signWebhook } from '@deblur/shared/protocol/standard-webhooks.ts';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { createReceiver, type PredictionEvent } from '../../examples/webhook-receiver.ts';
 

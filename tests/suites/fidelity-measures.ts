@@ -1,6 +1,6 @@
 /** How alike two pictures are, and what shows where tiles meet. */
-import { hasAlpha, type RawImage } from '@deblur/shared/raw-image.ts';
-import type { AxisPlan } from '@deblur/shared/tiling.ts';
+import { hasAlpha, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
+import type { AxisPlan } from '@deblur/shared/pixels/tiling.ts';
 
 /** In dB; alpha does not count. */
 export function psnr(a: RawImage, b: RawImage): number {

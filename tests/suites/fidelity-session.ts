@@ -1,9 +1,9 @@
 /** What the fidelity suite needs of a placement, and pictures that went through it. */
 import { readImageHeader, type ImageFormat, type ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { readMetadata, type Metadata } from '@deblur/shared/metadata/index.ts';
-import type { EncodeOptions } from '@deblur/shared/options.ts';
-import type { RawImage } from '@deblur/shared/raw-image.ts';
-import type { TilingOptions } from '@deblur/shared/tiling.ts';
+import type { EncodeOptions } from '@deblur/shared/protocol/options.ts';
+import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
+import type { TilingOptions } from '@deblur/shared/pixels/tiling.ts';
 import { fidelityFile } from './fidelity-files.ts';
 
 export type FidelityOutcome =

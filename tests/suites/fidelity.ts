@@ -2,11 +2,11 @@
  * The fidelity contract as one case-suite. Both placements pass the same cases; what a placement does not carry, it
  * refuses with the code that says so.
  */
-import type { ErrorCode } from '@deblur/shared/errors.ts';
+import type { ErrorCode } from '@deblur/shared/protocol/errors.ts';
 import { readImageHeader } from '@deblur/shared/image-header/index.ts';
 import { crc32 } from '@deblur/shared/image-header/png.ts';
 import { readMetadata } from '@deblur/shared/metadata/index.ts';
-import { planTiles } from '@deblur/shared/tiling.ts';
+import { planTiles } from '@deblur/shared/pixels/tiling.ts';
 import { describe, expect, it } from 'vitest';
 import { fidelityFile } from './fidelity-files.ts';
 import { addedSteps, alphaOf, largest, psnr } from './fidelity-measures.ts';

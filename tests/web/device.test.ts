@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { readMetadata, writeMetadata } from '@deblur/shared/metadata/index.ts';
-import type { RawImage } from '@deblur/shared/raw-image.ts';
+import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import type { Browser, Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';

@@ -1,12 +1,12 @@
 /** The edge runner: restores small pictures in WebAssembly. The gateway calls it by RPC; it has no public surface. */
-import { toWireError, type WireError } from '@deblur/shared/errors.ts';
+import { toWireError, type WireError } from '@deblur/shared/protocol/errors.ts';
 import type {
   EdgeEncodeReply,
   EdgeReply,
   EdgeRestoreReply,
   EdgeRestoreRequest,
   EdgeRunnerApi,
-} from '@deblur/shared/runner-api.ts';
+} from '@deblur/shared/protocol/runner-api.ts';
 import { WorkerEntrypoint } from 'cloudflare:workers';
 import { Runner } from './runner.ts';
 

@@ -1,8 +1,13 @@
 /** The model beside this Worker: manifest and ONNX file, as static assets. */
-import { sha256Hex } from '@deblur/shared/digest.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
-import { manifestSchema, wasmVariantOf, type ModelManifest, type ModelVariant } from '@deblur/shared/model-manifest.ts';
-import type { ModelName } from '@deblur/shared/options.ts';
+import { sha256Hex } from '@deblur/shared/net/digest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import {
+  manifestSchema,
+  wasmVariantOf,
+  type ModelManifest,
+  type ModelVariant,
+} from '@deblur/shared/protocol/model-manifest.ts';
+import type { ModelName } from '@deblur/shared/protocol/options.ts';
 
 /** Assets lie beside the Worker; one that takes longer than this is not coming. */
 const ASSET_TIMEOUT_MS = 10_000;

@@ -4,10 +4,10 @@
  * The bundle with embedded glue (`/wasm`) is taken: it neither fetches nor asks for `import.meta.url`, which workerd
  * leaves undefined. What the glue still expects of a browser is given to it in `withOrtGlobals`.
  */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { EDGE_SESSION_MEMORY_MAX_BYTES } from '@deblur/shared/limits.ts';
-import type { ModelVariant } from '@deblur/shared/model-manifest.ts';
-import type { Tile, TileSession } from '@deblur/shared/ports.ts';
+import type { ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
+import type { Tile, TileSession } from '@deblur/shared/pixels/ports.ts';
 import { env, InferenceSession, Tensor } from 'onnxruntime-web/wasm';
 import ortWasm from './dist/wasm/ort.wasm';
 import { WASM_PAGE_BYTES } from './wasm-memory.ts';

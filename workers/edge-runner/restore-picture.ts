@@ -1,14 +1,14 @@
 /** One picture through the edge: file in, lossless master and asked-for encoding out. Steps in reading order. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { assertPixelLimits, readImageHeader, type ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { EDGE_MAX_PIXELS, EDGE_SOURCE_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { carriedMetadata, readMetadata, writeMetadata, type Metadata } from '@deblur/shared/metadata/index.ts';
-import type { EncodeOptions } from '@deblur/shared/options.ts';
-import type { ImageCodec, TileSession } from '@deblur/shared/ports.ts';
-import type { Channels, RawImage } from '@deblur/shared/raw-image.ts';
-import { restoreImage } from '@deblur/shared/restore.ts';
-import type { RestoreReport } from '@deblur/shared/runner-api.ts';
-import type { TilingOptions } from '@deblur/shared/tiling.ts';
+import type { EncodeOptions } from '@deblur/shared/protocol/options.ts';
+import type { ImageCodec, TileSession } from '@deblur/shared/pixels/ports.ts';
+import type { Channels, RawImage } from '@deblur/shared/pixels/raw-image.ts';
+import { restoreImage } from '@deblur/shared/pixels/restore.ts';
+import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
+import type { TilingOptions } from '@deblur/shared/pixels/tiling.ts';
 
 /** Says that the picture is getting on, and throws when it should not. */
 export type Checkpoint = () => void;

@@ -5,7 +5,7 @@
  * of promises would wait for it for ever. So nobody waits for anybody's promise: each waiter looks for itself whether
  * its turn has come, every look renews its place, and a place not renewed in time is lost.
  */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 
 interface Ticket {
   renewedAt: number;

@@ -1,9 +1,9 @@
 /** What an isolate holds: one queue, one codec memory, one session. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { EDGE_QUEUE_MAX, EDGE_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
-import type { ModelManifest } from '@deblur/shared/model-manifest.ts';
-import type { ModelName } from '@deblur/shared/options.ts';
-import type { EdgeRestoreRequest, EdgeRunnerApi } from '@deblur/shared/runner-api.ts';
+import type { ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
+import type { ModelName } from '@deblur/shared/protocol/options.ts';
+import type { EdgeRestoreRequest, EdgeRunnerApi } from '@deblur/shared/protocol/runner-api.ts';
 import { loadModelFiles } from './model-files.ts';
 import { createOrtSession, type OrtWebSession } from './ort-web-session.ts';
 import { acceptedHeader, encodeMaster, restorePicture, type RestoredPicture } from './restore-picture.ts';

@@ -6,12 +6,12 @@
  * it. So four codecs cost the memory of the hungriest one, nothing waits for a garbage collector, and an instance that
  * aborted on a broken file is not used again.
  */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { EDGE_CODEC_MEMORY_MAX_BYTES } from '@deblur/shared/limits.ts';
-import type { EncodeOptions, OutputFormat } from '@deblur/shared/options.ts';
-import type { ImageCodec } from '@deblur/shared/ports.ts';
-import { flattenOnWhite, type Channels, type RawImage } from '@deblur/shared/raw-image.ts';
+import type { EncodeOptions, OutputFormat } from '@deblur/shared/protocol/options.ts';
+import type { ImageCodec } from '@deblur/shared/pixels/ports.ts';
+import { flattenOnWhite, type Channels, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import createJpegDecoder from '@jsquash/jpeg/codec/dec/mozjpeg_dec.js';
 import createJpegEncoder from '@jsquash/jpeg/codec/enc/mozjpeg_enc.js';
 import { defaultOptions as jpegDefaults } from '@jsquash/jpeg/meta.js';

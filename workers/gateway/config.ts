@@ -1,6 +1,6 @@
 /** The environment's text becomes typed configuration, once; an error names the variable. */
-import type { ModelFacts } from '@deblur/shared/model-manifest.ts';
-import { parseSigningKeys, type SigningKey } from '@deblur/shared/signed-url.ts';
+import type { ModelFacts } from '@deblur/shared/protocol/model-manifest.ts';
+import { parseSigningKeys, type SigningKey } from '@deblur/shared/protocol/signed-url.ts';
 import { z } from 'zod';
 import { parseRunnerModels } from './predict/models.ts';
 import { parseSourceRules, type SourceRules } from './predict/picture-link.ts';

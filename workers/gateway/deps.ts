@@ -1,8 +1,8 @@
 /** The composition root: the only file that knows every adapter, and with config.ts the only one that reads `env`. */
 import { ASYNC_UPLOAD_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
-import { manifestSchema } from '@deblur/shared/model-manifest.ts';
-import type { EdgeRunnerApi } from '@deblur/shared/runner-api.ts';
-import { checkUrl } from '@deblur/shared/url-guard.ts';
+import { manifestSchema } from '@deblur/shared/protocol/model-manifest.ts';
+import type { EdgeRunnerApi } from '@deblur/shared/protocol/runner-api.ts';
+import { checkUrl } from '@deblur/shared/net/url-guard.ts';
 import edgeManifest from '../../model-export/weights/dhnet-edge/manifest.json';
 import { readConfig } from './config.ts';
 import type { Ports } from './http/context.ts';
@@ -61,7 +61,7 @@ export function createJobPorts(
   const sources = new R2SourceStore(env.STORE, inspect);
   const results = new R2ResultStore(env.STORE);
   const urls = new SignedInternalUrls({ origin: config.internalOrigin, secret: config.internalSecret });
-  // The binding's type is generated without the other Worker's: they meet in shared/runner-api.ts.
+  // The binding's type is generated without the other Worker's: they meet in shared/protocol/runner-api.ts.
   const edgeRunner = env.EDGE_RUNNER as unknown as EdgeRunnerApi;
   const { gpu } = config;
   const target = gpu.kind === 'replicate' ? replicateModel(gpu.model, gpu.token) : ownRunner(gpu.url, gpu.token);

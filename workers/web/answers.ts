@@ -1,5 +1,5 @@
 /** What answers of the service mean, and what the page says of its own failures. */
-import { ERRORS, isErrorCode } from '@deblur/shared/errors.ts';
+import { ERRORS, isErrorCode } from '@deblur/shared/protocol/errors.ts';
 import type { Failure } from './state.ts';
 
 /** Reads problem+json (RFC 9457); anything else gets a text of our own. */

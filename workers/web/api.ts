@@ -3,7 +3,7 @@
  * answered with a prediction (202), which is followed to its end; a full queue (503) names a time after which the same
  * upload is worth repeating.
  */
-import { ERRORS } from '@deblur/shared/errors.ts';
+import { ERRORS } from '@deblur/shared/protocol/errors.ts';
 import { GPU_RESTORE_TIMEOUT_MS, RETRY_AFTER_SECONDS, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { failureOf, NOT_OURS, oneOf, ownFailure, sleep, TOO_SLOW, UNREACHABLE } from './answers.ts';
 import { formatBytes } from './format.ts';

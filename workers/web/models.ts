@@ -1,5 +1,5 @@
 /** What the service can run: `GET /v1/models`, read as far as the page needs it. */
-import type { ModelName } from '@deblur/shared/options.ts';
+import type { ModelName } from '@deblur/shared/protocol/options.ts';
 import type { ModelChoice } from './state.ts';
 
 const MODELS_TIMEOUT_MS = 10_000;

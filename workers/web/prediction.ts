@@ -1,5 +1,5 @@
 /** A restoration that goes on after its request was answered: followed to its end, and cancelled when nobody waits. */
-import { ERRORS, isErrorCode } from '@deblur/shared/errors.ts';
+import { ERRORS, isErrorCode } from '@deblur/shared/protocol/errors.ts';
 import { failureOf, isRecord, NOT_OURS, oneOf, sleep } from './answers.ts';
 import { CACHE_STATES, RestoreError, type Activity, type CacheState } from './state.ts';
 

@@ -1,7 +1,7 @@
 /**
  * Everything the page knows, and how it changes: a pure function of what happened. Views draw it, main.ts acts on it.
  */
-import type { MetadataMode, ModelName, OutputFormat } from '@deblur/shared/options.ts';
+import type { MetadataMode, ModelName, OutputFormat } from '@deblur/shared/protocol/options.ts';
 
 /** A picture as the person gave it. */
 export interface Photo {

@@ -53,7 +53,7 @@ class Predictor(BasePredictor):
         result_upload_url: Optional[str] = Input(default=None),
         upload_part_bytes: Optional[int] = Input(default=None),
     ) -> Any:
-        """`shared/runner-api.ts` defines input and output; the runner validates them."""
+        """`shared/protocol/runner-api.ts` defines input and output; the runner validates them."""
         given = {name: value for name, value in locals().items() if name != "self" and value is not None}
         prediction = self._call("POST", "/predictions", {"input": given})
         if prediction.get("status") != "succeeded":

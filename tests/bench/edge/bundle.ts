@@ -6,7 +6,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { manifestSchema, wasmVariantOf } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema, wasmVariantOf } from '@deblur/shared/protocol/model-manifest.ts';
 import { BUNDLE_MAX_GZIP_BYTES, gzipSize, readBundle } from '../../../scripts/lib/bundle.ts';
 import { bundle, weights } from './support.ts';
 

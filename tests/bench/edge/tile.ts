@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
-import { manifestSchema, wasmVariantOf } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema, wasmVariantOf } from '@deblur/shared/protocol/model-manifest.ts';
 import { InferenceSession as NativeSession, Tensor as NativeTensor } from 'onnxruntime-node';
 import { env, InferenceSession as WebSession, Tensor as WebTensor } from 'onnxruntime-web/wasm';
 import sharp from 'sharp';

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import sharp from 'sharp';
-import type { OutputFormat } from '@deblur/shared/options.ts';
+import type { OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { Receiver } from '../../gpu-runner/support/receiver.ts';
 import type { Answer, RunningServer } from '../../gpu-runner/support/runner.ts';
 

@@ -9,8 +9,8 @@
  */
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
-import { variantSchema, type ModelVariant } from '@deblur/shared/model-manifest.ts';
-import type { ModelName } from '@deblur/shared/options.ts';
+import { variantSchema, type ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
+import type { ModelName } from '@deblur/shared/protocol/options.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { DEFAULT_BATCH_SIZE } from '../../../gpu-runner/limits.ts';
 import { sessionOptions } from '../../../gpu-runner/session-options.ts';

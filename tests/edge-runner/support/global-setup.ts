@@ -1,6 +1,6 @@
 /** What workerd cannot do for itself: builds the WebAssembly, and lets native code say what is right. */
 import { readFile } from 'node:fs/promises';
-import { manifestSchema, wasmVariantOf } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema, wasmVariantOf } from '@deblur/shared/protocol/model-manifest.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import sharp from 'sharp';
 import type { TestProject } from 'vitest/node';

@@ -1,8 +1,8 @@
 /** The Worker under test, as the gateway sees it. */
 import { exports } from 'cloudflare:workers';
-import type { EdgeRunnerApi, EdgeRestoreReply } from '@deblur/shared/runner-api.ts';
-import { manifestSchema, type ModelManifest } from '@deblur/shared/model-manifest.ts';
-import type { EncodeOptions } from '@deblur/shared/options.ts';
+import type { EdgeRunnerApi, EdgeRestoreReply } from '@deblur/shared/protocol/runner-api.ts';
+import { manifestSchema, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
+import type { EncodeOptions } from '@deblur/shared/protocol/options.ts';
 import manifestJson from '../../../model-export/weights/dhnet-edge/manifest.json';
 
 export const manifest: ModelManifest = manifestSchema.parse(manifestJson);

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { runInDurableObject } from 'cloudflare:test';
 import { validateWebhook } from 'replicate';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { newWebhookSecret, verifyWebhook } from '@deblur/shared/standard-webhooks.ts';
+import { newWebhookSecret, verifyWebhook } from '@deblur/shared/protocol/standard-webhooks.ts';
 import { Deliveries } from '../../../workers/gateway/webhooks/deliveries.ts';
 import type { DeliveryType } from '../../../workers/gateway/predict/delivery-ports.ts';
 import type { Counts } from '../../../workers/gateway/predict/stats-ports.ts';

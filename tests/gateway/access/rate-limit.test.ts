@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it, vi } from 'vitest';
-import { isTerminal, type Prediction } from '@deblur/shared/prediction.ts';
+import { isTerminal, type Prediction } from '@deblur/shared/protocol/prediction.ts';
 import {
   RATE_LIMIT_ANONYMOUS_MEGAPIXELS,
   RATE_LIMIT_KEY_MEGAPIXELS,

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { newWebhookSecret, verifyWebhook } from '@deblur/shared/standard-webhooks.ts';
+import { newWebhookSecret, verifyWebhook } from '@deblur/shared/protocol/standard-webhooks.ts';
 import { checkWebhookUrl, HttpWebhookSender } from '../../../workers/gateway/webhooks/sender.ts';
 import type { ScriptedAnswer } from '../support/receiver-stand-in.ts';
 import { receiver, RECEIVER_ORIGIN } from '../support/receiver.ts';

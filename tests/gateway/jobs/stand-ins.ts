@@ -1,5 +1,5 @@
 /** What surrounds a job: the store, by name only, both runners, and the operator's figures. */
-import { DeblurError, type WireError } from '@deblur/shared/errors.ts';
+import { DeblurError, type WireError } from '@deblur/shared/protocol/errors.ts';
 import type {
   JobRequest,
   RemoteRunner,

@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers';
-import { ERRORS } from '@deblur/shared/errors.ts';
+import { ERRORS } from '@deblur/shared/protocol/errors.ts';
 import { describe, expect, it } from 'vitest';
 import { createApp } from '../../../workers/gateway/app.ts';
 import { createPorts } from '../../../workers/gateway/deps.ts';

@@ -1,4 +1,4 @@
-import type { Prediction } from '@deblur/shared/prediction.ts';
+import type { Prediction } from '@deblur/shared/protocol/prediction.ts';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import manifest from '../../../model-export/weights/dhnet-edge/manifest.json';

@@ -1,5 +1,5 @@
 /** A prediction's states, against whatever its job and its caller do. */
-import { predictionSchema } from '@deblur/shared/prediction.ts';
+import { predictionSchema } from '@deblur/shared/protocol/prediction.ts';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { JobEvent } from '../../../workers/gateway/predict/ports.ts';
 import { below, randomFrom } from '../../shared/support/random.ts';

@@ -1,5 +1,5 @@
 /** The released client, unchanged, with its fetch pointed at the gateway. */
-import type { Prediction } from '@deblur/shared/prediction.ts';
+import type { Prediction } from '@deblur/shared/protocol/prediction.ts';
 import { exports } from 'cloudflare:workers';
 import Replicate from 'replicate';
 import { describe, expect, it } from 'vitest';

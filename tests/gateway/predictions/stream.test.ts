@@ -1,5 +1,5 @@
 /** A prediction as it is followed: by ETag, and as server-sent events. */
-import type { Prediction } from '@deblur/shared/prediction.ts';
+import type { Prediction } from '@deblur/shared/protocol/prediction.ts';
 import { env } from 'cloudflare:workers';
 import { abortAllDurableObjects, evictDurableObject } from 'cloudflare:test';
 import { describe, expect, it } from 'vitest';

@@ -1,6 +1,6 @@
 /** What a prediction does by itself: its deadline, its retries, its end after an object's death, its webhook, its retention. */
-import { DeblurError } from '@deblur/shared/errors.ts';
-import { predictionSchema } from '@deblur/shared/prediction.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { predictionSchema } from '@deblur/shared/protocol/prediction.ts';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { later, processing, progress, settled, start, succeeded } from '../support/job-events.ts';
 import { png, streamOf } from '../support/pictures.ts';

@@ -1,5 +1,5 @@
 /** Every message of the predictions API, as it is on the wire. A change here is a change for every client. */
-import { predictionListSchema, predictionSchema, type PredictionList } from '@deblur/shared/prediction.ts';
+import { predictionListSchema, predictionSchema, type PredictionList } from '@deblur/shared/protocol/prediction.ts';
 import { describe, expect, it } from 'vitest';
 import type { JobEvent } from '../../../workers/gateway/predict/ports.ts';
 import { call, edge } from '../support/gateway.ts';

@@ -3,8 +3,8 @@
  * own beside the gateway; tests speak to it through the binding EDGE_CONTROL.
  */
 import { WorkerEntrypoint } from 'cloudflare:workers';
-import type { WireError } from '@deblur/shared/errors.ts';
-import type { EdgeEncodeReply, EdgeRestoreReply, EdgeRestoreRequest } from '@deblur/shared/runner-api.ts';
+import type { WireError } from '@deblur/shared/protocol/errors.ts';
+import type { EdgeEncodeReply, EdgeRestoreReply, EdgeRestoreRequest } from '@deblur/shared/protocol/runner-api.ts';
 
 export interface EdgeCalls {
   readonly restore: number;

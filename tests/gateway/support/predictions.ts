@@ -1,5 +1,5 @@
 /** Predictions as a caller sees them. */
-import type { Prediction } from '@deblur/shared/prediction.ts';
+import type { Prediction } from '@deblur/shared/protocol/prediction.ts';
 import { env } from 'cloudflare:workers';
 import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
 import { call } from './gateway.ts';

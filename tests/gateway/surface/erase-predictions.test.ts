@@ -1,5 +1,5 @@
 /** Predictions hold their results as uploads do: what another one erases stays for them, and nobody is told of others. */
-import type { Prediction } from '@deblur/shared/prediction.ts';
+import type { Prediction } from '@deblur/shared/protocol/prediction.ts';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { edge, resultPathOf, stored } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';

@@ -5,7 +5,7 @@ import {
   waitOnExecutionContext,
 } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { isTerminal, type Prediction } from '@deblur/shared/prediction.ts';
+import { isTerminal, type Prediction } from '@deblur/shared/protocol/prediction.ts';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createApp } from '../../../workers/gateway/app.ts';
 import { createPorts } from '../../../workers/gateway/deps.ts';

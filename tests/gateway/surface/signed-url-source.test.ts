@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { readImageHeader } from '@deblur/shared/image-header/index.ts';
-import { parseOptions } from '@deblur/shared/options.ts';
+import { parseOptions } from '@deblur/shared/protocol/options.ts';
 import { describe, expect, it } from 'vitest';
 import { createPorts } from '../../../workers/gateway/deps.ts';
 import type { ReceivedSource } from '../../../workers/gateway/predict/ports.ts';

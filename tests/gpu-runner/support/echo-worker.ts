@@ -1,6 +1,6 @@
 /** A thread for the tests of rpc.ts and worker-thread.ts. */
 import { parentPort } from 'node:worker_threads';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { serveRpc } from '../../../gpu-runner/rpc.ts';
 
 export type EchoRequest = 'prepare' | 'die' | 'refuse' | 'break' | 'wait' | 'work' | Uint8Array;

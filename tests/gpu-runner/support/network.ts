@@ -1,8 +1,13 @@
 /** The model run directly, without anything of ours around it: what the runner must come to for a picture of one tile. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { manifestSchema, variantOf, type ModelManifest, type VariantId } from '@deblur/shared/model-manifest.ts';
-import type { ModelName } from '@deblur/shared/options.ts';
+import {
+  manifestSchema,
+  variantOf,
+  type ModelManifest,
+  type VariantId,
+} from '@deblur/shared/protocol/model-manifest.ts';
+import type { ModelName } from '@deblur/shared/protocol/options.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { MODEL_DIR } from './runner.ts';
 

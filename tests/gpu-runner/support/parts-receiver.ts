@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { uploadCompletionSchema } from '@deblur/shared/runner-api.ts';
+import { uploadCompletionSchema } from '@deblur/shared/protocol/runner-api.ts';
 
 /** What happens to a request instead of what should: a status, or the connection is cut, or nothing ever. */
 export type Mishap = number | 'destroy' | 'hang';

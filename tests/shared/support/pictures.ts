@@ -1,4 +1,4 @@
-import type { Channels, RawImage } from '@deblur/shared/raw-image.ts';
+import type { Channels, RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import sharp, { type Sharp } from 'sharp';
 import { below, randomFrom } from './random.ts';
 

@@ -1,7 +1,7 @@
 /** Restoring with networks that are plain functions. */
-import type { Tile, TileSession } from '@deblur/shared/ports.ts';
-import type { RawImage } from '@deblur/shared/raw-image.ts';
-import { restoreImage, type RestoreOptions } from '@deblur/shared/restore.ts';
+import type { Tile, TileSession } from '@deblur/shared/pixels/ports.ts';
+import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
+import { restoreImage, type RestoreOptions } from '@deblur/shared/pixels/restore.ts';
 import { expect } from 'vitest';
 
 export const TILING = { size: 128, overlap: 32, padMultiple: 16 };

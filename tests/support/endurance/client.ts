@@ -1,7 +1,7 @@
 /** A client that loses nothing: it repeats each create, under its idempotency key, until the service has answered it. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { predictionSchema, type Prediction } from '@deblur/shared/prediction.ts';
+import { predictionSchema, type Prediction } from '@deblur/shared/protocol/prediction.ts';
 
 /** A prediction of the runner: a tile that is asked for is a reason not to use the edge. */
 export interface Order {

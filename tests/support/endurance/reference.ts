@@ -1,7 +1,7 @@
 /** The shipped network run directly, without anything of ours around it. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { manifestSchema, variantOf } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema, variantOf } from '@deblur/shared/protocol/model-manifest.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { root } from '../../../scripts/lib/service.ts';
 import { decodeRgb, type Pixels } from '../images.ts';

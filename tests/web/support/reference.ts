@@ -1,10 +1,10 @@
 /** What onnxruntime-node makes of a picture, through the same shared code: what the browser is held to. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { manifestSchema, variantOf, type VariantId } from '@deblur/shared/model-manifest.ts';
-import type { Tile, TileSession } from '@deblur/shared/ports.ts';
-import type { RawImage } from '@deblur/shared/raw-image.ts';
-import { restoreImage } from '@deblur/shared/restore.ts';
+import { manifestSchema, variantOf, type VariantId } from '@deblur/shared/protocol/model-manifest.ts';
+import type { Tile, TileSession } from '@deblur/shared/pixels/ports.ts';
+import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
+import { restoreImage } from '@deblur/shared/pixels/restore.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
 /** @param page folder of the built page: its model is the one that browsers get */

@@ -2,11 +2,11 @@
  * PNG → pixels, for 8 bits and less. The runtime's own inflate feeds it line by line, so besides the pixels it holds two
  * lines, and a stream that goes on after the last line is not read.
  */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { ByteView } from '@deblur/shared/image-header/byte-view.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { crc32, pngChunks } from '@deblur/shared/image-header/png.ts';
-import type { RawImage } from '@deblur/shared/raw-image.ts';
+import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { ADAM7, COLOUR, FILTER, paeth, SEQUENTIAL, STORED_CHANNELS } from './layout.ts';
 
 interface PngParts {

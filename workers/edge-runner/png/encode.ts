@@ -1,8 +1,8 @@
 /** Pixels → PNG. Filtered lines go straight into the runtime's deflate. */
 import { concat } from '@deblur/shared/metadata/bytes.ts';
 import { pngChunk } from '@deblur/shared/metadata/png.ts';
-import { filteredLines, PNG_SIGNATURE, pngHeader } from '@deblur/shared/png-lines.ts';
-import type { RawImage } from '@deblur/shared/raw-image.ts';
+import { filteredLines, PNG_SIGNATURE, pngHeader } from '@deblur/shared/pixels/png-lines.ts';
+import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 
 /** Lines are handed to deflate in batches of about this many bytes: enough to make the hand-over cheap. */
 const BATCH_BYTES = 65_536;

@@ -1,5 +1,5 @@
 /** How samples lie in a PNG (PNG, third edition: colour types § 11.2.1, passes § 8.1, filters § 9.2). */
-import type { Channels } from '@deblur/shared/raw-image.ts';
+import type { Channels } from '@deblur/shared/pixels/raw-image.ts';
 
 export const COLOUR = { grey: 0, rgb: 2, palette: 3, greyAlpha: 4, rgbAlpha: 6 } as const;
 

@@ -1,8 +1,8 @@
 /** Who asks, and what they may do. */
-import { sha256Hex } from '@deblur/shared/digest.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { sha256Hex } from '@deblur/shared/net/digest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { AUTHORIZATION_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
-import { parseIpv6 } from '@deblur/shared/url-guard.ts';
+import { parseIpv6 } from '@deblur/shared/net/url-guard.ts';
 import type { MiddlewareHandler } from 'hono';
 import type { ApiKeys, Caller, RateLimits } from '../predict/access-ports.ts';
 import type { Scope } from '../predict/ports.ts';

@@ -1,5 +1,5 @@
 /** Bodies as chunks, bounded in bytes and time. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { REFUSED_BODY_DRAIN_MAX_BYTES, REFUSED_BODY_DRAIN_MS, UPLOAD_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import type { MiddlewareHandler } from 'hono';
 import { within } from '../predict/within.ts';

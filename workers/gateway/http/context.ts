@@ -1,6 +1,6 @@
 /** What the handlers share: the ports that `deps.ts` joins, and what a request carries through the middleware. */
-import type { SigningKey } from '@deblur/shared/signed-url.ts';
-import type { TraceContext } from '@deblur/shared/trace-context.ts';
+import type { SigningKey } from '@deblur/shared/protocol/signed-url.ts';
+import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { Context } from 'hono';
 import type { RequestIdVariables } from 'hono/request-id';
 import type { RateAccount } from '../predict/access-ports.ts';

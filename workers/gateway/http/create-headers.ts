@@ -4,7 +4,7 @@ import {
   MIN_CANCEL_AFTER_SECONDS,
   PREDICTION_DEADLINE_SECONDS,
 } from '@deblur/shared/limits.ts';
-import { invalidOption } from '@deblur/shared/options.ts';
+import { invalidOption } from '@deblur/shared/protocol/options.ts';
 
 export const DURATION = /^(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?$/;
 

@@ -1,5 +1,5 @@
 /** `/v1/predictions/{id}/deliveries`: every webhook of a prediction, every attempt at it, and once more on demand. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
 import type { Delivery } from '../predict/delivery-ports.ts';

@@ -1,12 +1,12 @@
 /** `/v1/files`: pictures uploaded once and named by predictions, in Replicate's form. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import {
   ASYNC_UPLOAD_MAX_BYTES,
   FILE_METADATA_MAX_CHARACTERS,
   FILE_NAME_MAX_CHARACTERS,
   MULTIPART_FIELDS_MAX_BYTES,
 } from '@deblur/shared/limits.ts';
-import { invalidOption, optionError } from '@deblur/shared/options.ts';
+import { invalidOption, optionError } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
 import type { FileRecord, Files } from '../predict/access-ports.ts';

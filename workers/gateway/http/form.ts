@@ -1,6 +1,6 @@
 /** multipart/form-data (RFC 7578) as a stream: this Worker's only use of the form parser. */
 import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { MULTIPART_FIELDS_MAX_BYTES, REFUSED_BODY_DRAIN_MS } from '@deblur/shared/limits.ts';
 import { within } from '../predict/within.ts';
 

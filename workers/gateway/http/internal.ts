@@ -1,13 +1,13 @@
 /** The runner's side: what its signed URLs let it read and write. */
-import { sha256Hex } from '@deblur/shared/digest.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { sha256Hex } from '@deblur/shared/net/digest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import {
   CALLBACK_BODY_MAX_BYTES,
   RESULT_UPLOAD_MAX_BYTES,
   SYNC_UPLOAD_MAX_BYTES,
   UPLOAD_COMPLETION_MAX_BYTES,
 } from '@deblur/shared/limits.ts';
-import { uploadCompletionSchema } from '@deblur/shared/runner-api.ts';
+import { uploadCompletionSchema } from '@deblur/shared/protocol/runner-api.ts';
 import type { Context, Handler } from 'hono';
 import type { PartsUpload } from '../predict/part-ports.ts';
 import type { InternalGrant, InternalUrls, ResultUpload, StoredBody } from '../predict/ports.ts';

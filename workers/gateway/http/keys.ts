@@ -1,7 +1,7 @@
 /** `/v1/keys`: API keys, by whoever has the scope admin. */
 import { SMALL_JSON_MAX_BYTES, KEY_NAME_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
-import { invalidOption, optionError } from '@deblur/shared/options.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { invalidOption, optionError } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
 import { OPERATOR_TENANT, TENANT_ID, type ApiKey, type ApiKeys } from '../predict/access-ports.ts';

@@ -1,5 +1,5 @@
 /** One structured line for each request. */
-import { traceIdOf } from '@deblur/shared/trace-context.ts';
+import { traceIdOf } from '@deblur/shared/protocol/trace-context.ts';
 import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import type { AppEnv } from './context.ts';

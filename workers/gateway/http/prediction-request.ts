@@ -1,8 +1,8 @@
 /** The body of a create: JSON as at Replicate, a form, or the picture itself with everything else in the query. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { ASYNC_UPLOAD_MAX_BYTES, JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES } from '@deblur/shared/limits.ts';
-import { invalidOption, optionError, parseOptions } from '@deblur/shared/options.ts';
-import { createPredictionSchema, type CreatePrediction } from '@deblur/shared/prediction.ts';
+import { invalidOption, optionError, parseOptions } from '@deblur/shared/protocol/options.ts';
+import { createPredictionSchema, type CreatePrediction } from '@deblur/shared/protocol/prediction.ts';
 import type { CreateRequest } from '../predict/create-prediction.ts';
 import type { SourceStore } from '../predict/ports.ts';
 import { assertContentLength, bodyChunks, bodyText, limitBytes } from './body.ts';

@@ -4,9 +4,9 @@
  * too quickly to be told, is in the next. An event's id is the revision it shows: whoever reconnects with
  * `Last-Event-ID` goes on from there, and gets 204, on which browsers give up, when it has seen the end.
  */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { EVENT_STREAM_MAX_MS, PREDICTION_POLL_MS } from '@deblur/shared/limits.ts';
-import { isTerminal } from '@deblur/shared/prediction.ts';
+import { isTerminal } from '@deblur/shared/protocol/prediction.ts';
 import type { Handler } from 'hono';
 import { streamSSE, type SSEStreamingApi } from 'hono/streaming';
 import { readStreamToken } from '../predict/prediction-id.ts';

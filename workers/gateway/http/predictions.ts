@@ -1,8 +1,8 @@
 /** Predictions as a resource: Replicate's API. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
-import { invalidOption, optionError } from '@deblur/shared/options.ts';
-import { isTerminal, PREDICTION_ID, type Prediction, type PredictionList } from '@deblur/shared/prediction.ts';
+import { invalidOption, optionError } from '@deblur/shared/protocol/options.ts';
+import { isTerminal, PREDICTION_ID, type Prediction, type PredictionList } from '@deblur/shared/protocol/prediction.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
 import { createPrediction, type CreateTerms } from '../predict/create-prediction.ts';

@@ -1,5 +1,5 @@
 /** Failures on the wire: application/problem+json (RFC 9457), through this one place. */
-import { DeblurError, ERRORS, type ErrorCode } from '@deblur/shared/errors.ts';
+import { DeblurError, ERRORS, type ErrorCode } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import type { ErrorHandler, Handler, NotFoundHandler } from 'hono';
 import type { z } from 'zod';

@@ -2,7 +2,7 @@
  * 429, and the headers that keep a client from it: `RateLimit-Policy` and `RateLimit`
  * (draft-ietf-httpapi-ratelimit-headers-11), and `Retry-After`.
  */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import {
   RATE_LIMIT_ANONYMOUS_MEGAPIXELS,
   RATE_LIMIT_KEY_MEGAPIXELS,

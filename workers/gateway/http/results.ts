@@ -1,7 +1,7 @@
-import { acceptsFormat } from '@deblur/shared/accept.ts';
-import { isSha256Hex } from '@deblur/shared/digest.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
-import { OUTPUT_FORMATS } from '@deblur/shared/options.ts';
+import { acceptsFormat } from '@deblur/shared/protocol/accept.ts';
+import { isSha256Hex } from '@deblur/shared/net/digest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { OUTPUT_FORMATS } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
 import type { Tenant } from '../predict/ports.ts';
 import { acceptableSibling } from '../predict/sibling.ts';

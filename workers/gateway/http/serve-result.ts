@@ -1,5 +1,5 @@
 /** One immutable representation on the wire: whole, in part, or only its headers. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ResultStore, StoredResult } from '../predict/ports.ts';
 import type { ResultOrigins } from '../predict/result-ports.ts';
 import type { AppContext } from './context.ts';

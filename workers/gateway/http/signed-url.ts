@@ -1,6 +1,6 @@
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS, SIGNED_URL_WAIT_SECONDS } from '@deblur/shared/limits.ts';
-import { verifyPath } from '@deblur/shared/signed-url.ts';
+import { verifyPath } from '@deblur/shared/protocol/signed-url.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
 import { isAllowedSource, parseLink, type PictureLink } from '../predict/picture-link.ts';

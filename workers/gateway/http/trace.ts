@@ -1,5 +1,5 @@
 /** The trace of each request: the caller's (W3C Trace Context), or a new one. */
-import { newTraceContext, readTraceContext } from '@deblur/shared/trace-context.ts';
+import { newTraceContext, readTraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { MiddlewareHandler } from 'hono';
 import type { AppEnv } from './context.ts';
 

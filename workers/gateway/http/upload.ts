@@ -1,12 +1,12 @@
 /** A request body becomes a picture and options: raw bytes, a form, or JSON that holds or names it. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import {
   JSON_BODY_MAX_BYTES,
   MULTIPART_FIELDS_MAX_BYTES,
   SOURCE_URL_MAX_CHARACTERS,
   SYNC_UPLOAD_MAX_BYTES,
 } from '@deblur/shared/limits.ts';
-import { invalidOption, parseOptions, type Options } from '@deblur/shared/options.ts';
+import { invalidOption, parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
 import type { ReceivedSource, SourceStore } from '../predict/ports.ts';
 import { assertContentLength, bodyChunks, bodyText, limitBytes } from './body.ts';
 import { readForm } from './form.ts';

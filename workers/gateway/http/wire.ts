@@ -1,8 +1,8 @@
-/** What the gateway answers besides predictions (`@deblur/shared/prediction.ts`): the document is made of it, and handlers are typed by it. */
-import { HEX_SHA256 } from '@deblur/shared/digest.ts';
-import { ERRORS, type ErrorCode } from '@deblur/shared/errors.ts';
-import { MODEL_NAMES } from '@deblur/shared/options.ts';
-import { predictionSchema, WEBHOOK_EVENTS } from '@deblur/shared/prediction.ts';
+/** What the gateway answers besides predictions (`@deblur/shared/protocol/prediction.ts`): the document is made of it, and handlers are typed by it. */
+import { HEX_SHA256 } from '@deblur/shared/net/digest.ts';
+import { ERRORS, type ErrorCode } from '@deblur/shared/protocol/errors.ts';
+import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
+import { predictionSchema, WEBHOOK_EVENTS } from '@deblur/shared/protocol/prediction.ts';
 import { z } from 'zod';
 
 const sha256 = z.string().regex(HEX_SHA256);

@@ -5,7 +5,7 @@
  *
  * Backpressure: the first refusal of a batch speaks for all messages of the same placement in it.
  */
-import { HEX_SHA256 } from '@deblur/shared/digest.ts';
+import { HEX_SHA256 } from '@deblur/shared/net/digest.ts';
 import {
   DISPATCH_MESSAGE_MAX_ATTEMPTS,
   DISPATCH_RETRY_AFTER_MAX_SECONDS,

@@ -1,5 +1,5 @@
 /** The way from a request, a prediction or a callback to the object of its RestorationKey. */
-import { DeblurError, fromWireError } from '@deblur/shared/errors.ts';
+import { DeblurError, fromWireError } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import type {
   CallbackAddress,

@@ -1,5 +1,5 @@
 /** The tasks of a job. schema.ts says which change of state each method is, and who may ask for it. */
-import type { WireError } from '@deblur/shared/errors.ts';
+import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import {
   JOB_LEASE_MS,
   JOB_MAX_ATTEMPTS,
@@ -7,7 +7,7 @@ import {
   JOB_POLL_MIN_MS,
   JOB_WATCHDOG_MS,
 } from '@deblur/shared/limits.ts';
-import type { RestoreReport } from '@deblur/shared/runner-api.ts';
+import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { JobRequest, Subscription, Work } from '../predict/ports.ts';
 import { taskOf, type Task, type TaskRow } from './task.ts';
 

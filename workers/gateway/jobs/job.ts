@@ -10,7 +10,7 @@
  *
  * Every change is a compare-and-set in JobTable; what follows from it (events, waiters) happens in the same turn.
  */
-import type { WireError } from '@deblur/shared/errors.ts';
+import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import { JOB_DEADLINE_MS, JOB_WATCHDOG_MS, RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import type {
   JobReply,

@@ -2,9 +2,9 @@
  * The work of a job: its tasks, one after the other, each until it has ended, waits, or is a remote runner's; and what
  * runners say of them afterwards. Every change is a compare-and-set in JobTable; `settle` is called in the same turn.
  */
-import { DeblurError, hiddenCause, toWireError } from '@deblur/shared/errors.ts';
+import { DeblurError, hiddenCause, toWireError } from '@deblur/shared/protocol/errors.ts';
 import { DISPATCH_WATCHDOG_MS, JOB_RETRY_DELAY_MS, JOB_WATCHDOG_MS } from '@deblur/shared/limits.ts';
-import type { RestoreReport } from '@deblur/shared/runner-api.ts';
+import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { JobRequest, RemoteState, Work } from '../predict/ports.ts';
 import type { JobHost, JobPorts } from './job.ts';
 import type { JobTable } from './job-table.ts';

@@ -1,6 +1,6 @@
 /** A task of a job: one encoded result, and how far the work on it is. */
-import type { WireError } from '@deblur/shared/errors.ts';
-import type { RestoreReport } from '@deblur/shared/runner-api.ts';
+import type { WireError } from '@deblur/shared/protocol/errors.ts';
+import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { JobRequest, Placement, Work } from '../predict/ports.ts';
 
 export type TaskState = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled';

@@ -1,5 +1,5 @@
 /** What access control, files and rate limits need from the world. `tenants/` and `limits/` implement these. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ImageFormat } from '@deblur/shared/image-header/index.ts';
 import type { ReceivedSource, Scope, StoredBody, Tenant } from './ports.ts';
 

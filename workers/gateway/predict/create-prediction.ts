@@ -1,10 +1,10 @@
 /** The decisions of a create, whatever form it came in. */
-import { sha256Hex } from '@deblur/shared/digest.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { sha256Hex } from '@deblur/shared/net/digest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { ASYNC_UPLOAD_MAX_BYTES, RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/shared/limits.ts';
-import type { Options } from '@deblur/shared/options.ts';
-import type { TraceContext } from '@deblur/shared/trace-context.ts';
-import { MODEL_OWNER, type PredictionInput, type WebhookEvent } from '@deblur/shared/prediction.ts';
+import type { Options } from '@deblur/shared/protocol/options.ts';
+import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
+import { MODEL_OWNER, type PredictionInput, type WebhookEvent } from '@deblur/shared/protocol/prediction.ts';
 import { resolveModel, type AvailableModel, type Catalogue } from './models.ts';
 import { openNamed, type NamedSourcePorts, type Naming } from './named-source.ts';
 import { megapixelsOf, planJob } from './plan.ts';

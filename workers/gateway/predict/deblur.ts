@@ -1,5 +1,5 @@
 /** One upload in, one stored result out: the decisions of `POST /v1/deblur`, without HTTP. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { resolveModel, type Catalogue } from './models.ts';
 import { megapixelsOf, planJob, type JobQuestion } from './plan.ts';
 import type {

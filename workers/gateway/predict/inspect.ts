@@ -1,5 +1,5 @@
 /** What the header of an upload says for or against it, before it is decoded. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import {
   assertPixelLimits,
   HeaderIncomplete,

@@ -1,7 +1,7 @@
 /** Which models there are, which of them are trained, and which one a request means. */
-import { DeblurError } from '@deblur/shared/errors.ts';
-import { modelFactsSchema, type ModelFacts } from '@deblur/shared/model-manifest.ts';
-import type { ModelName, Options } from '@deblur/shared/options.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { modelFactsSchema, type ModelFacts } from '@deblur/shared/protocol/model-manifest.ts';
+import type { ModelName, Options } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
 import type { Placement } from './ports.ts';
 

@@ -1,7 +1,7 @@
 /** A picture that is named instead of sent: a file or a result of ours is opened, what lies elsewhere is fetched. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/shared/limits.ts';
-import { invalidOption } from '@deblur/shared/options.ts';
+import { invalidOption } from '@deblur/shared/protocol/options.ts';
 import type { Files } from './access-ports.ts';
 import type { ReceivedSource, ResultStore, SourceStore, StoredBody } from './ports.ts';
 import type { CheckUrl, SourceFetcher } from './source-ports.ts';

@@ -1,8 +1,8 @@
 /** What a signed URL asks for, and whether it may: pure functions of its text. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { SOURCE_URL_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
-import { parseOptions, type Options } from '@deblur/shared/options.ts';
-import { sourceUrlOf, type SignedText } from '@deblur/shared/signed-url.ts';
+import { parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
+import { sourceUrlOf, type SignedText } from '@deblur/shared/protocol/signed-url.ts';
 
 export interface PictureLink {
   readonly url: string;

@@ -1,7 +1,7 @@
 /** Edge or GPU: pure functions of what is asked, so that a table can test them. */
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { EDGE_MAX_PIXELS, EDGE_SOURCE_MAX_BYTES } from '@deblur/shared/limits.ts';
-import type { OutputFormat } from '@deblur/shared/options.ts';
+import type { OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { Placement } from './ports.ts';
 
 export interface PlacementQuestion {

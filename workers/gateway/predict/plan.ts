@@ -1,8 +1,8 @@
 /** From a picture and options to the job that restores it: which model, which keys, where. */
-import { negotiateFormat } from '@deblur/shared/accept.ts';
-import type { EncodeOptions, Options } from '@deblur/shared/options.ts';
-import { canonicalEncoding, restorationKey, resultKey } from '@deblur/shared/result-key.ts';
-import type { TraceContext } from '@deblur/shared/trace-context.ts';
+import { negotiateFormat } from '@deblur/shared/protocol/accept.ts';
+import type { EncodeOptions, Options } from '@deblur/shared/protocol/options.ts';
+import { canonicalEncoding, restorationKey, resultKey } from '@deblur/shared/protocol/result-key.ts';
+import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { AvailableModel } from './models.ts';
 import { placeEncoding, placeRestoration } from './placement.ts';
 import type { JobRequest, ReceivedSource } from './ports.ts';

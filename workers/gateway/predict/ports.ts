@@ -1,9 +1,9 @@
 /** What the decisions need from the world. `store/`, `runners/` and `jobs/` implement these; `deps.ts` joins them. */
-import type { WireError } from '@deblur/shared/errors.ts';
+import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
-import type { EncodeOptions, ModelName } from '@deblur/shared/options.ts';
-import type { RestoreReport } from '@deblur/shared/runner-api.ts';
-import type { TraceContext } from '@deblur/shared/trace-context.ts';
+import type { EncodeOptions, ModelName } from '@deblur/shared/protocol/options.ts';
+import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
+import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { ResultParts } from './part-ports.ts';
 
 // ---- Callers -----------------------------------------------------------------------------------

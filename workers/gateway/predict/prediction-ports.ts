@@ -1,9 +1,9 @@
 /** What predictions need from the world, and what they are to the requests. */
-import type { Prediction, PredictionInput, PredictionList, WebhookEvent } from '@deblur/shared/prediction.ts';
+import type { Prediction, PredictionInput, PredictionList, WebhookEvent } from '@deblur/shared/protocol/prediction.ts';
 import type { RateAccount } from './access-ports.ts';
 import type { Delivery, ReplayOutcome } from './delivery-ports.ts';
-import type { Options } from '@deblur/shared/options.ts';
-import type { TraceContext } from '@deblur/shared/trace-context.ts';
+import type { Options } from '@deblur/shared/protocol/options.ts';
+import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { JobRequest, ResultMetadata } from './ports.ts';
 
 // ---- Predictions -------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 /** A stored prediction as its wire form. */
-import { type WireError } from '@deblur/shared/errors.ts';
+import { type WireError } from '@deblur/shared/protocol/errors.ts';
 import {
   formatPredictionError,
   type Prediction,
@@ -7,7 +7,7 @@ import {
   type PredictionMetrics,
   type PredictionStatus,
   type WebhookEvent,
-} from '@deblur/shared/prediction.ts';
+} from '@deblur/shared/protocol/prediction.ts';
 import { streamToken } from './prediction-id.ts';
 
 export interface PredictionProgress {

@@ -1,8 +1,8 @@
 /** Which model a create means: by its path, by `version`, or by `input.model`. */
-import { isSha256Hex } from '@deblur/shared/digest.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
-import { invalidOption, MODEL_NAMES, type Options } from '@deblur/shared/options.ts';
-import { MODEL_OWNER } from '@deblur/shared/prediction.ts';
+import { isSha256Hex } from '@deblur/shared/net/digest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { invalidOption, MODEL_NAMES, type Options } from '@deblur/shared/protocol/options.ts';
+import { MODEL_OWNER } from '@deblur/shared/protocol/prediction.ts';
 import { availableModels, type Catalogue } from './models.ts';
 
 type ModelChoice = Options['model'];

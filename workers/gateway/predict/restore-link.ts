@@ -1,7 +1,7 @@
 /** A picture by its address → a stored result: the decisions of `GET /i/…`, without HTTP. */
-import { DeblurError } from '@deblur/shared/errors.ts';
-import type { Options } from '@deblur/shared/options.ts';
-import type { TraceContext } from '@deblur/shared/trace-context.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import type { Options } from '@deblur/shared/protocol/options.ts';
+import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { DeblurPorts } from './deblur.ts';
 import { resolveModel } from './models.ts';
 import { planJob } from './plan.ts';

@@ -1,9 +1,9 @@
 /** Another format of a stored result, encoded from its master: no inference. */
-import { acceptsFormat, negotiateFormat } from '@deblur/shared/accept.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { acceptsFormat, negotiateFormat } from '@deblur/shared/protocol/accept.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { DEFAULT_QUALITY, DEFAULT_WAIT_SECONDS } from '@deblur/shared/limits.ts';
-import type { EncodeOptions, OutputFormat } from '@deblur/shared/options.ts';
-import { canonicalEncoding, resultKey } from '@deblur/shared/result-key.ts';
+import type { EncodeOptions, OutputFormat } from '@deblur/shared/protocol/options.ts';
+import { canonicalEncoding, resultKey } from '@deblur/shared/protocol/result-key.ts';
 import type { DeblurPorts } from './deblur.ts';
 import { placeEncoding } from './placement.ts';
 import type { References, ResultOrigin, ResultOrigins } from './result-ports.ts';

@@ -1,5 +1,5 @@
 /** What a webhook is told. */
-import type { WebhookEvent } from '@deblur/shared/prediction.ts';
+import type { WebhookEvent } from '@deblur/shared/protocol/prediction.ts';
 import type { DeliveryEvent } from '../predict/delivery-ports.ts';
 import { presentPrediction, type PredictionRecord } from '../predict/present-prediction.ts';
 

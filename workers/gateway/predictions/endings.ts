@@ -1,5 +1,5 @@
 /** How predictions end, and the figures that their ends have. */
-import type { WireError } from '@deblur/shared/errors.ts';
+import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import type { JobReport, Placement } from '../predict/ports.ts';
 import { toldCache } from '../predict/result-ports.ts';
 import type { Ending, PredictionState } from './prediction-table.ts';

@@ -1,7 +1,7 @@
 /** The way from a request to the objects of its tenant. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
-import { invalidOption } from '@deblur/shared/options.ts';
+import { invalidOption } from '@deblur/shared/protocol/options.ts';
 import type { Delivery, ReplayOutcome } from '../predict/delivery-ports.ts';
 import { predictionName } from '../predict/prediction-id.ts';
 import type {

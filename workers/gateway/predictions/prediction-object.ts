@@ -6,7 +6,7 @@
  * caller, and is watched by the alarm: one for everything that has a time.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { DeblurError, hiddenCause, isTemporary, toWireError } from '@deblur/shared/errors.ts';
+import { DeblurError, hiddenCause, isTemporary, toWireError } from '@deblur/shared/protocol/errors.ts';
 import {
   JOB_CALL_TIMEOUT_MS,
   JOB_LEAVE_MAX_ATTEMPTS,
@@ -16,7 +16,7 @@ import {
   PREDICTION_WATCHDOG_MS,
   SOURCE_FETCH_MAX_ATTEMPTS,
 } from '@deblur/shared/limits.ts';
-import { isTerminal, type WebhookEvent } from '@deblur/shared/prediction.ts';
+import { isTerminal, type WebhookEvent } from '@deblur/shared/protocol/prediction.ts';
 import type { RateLimits } from '../predict/access-ports.ts';
 import type { Delivery, DeliveryQueue, ReplayOutcome } from '../predict/delivery-ports.ts';
 import type { JobEvent, JobReport, Jobs, Placement } from '../predict/ports.ts';

@@ -6,11 +6,11 @@
  *           fetch → submit → joined → done                            (joined: the job works and tells)
  *           fetch → done, submit | joined → leave → done              (the prediction ended before its job)
  */
-import type { WireError } from '@deblur/shared/errors.ts';
-import type { Options } from '@deblur/shared/options.ts';
-import type { PredictionMetrics, PredictionStatus } from '@deblur/shared/prediction.ts';
+import type { WireError } from '@deblur/shared/protocol/errors.ts';
+import type { Options } from '@deblur/shared/protocol/options.ts';
+import type { PredictionMetrics, PredictionStatus } from '@deblur/shared/protocol/prediction.ts';
 import type { PredictionCommand } from '../predict/prediction-ports.ts';
-import type { TraceContext } from '@deblur/shared/trace-context.ts';
+import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { JobRequest } from '../predict/ports.ts';
 import type { PredictionRecord } from '../predict/present-prediction.ts';
 

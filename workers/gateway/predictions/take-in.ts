@@ -1,5 +1,5 @@
 /** A prediction's address → its source, kept if it is needed, and the job that it makes. */
-import { DeblurError, toWireError, type WireError } from '@deblur/shared/errors.ts';
+import { DeblurError, toWireError, type WireError } from '@deblur/shared/protocol/errors.ts';
 import { RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/shared/limits.ts';
 import { unpaid, type RateLimits } from '../predict/access-ports.ts';
 import { resolveModel, type Catalogue } from '../predict/models.ts';

@@ -4,7 +4,7 @@ import {
   PREDICTION_RETENTION_SECONDS,
   PREDICTION_WATCHDOG_MS,
 } from '@deblur/shared/limits.ts';
-import { isTerminal } from '@deblur/shared/prediction.ts';
+import { isTerminal } from '@deblur/shared/protocol/prediction.ts';
 import type { PredictionState } from './prediction-table.ts';
 
 export const dataRemovedAt = ({ completedAt }: PredictionState): number =>

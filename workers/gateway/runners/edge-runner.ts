@@ -1,8 +1,8 @@
 /** The edge placement: the second Worker, called by RPC over its service binding. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { EDGE_RESTORE_TIMEOUT_MS, HEALTH_TIMEOUT_MS } from '@deblur/shared/limits.ts';
-import { MEDIA_TYPES } from '@deblur/shared/options.ts';
-import type { EdgeReply, EdgeRunnerApi, RestoreReport } from '@deblur/shared/runner-api.ts';
+import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
+import type { EdgeReply, EdgeRunnerApi, RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type {
   EncodingTask,
   PartHealth,

@@ -1,5 +1,5 @@
 /** The fetch that the `replicate` client is given: time-out, bounded back-off, and our errors for everything but success. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 
 export interface Backoff {
   /** Calls in all, the first included. */

@@ -12,11 +12,11 @@
  *   go by signed URLs.
  * - its ApiError holds the request, with the token. gpu-fetch.ts turns bad answers into our errors before it sees them.
  */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { GPU_CALL_TIMEOUT_MS, HEALTH_TIMEOUT_MS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limits.ts';
-import { MEDIA_TYPES } from '@deblur/shared/options.ts';
-import { gpuOutputSchema, type GpuInput } from '@deblur/shared/runner-api.ts';
-import type { TraceContext } from '@deblur/shared/trace-context.ts';
+import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
+import { gpuOutputSchema, type GpuInput } from '@deblur/shared/protocol/runner-api.ts';
+import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import Replicate from 'replicate';
 import { z } from 'zod';
 import type {

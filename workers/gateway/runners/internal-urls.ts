@@ -5,10 +5,10 @@
  * constant time before anything is parsed. The id of an upload in parts is signed together with its token; no payload has
  * their dot, so that neither signature is ever taken for the other.
  */
-import { HEX_SHA256 } from '@deblur/shared/digest.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { HEX_SHA256 } from '@deblur/shared/net/digest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { INTERNAL_URL_TTL_SECONDS, UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
-import { MODEL_NAMES } from '@deblur/shared/options.ts';
+import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
 import type { InternalGrant, InternalUrls } from '../predict/ports.ts';
 

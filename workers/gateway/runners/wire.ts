@@ -1,5 +1,5 @@
 /** Failures as runners report them, turned back into ours. */
-import { DeblurError, isErrorCode, type ErrorCode } from '@deblur/shared/errors.ts';
+import { DeblurError, isErrorCode, type ErrorCode } from '@deblur/shared/protocol/errors.ts';
 
 /** What is said when the runner did not say it in a form that we know. */
 export const RUNNER_BROKE = 'The runner failed in an unexpected way.';

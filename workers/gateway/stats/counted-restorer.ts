@@ -1,6 +1,6 @@
 /** A placement whose outcomes are counted. */
-import { DeblurError } from '@deblur/shared/errors.ts';
-import type { RestoreReport } from '@deblur/shared/runner-api.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { EncodingTask, PartHealth, Placement, RestorationTask, Restorer } from '../predict/ports.ts';
 import type { Counts } from '../predict/stats-ports.ts';
 

@@ -1,6 +1,6 @@
 /** The way from an isolate to the object that counts. */
 import { waitUntil } from 'cloudflare:workers';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { STATS_FLUSH_MS, STATS_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import type { CounterName, Counts, JobGauge, LabelsOf, LiveJob, Metrics } from '../predict/stats-ports.ts';
 import { within } from '../predict/within.ts';

@@ -1,8 +1,8 @@
 /** Masters and results in R2: written once, never changed, gone when their retention has passed. */
-import { sha256Hex, toHex } from '@deblur/shared/digest.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { sha256Hex, toHex } from '@deblur/shared/net/digest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
-import { MODEL_NAMES } from '@deblur/shared/options.ts';
+import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
 import type { PartsResult, PartsUpload } from '../predict/part-ports.ts';
 import type {

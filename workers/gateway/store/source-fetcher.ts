@@ -3,18 +3,18 @@
  * name resolves to is not shown by this runtime: on Cloudflare `fetch` reaches public addresses only; a local run reaches
  * what its machine does.
  */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import {
   RETRY_AFTER_SECONDS,
   SOURCE_FETCH_RETRY_MS,
   SOURCE_FETCH_TIMEOUT_MS,
   SOURCE_MAX_REDIRECTS,
 } from '@deblur/shared/limits.ts';
-import { checkUrl } from '@deblur/shared/url-guard.ts';
+import { checkUrl } from '@deblur/shared/net/url-guard.ts';
 import type { FetchedSource, SourceFetcher } from '../predict/source-ports.ts';
 
 export interface SourceFetcherOptions {
-  /** See UrlRules of shared/url-guard.ts. */
+  /** See UrlRules of shared/net/url-guard.ts. */
   readonly allowOrigins: readonly string[];
   /** Whether a public address is one that we call; asked about redirects too. */
   readonly isAllowed?: (url: URL) => boolean;

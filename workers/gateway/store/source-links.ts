@@ -1,5 +1,5 @@
 /** What lies at a source's address: one small record for each, so that a picture that is known is not fetched again. */
-import { sha256Hex } from '@deblur/shared/digest.ts';
+import { sha256Hex } from '@deblur/shared/net/digest.ts';
 import { SOURCE_LINK_FRESH_SECONDS } from '@deblur/shared/limits.ts';
 import type { ReceivedSource } from '../predict/ports.ts';
 import { SourceChanged, type FetchedSource, type SourceFetcher, type SourceLinks } from '../predict/source-ports.ts';

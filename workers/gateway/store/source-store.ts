@@ -1,6 +1,6 @@
 /** Uploads: hashed in memory when small, streamed to R2 while they are hashed when not. */
-import { sha256Hex, toHex } from '@deblur/shared/digest.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { sha256Hex, toHex } from '@deblur/shared/net/digest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ImageHeader, RemoteFile } from '@deblur/shared/image-header/index.ts';
 import { IN_MEMORY_UPLOAD_MAX_BYTES, SOURCE_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import { concat } from '@deblur/shared/metadata/bytes.ts';

@@ -6,8 +6,8 @@
  * operator makes keys: `POST /v1/keys {"tenant": "acme", "scopes": ["create", "read", "delete", "admin"]}`. It stays as the way back in;
  * to change it is to set the secret anew.
  */
-import { sha256Hex } from '@deblur/shared/digest.ts';
-import { invalidOption } from '@deblur/shared/options.ts';
+import { sha256Hex } from '@deblur/shared/net/digest.ts';
+import { invalidOption } from '@deblur/shared/protocol/options.ts';
 import { KEY_CACHE_MAX_ENTRIES, KEY_CACHE_SECONDS, KEYS_MAX_PER_TENANT } from '@deblur/shared/limits.ts';
 import { OPERATOR_TENANT, type ApiKey, type ApiKeys, type Caller, type NewApiKey } from '../predict/access-ports.ts';
 import type { Scope } from '../predict/ports.ts';

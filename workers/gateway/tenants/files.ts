@@ -1,4 +1,4 @@
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { FILE_RETENTION_SECONDS, FILES_MAX_PER_TENANT, RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import type { FilePage, FileRecord, Files } from '../predict/access-ports.ts';
 import type { ReceivedSource, SourceStore, StoredBody } from '../predict/ports.ts';

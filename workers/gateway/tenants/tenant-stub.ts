@@ -1,5 +1,5 @@
 /** The way to a tenant's object. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import type { ApiKey, FilePage, FileRecord } from '../predict/access-ports.ts';
 

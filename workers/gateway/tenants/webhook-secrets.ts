@@ -1,4 +1,4 @@
-import { newWebhookSecret } from '@deblur/shared/standard-webhooks.ts';
+import { newWebhookSecret } from '@deblur/shared/protocol/standard-webhooks.ts';
 import type { WebhookSecrets } from '../predict/access-ports.ts';
 import { callTenant, type TenantStubs } from './tenant-stub.ts';
 

@@ -1,9 +1,9 @@
 /** One POST to an address that a user gave: signed, bounded, and only to where a user may make us call. */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { WEBHOOK_RESPONSE_MAX_BYTES, WEBHOOK_TIMEOUT_MS, WEBHOOK_URL_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
-import { signWebhook, type WebhookHeaders, type WebhookMessage } from '@deblur/shared/standard-webhooks.ts';
-import type { TraceContext } from '@deblur/shared/trace-context.ts';
-import { checkUrl, type UrlRules } from '@deblur/shared/url-guard.ts';
+import { signWebhook, type WebhookHeaders, type WebhookMessage } from '@deblur/shared/protocol/standard-webhooks.ts';
+import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
+import { checkUrl, type UrlRules } from '@deblur/shared/net/url-guard.ts';
 import type { AttemptError } from '../predict/delivery-ports.ts';
 import type { AttemptOutcome, WebhookAttempt, WebhookSender } from './ports.ts';
 import { parseRetryAfter } from './schedule.ts';

@@ -3,15 +3,15 @@
  * beyond 8 bits is reduced (and said), alpha comes back exactly, the colour under faint alpha nearly so. A canvas also
  * writes every PNG with four channels.
  */
-import { DeblurError } from '@deblur/shared/errors.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { ByteView } from '@deblur/shared/image-header/byte-view.ts';
 import { assertPixelLimits, readImageHeader, type ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { jpegSegments, MARKER } from '@deblur/shared/image-header/jpeg.ts';
 import { DEFAULT_QUALITY, MAX_PIXELS } from '@deblur/shared/limits.ts';
 import { concat } from '@deblur/shared/metadata/bytes.ts';
 import { carriedMetadata, readMetadata, writeMetadata } from '@deblur/shared/metadata/index.ts';
-import { MEDIA_TYPES, type MetadataMode } from '@deblur/shared/options.ts';
-import { flattenOnWhite, hasAlpha, type Channels, type RawImage } from '@deblur/shared/raw-image.ts';
+import { MEDIA_TYPES, type MetadataMode } from '@deblur/shared/protocol/options.ts';
+import { flattenOnWhite, hasAlpha, type Channels, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import type { DeviceFormat } from '../state.ts';
 import { remainingOrientation } from './orientation.ts';
 

@@ -1,5 +1,5 @@
 /** What the page and the worker say to each other. Plain data: it is cloned on the way. */
-import type { MetadataMode, OutputFormat } from '@deblur/shared/options.ts';
+import type { MetadataMode, OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { Activity, Failure } from '../state.ts';
 
 export interface DeviceRequest {

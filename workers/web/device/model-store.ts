@@ -1,7 +1,7 @@
 /** The model's files: fetched from this origin, checked against the manifest, kept by the browser. */
-import { sha256Hex } from '@deblur/shared/digest.ts';
-import { DeblurError } from '@deblur/shared/errors.ts';
-import { manifestSchema, type ModelManifest, type ModelVariant } from '@deblur/shared/model-manifest.ts';
+import { sha256Hex } from '@deblur/shared/net/digest.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { manifestSchema, type ModelManifest, type ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 
 /** Where the build puts the edge model: the only one small enough for a browser. */
 const MODEL_FOLDER = '/models/dhnet-edge/';

@@ -4,7 +4,7 @@
  */
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { writeMetadata } from '@deblur/shared/metadata/index.ts';
-import { MEDIA_TYPES } from '@deblur/shared/options.ts';
+import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 
 /** TIFF, big-endian: one directory with one entry, tag 0x0112 (orientation), SHORT, 6: needs a turn by 90°. */
 // prettier-ignore

@@ -3,9 +3,9 @@
  * with JSPI (JavaScript Promise Integration). Each is its own chunk beside its own binary, so only the one that runs is
  * downloaded. Glue and binary are served as they are: the glue starts its thread workers from its own address.
  */
-import { DeblurError } from '@deblur/shared/errors.ts';
-import type { ModelVariant } from '@deblur/shared/model-manifest.ts';
-import type { Tile, TileSession } from '@deblur/shared/ports.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import type { ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
+import type { Tile, TileSession } from '@deblur/shared/pixels/ports.ts';
 import type * as OrtModule from 'onnxruntime-web';
 import jspiGlueUrl from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url';
 import jspiUrl from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url';

@@ -1,9 +1,14 @@
 /** One picture on this device, from file to file, with WebGPU where it serves and WebAssembly everywhere else. */
-import { DeblurError } from '@deblur/shared/errors.ts';
-import { variantOf, wasmVariantOf, type ModelManifest, type VariantId } from '@deblur/shared/model-manifest.ts';
-import { MEDIA_TYPES } from '@deblur/shared/options.ts';
-import type { RawImage } from '@deblur/shared/raw-image.ts';
-import { restoreImage } from '@deblur/shared/restore.ts';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import {
+  variantOf,
+  wasmVariantOf,
+  type ModelManifest,
+  type VariantId,
+} from '@deblur/shared/protocol/model-manifest.ts';
+import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
+import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
+import { restoreImage } from '@deblur/shared/pixels/restore.ts';
 import { DEVICE_FORMATS, type Activity, type DeviceFormat } from '../state.ts';
 import { decodePicture, encodePicture, type DecodedPicture } from './codec.ts';
 import type { DeviceRequest, DeviceResult } from './messages.ts';

@@ -1,5 +1,5 @@
 /** Runs beside the page, so that the page stays responsive while the network computes. */
-import { DeblurError, ERRORS } from '@deblur/shared/errors.ts';
+import { DeblurError, ERRORS } from '@deblur/shared/protocol/errors.ts';
 import type { Failure } from '../state.ts';
 import type { DeviceReply, DeviceRequest } from './messages.ts';
 import { restoreOnDevice } from './restorer.ts';

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { manifestSchema, type ModelManifest, type ModelVariant } from '@deblur/shared/model-manifest.ts';
+import { manifestSchema, type ModelManifest, type ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import type { Plugin } from 'vite';
 
 /** Static assets of Workers: 25 MiB a file. */

@@ -2,7 +2,7 @@
  * The edge runner's own parts behind a few routes, in one isolate with them. The bodies of request and answer lie in that
  * isolate too, so its memory is a little larger here than behind the service binding.
  */
-import { OUTPUT_FORMATS } from '@deblur/shared/options.ts';
+import { OUTPUT_FORMATS } from '@deblur/shared/protocol/options.ts';
 import { loadModelFiles } from '../../../../workers/edge-runner/model-files.ts';
 import { createOrtSession, type OrtWebSession } from '../../../../workers/edge-runner/ort-web-session.ts';
 import { Runner } from '../../../../workers/edge-runner/runner.ts';

@@ -1,5 +1,5 @@
 /** One operation as its table says it, and as OpenAPI has it. */
-import type { ErrorCode } from '@deblur/shared/errors.ts';
+import type { ErrorCode } from '@deblur/shared/protocol/errors.ts';
 import type { Scope } from '../../predict/ports.ts';
 import { LIMIT_HEADERS, REQUEST_ID } from './headers.ts';
 import { problemResponses } from './problems.ts';

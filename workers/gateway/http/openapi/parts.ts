@@ -1,5 +1,5 @@
 /** Parameters and bodies that several operations have. */
-import { HEX_SHA256 } from '@deblur/shared/digest.ts';
+import { HEX_SHA256 } from '@deblur/shared/net/digest.ts';
 import {
   IDEMPOTENCY_KEY_MAX_CHARACTERS,
   MAX_WAIT_SECONDS,
@@ -7,8 +7,8 @@ import {
   MIN_WAIT_SECONDS,
   PREDICTION_DEADLINE_SECONDS,
 } from '@deblur/shared/limits.ts';
-import { MEDIA_TYPES } from '@deblur/shared/options.ts';
-import { PREDICTION_ID } from '@deblur/shared/prediction.ts';
+import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
+import { PREDICTION_ID } from '@deblur/shared/protocol/prediction.ts';
 import { STREAM_TOKEN } from '../../predict/prediction-id.ts';
 import { DURATION } from '../create-headers.ts';
 import { ref, type SchemaName } from './schemas.ts';

@@ -1,5 +1,5 @@
 /** Pictures in, pictures out. */
-import { optionsSchema } from '@deblur/shared/options.ts';
+import { optionsSchema } from '@deblur/shared/protocol/options.ts';
 import { headers } from './headers.ts';
 import type { Operations } from './operation.ts';
 import * as parts from './parts.ts';

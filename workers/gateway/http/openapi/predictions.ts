@@ -1,5 +1,5 @@
 /** Predictions: Replicate's resource, and the webhooks of it. */
-import { optionsSchema } from '@deblur/shared/options.ts';
+import { optionsSchema } from '@deblur/shared/protocol/options.ts';
 import { predictionListQuerySchema } from '../predictions.ts';
 import { headers } from './headers.ts';
 import type { Operation, Operations } from './operation.ts';

@@ -1,5 +1,5 @@
-/** Failures: the closed list of shared/errors.ts as responses. */
-import { ERRORS, type ErrorCode } from '@deblur/shared/errors.ts';
+/** Failures: the closed list of shared/protocol/errors.ts as responses. */
+import { ERRORS, type ErrorCode } from '@deblur/shared/protocol/errors.ts';
 import { headers } from './headers.ts';
 import { ref } from './schemas.ts';
 

@@ -1,6 +1,6 @@
 /** JSON Schemas (draft 2020-12, OpenAPI 3.1's own) from the zod schemas that validate requests and type answers. */
-import { optionsSchema } from '@deblur/shared/options.ts';
-import { createPredictionSchema, predictionListSchema, predictionSchema } from '@deblur/shared/prediction.ts';
+import { optionsSchema } from '@deblur/shared/protocol/options.ts';
+import { createPredictionSchema, predictionListSchema, predictionSchema } from '@deblur/shared/protocol/prediction.ts';
 import { z } from 'zod';
 import { newKeySchema } from '../keys.ts';
 import * as wire from '../wire.ts';

@@ -3,8 +3,8 @@
  * `python -m dhnet export` writes it, `evaluate` adds the measured figures; nothing else does.
  */
 import { z } from 'zod';
-import { HEX_SHA256 } from './digest.ts';
-import { MIN_TILE_PIXELS, TILE_STEP_PIXELS } from './limits.ts';
+import { HEX_SHA256 } from '../net/digest.ts';
+import { MIN_TILE_PIXELS, TILE_STEP_PIXELS } from '../limits.ts';
 import { MODEL_NAMES } from './options.ts';
 
 const sha256 = z.string().regex(HEX_SHA256);

@@ -1,6 +1,6 @@
 /** What the pipeline needs from a runtime. Each runner implements these once; one case-suite runs against every implementation. */
-import type { ImageHeader } from './image-header/index.ts';
-import type { EncodeOptions } from './options.ts';
+import type { ImageHeader } from '../image-header/index.ts';
+import type { EncodeOptions } from '../protocol/options.ts';
 import type { RawImage } from './raw-image.ts';
 
 /** One crop for the network: NHWC with N = 1 and C = 3. Bytes 0..255, or floats in [0, 1]; sides are multiples of the model's pad multiple. */

@@ -3,7 +3,7 @@
  * so what a caller sends is passed on as it is, to the runner and to webhooks, like any intermediary does that takes no part.
  */
 
-import { toHex } from './digest.ts';
+import { toHex } from '../net/digest.ts';
 
 export interface TraceContext {
   readonly traceparent: string;

@@ -2,7 +2,7 @@
  * Which addresses a user may make us call. Two parts: what the URL says (`checkUrl`), and what its name resolves to
  * (`isGlobalAddress`, asked about every address that is really dialled, where the runtime shows them).
  */
-import { DeblurError } from './errors.ts';
+import { DeblurError } from '../protocol/errors.ts';
 
 export interface UrlRules {
   /**

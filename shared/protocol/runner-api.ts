@@ -3,7 +3,7 @@
  * GPU runner by Cog's HTTP predictions, so that the same container works self-hosted, on Kubernetes and behind Replicate.
  */
 import { z } from 'zod';
-import { HEX_SHA256 } from './digest.ts';
+import { HEX_SHA256 } from '../net/digest.ts';
 import type { WireError } from './errors.ts';
 import {
   MAX_TILE_PIXELS,
@@ -11,7 +11,7 @@ import {
   RESULT_UPLOAD_MAX_BYTES,
   TILE_STEP_PIXELS,
   UPLOAD_PART_MIN_BYTES,
-} from './limits.ts';
+} from '../limits.ts';
 import { METADATA_MODES, MODEL_NAMES, OUTPUT_FORMATS, type EncodeOptions, type ModelName } from './options.ts';
 
 /** What was done, for metrics and response headers. Times in milliseconds, of the runner's own clock. */

@@ -1,5 +1,5 @@
 /** Pixels → what a PNG's zlib stream holds (PNG, third edition): its header and its filtered lines. */
-import { concat, u32be } from './metadata/bytes.ts';
+import { concat, u32be } from '../metadata/bytes.ts';
 import type { RawImage } from './raw-image.ts';
 
 export const PNG_SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);

@@ -1,6 +1,6 @@
 /** Which format a result is written in when the caller leaves it to us: RFC 9110 § 12.5.1, proactive negotiation. */
 import { DeblurError } from './errors.ts';
-import type { ImageFormat } from './image-header/index.ts';
+import type { ImageFormat } from '../image-header/index.ts';
 import { MEDIA_TYPES, OUTPUT_FORMATS, type OutputFormat } from './options.ts';
 
 interface MediaRange {

@@ -2,7 +2,7 @@
  * The two content addresses. A RestorationKey names one inference and its lossless master; a ResultKey names encoded
  * bytes made from that master. Equal keys mean equal bytes on one placement, so a key can be cached for ever.
  */
-import { sha256Hex } from './digest.ts';
+import { sha256Hex } from '../net/digest.ts';
 import type { EncodeOptions, ModelName } from './options.ts';
 
 /** Raise it whenever decoding, tiling, blending or encoding change the bytes that come out. */

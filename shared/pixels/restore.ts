@@ -1,7 +1,7 @@
 /**
  * The pixel path, once for every placement: upright → RGB tiles → network → blended → as many channels as before.
  */
-import { DeblurError } from './errors.ts';
+import { DeblurError } from '../protocol/errors.ts';
 import type { TileSession, Tile } from './ports.ts';
 import { applyOrientation, hasAlpha, maxSample, samplesLike, type RawImage } from './raw-image.ts';
 import { FeatherBlender, planTiles, reflectIndex, type TilePlan, type TilingOptions } from './tiling.ts';

@@ -11,7 +11,7 @@
  */
 import { z } from 'zod';
 import type { WireError } from './errors.ts';
-import { WEBHOOK_URL_MAX_CHARACTERS } from './limits.ts';
+import { WEBHOOK_URL_MAX_CHARACTERS } from '../limits.ts';
 
 export const PREDICTION_STATUSES = ['starting', 'processing', 'succeeded', 'failed', 'canceled'] as const;
 export type PredictionStatus = (typeof PREDICTION_STATUSES)[number];

@@ -3,7 +3,7 @@
  */
 import { z } from 'zod';
 import { DeblurError } from './errors.ts';
-import { DEFAULT_QUALITY, MAX_TILE_PIXELS, MIN_TILE_PIXELS, TILE_STEP_PIXELS } from './limits.ts';
+import { DEFAULT_QUALITY, MAX_TILE_PIXELS, MIN_TILE_PIXELS, TILE_STEP_PIXELS } from '../limits.ts';
 
 export const MODEL_NAMES = ['dhnet-edge', 'dhnet', 'dhnet-b'] as const;
 export type ModelName = (typeof MODEL_NAMES)[number];

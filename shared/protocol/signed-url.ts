@@ -8,7 +8,7 @@
  * signature  unpadded base64url of HMAC-SHA256(key, salt + "/{options}/{source}"), all 32 bytes, over the path as it is written
  */
 import { DeblurError } from './errors.ts';
-import { SIGNED_PATH_MAX_CHARACTERS } from './limits.ts';
+import { SIGNED_PATH_MAX_CHARACTERS } from '../limits.ts';
 
 export interface SigningKey {
   readonly key: Uint8Array;
