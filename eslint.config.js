@@ -19,21 +19,23 @@ const arrows = [
   ],
   [
     'workers/gateway/predict/',
-    '/(http|store|runners|jobs|predictions|references|stats|tenants|limits|webhooks)/',
+    '/(http|store|runners|jobs|predictions|references|metrics|tenants|limits|webhooks)/',
     'predict/ knows ports, not adapters',
   ],
   ['workers/gateway/store/', '/(http|jobs|runners)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
   ['workers/gateway/runners/', '/(http|jobs|store)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
-  ...['predictions', 'references', 'stats', 'tenants', 'limits', 'webhooks'].map((folder, _, folders) => [
+  ...['predictions', 'references', 'metrics', 'tenants', 'limits', 'webhooks'].map((folder, _, folders) => [
     `workers/gateway/${folder}/`,
     `/(http|jobs|store|runners|${folders.filter((other) => other !== folder).join('|')})/|^hono(/|$)`,
     'adapters know predict/ports and shared/',
   ]),
   [
     'workers/gateway/http/',
-    '/(store|runners|jobs|predictions|references|stats|tenants|limits|webhooks)/',
+    '/(store|runners|jobs|predictions|references|metrics|tenants|limits|webhooks)/',
     'http/ speaks to predict/; deps.ts joins the rest',
   ],
+  ['workers/gateway/http/body/', '/(middleware|routes|openapi)/', 'http/body/ reads requests and knows no route'],
+  ['workers/gateway/http/middleware/', '/(routes|openapi)/', 'routes come after the middleware'],
   ...['shared/', 'workers/', 'gpu-runner/'].map((path) => [path, '(^|/)tests/', 'nothing imports tests/']),
 ];
 

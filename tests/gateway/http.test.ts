@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../../workers/gateway/config.ts';
-import { cancelAfterSeconds } from '../../workers/gateway/http/create-headers.ts';
-import { createPreference, waitPreference } from '../../workers/gateway/http/prefer.ts';
+import { cancelAfterSeconds } from '../../workers/gateway/http/body/create-headers.ts';
+import { createPreference, waitPreference } from '../../workers/gateway/http/body/prefer.ts';
 import { call, deblur, edge, problem, problemOf } from './support/gateway.ts';
 import { png } from './support/pictures.ts';
 

@@ -2,20 +2,21 @@
 import { Hono } from 'hono';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
-import { authenticate, limitByAddress, requireKey, requireScope } from './http/auth.ts';
-import { drainUnread } from './http/body.ts';
+import { authenticate, limitByAddress, requireKey, requireScope } from './http/middleware/auth.ts';
+import { drainUnread } from './http/body/body.ts';
 import type { AppEnv, Ports } from './http/context.ts';
-import { crossOrigin } from './http/cors.ts';
-import { postDeblur } from './http/deblur.ts';
-import { getDeliveries, replayDelivery } from './http/deliveries.ts';
-import { deleteFile, getFile, listFiles, postFile } from './http/files.ts';
-import { getHealth } from './http/health.ts';
-import { deleteResultParts, getSource, postCallback, postResultParts, putResult } from './http/internal.ts';
-import { deleteKey, getKeys, postKey } from './http/keys.ts';
-import { requestLog } from './http/log.ts';
-import { countRequests, getMetrics } from './http/metrics.ts';
-import { getModel, getModels } from './http/models.ts';
-import { getOpenApi } from './http/openapi.ts';
+import { crossOrigin } from './http/middleware/cors.ts';
+import { postDeblur } from './http/routes/deblur.ts';
+import { getDeliveries, replayDelivery } from './http/routes/deliveries.ts';
+import { deleteFile, getFile, listFiles, postFile } from './http/routes/files.ts';
+import { getHealth } from './http/routes/health.ts';
+import { deleteResultParts, getSource, postCallback, postResultParts, putResult } from './http/routes/internal.ts';
+import { deleteKey, getKeys, postKey } from './http/routes/keys.ts';
+import { requestLog } from './http/middleware/log.ts';
+import { countRequests } from './http/middleware/count-requests.ts';
+import { getMetrics } from './http/routes/metrics.ts';
+import { getModel, getModels } from './http/routes/models.ts';
+import { getOpenApi } from './http/routes/openapi.ts';
 import {
   cancelPrediction,
   getPrediction,
@@ -23,14 +24,14 @@ import {
   postModelPrediction,
   postPrediction,
   putPrediction,
-} from './http/predictions.ts';
-import { getStream } from './http/prediction-stream.ts';
-import { methodNotAllowed, notFound, onError } from './http/problem.ts';
-import { limitRequests } from './http/rate-limit.ts';
-import { deleteResult, getResult } from './http/results.ts';
-import { getSignedUrl } from './http/signed-url.ts';
-import { traceContext } from './http/trace.ts';
-import { getWebhookSecret, rotateWebhookSecret } from './http/webhook-secret.ts';
+} from './http/routes/predictions.ts';
+import { getStream } from './http/routes/prediction-stream.ts';
+import { methodNotAllowed, notFound, onError } from './http/middleware/problem.ts';
+import { limitRequests } from './http/middleware/rate-limit.ts';
+import { deleteResult, getResult } from './http/routes/results.ts';
+import { getSignedUrl } from './http/routes/signed-url.ts';
+import { traceContext } from './http/middleware/trace.ts';
+import { getWebhookSecret, rotateWebhookSecret } from './http/routes/webhook-secret.ts';
 
 export function createApp(ports: Ports): Hono<AppEnv> {
   const app = new Hono<AppEnv>();

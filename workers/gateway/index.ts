@@ -13,7 +13,7 @@ import { PredictionResource } from './predictions/prediction-object.ts';
 import { RestorationReferences } from './references/reference-object.ts';
 
 export { PredictionIndexObject } from './predictions/prediction-index-object.ts';
-export { StatsObject } from './stats/stats-object.ts';
+export { StatsObject } from './metrics/stats-object.ts';
 
 export { RateLimitObject } from './limits/rate-limit-object.ts';
 export { TenantObject } from './tenants/tenant-object.ts';

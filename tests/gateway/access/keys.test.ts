@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it, vi } from 'vitest';
 import { KEY_CACHE_SECONDS, KEYS_MAX_PER_TENANT } from '@deblur/shared/limits.ts';
-import { clientNetwork } from '../../../workers/gateway/http/auth.ts';
+import { clientNetwork } from '../../../workers/gateway/http/middleware/auth.ts';
 import { problem, problemOf } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
 import { ADMIN_KEY, newAddress, newTenant, production } from './support.ts';

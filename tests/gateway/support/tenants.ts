@@ -4,11 +4,11 @@ import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { createPorts } from '../../../workers/gateway/deps.ts';
 import type { AppEnv } from '../../../workers/gateway/http/context.ts';
-import { requireScope } from '../../../workers/gateway/http/auth.ts';
-import { postDeblur } from '../../../workers/gateway/http/deblur.ts';
-import { postPrediction } from '../../../workers/gateway/http/predictions.ts';
-import { onError } from '../../../workers/gateway/http/problem.ts';
-import { deleteResult, getResult } from '../../../workers/gateway/http/results.ts';
+import { requireScope } from '../../../workers/gateway/http/middleware/auth.ts';
+import { postDeblur } from '../../../workers/gateway/http/routes/deblur.ts';
+import { postPrediction } from '../../../workers/gateway/http/routes/predictions.ts';
+import { onError } from '../../../workers/gateway/http/middleware/problem.ts';
+import { deleteResult, getResult } from '../../../workers/gateway/http/routes/results.ts';
 import type { Scope, Tenant } from '../../../workers/gateway/predict/ports.ts';
 
 const ALL: readonly Scope[] = ['create', 'read', 'delete'];

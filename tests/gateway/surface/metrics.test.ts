@@ -2,10 +2,10 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { STATS_JOB_LEASE_MS, STATS_MAX_SERIES, STATS_REPORTER_TTL_MS } from '@deblur/shared/limits.ts';
-import { CounterBatches } from '../../../workers/gateway/stats/counter-batches.ts';
+import { CounterBatches } from '../../../workers/gateway/metrics/counter-batches.ts';
 import scaledObject from '../../../gpu-runner/deploy/kubernetes/scaled-object.yaml?raw';
-import { exposition, seriesName } from '../../../workers/gateway/stats/exposition.ts';
-import { StatsTable } from '../../../workers/gateway/stats/stats-table.ts';
+import { exposition, seriesName } from '../../../workers/gateway/metrics/exposition.ts';
+import { StatsTable } from '../../../workers/gateway/metrics/stats-table.ts';
 import { call, deblur, edge, problem, problemOf, until } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
 

@@ -11,9 +11,9 @@ import type { InternalUrls, Part, RemoteRunner, Tenant } from '../predict/ports.
 import type { ResultOrigins } from '../predict/result-ports.ts';
 import type { SourceFetcher, SourceLinks } from '../predict/source-ports.ts';
 import type { Counts, Metrics } from '../predict/stats-ports.ts';
-import type { AuthPorts } from './auth.ts';
-import type { FilePorts } from './files.ts';
-import type { WebhookSecretPorts } from './webhook-secret.ts';
+import type { AuthPorts } from './middleware/auth.ts';
+import type { FilePorts } from './routes/files.ts';
+import type { WebhookSecretPorts } from './routes/webhook-secret.ts';
 
 export interface Ports extends DeblurPorts, CreatePorts, AuthPorts, FilePorts, WebhookSecretPorts {
   readonly restorers: { readonly edge: Part; readonly gpu: Part & Pick<RemoteRunner, 'read'> };

@@ -13,7 +13,7 @@ import type {
   SourceStore,
 } from '../predict/ports.ts';
 import { within } from '../predict/within.ts';
-import { RUNNER_BROKE, runnerError } from './wire.ts';
+import { RUNNER_BROKE, runnerError } from './runner-schemas.ts';
 
 export class EdgeRunner implements Restorer {
   readonly #binding: EdgeRunnerApi;

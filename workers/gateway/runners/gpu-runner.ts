@@ -32,7 +32,7 @@ import type {
 } from '../predict/ports.ts';
 import { gpuFetch, type Backoff } from './gpu-fetch.ts';
 import type { Creation, GpuTarget } from './gpu-target.ts';
-import { parseGpuError, RUNNER_BROKE } from './wire.ts';
+import { parseGpuError, RUNNER_BROKE } from './runner-schemas.ts';
 
 /** A prediction as Cog and Replicate show it; `progress` is our runner's. What else they say is not read. */
 const predictionSchema = z.object({

@@ -1,7 +1,7 @@
 /** What belongs to a tenant: files, keys, the secret of its webhooks. */
 import { FILE_METADATA_MAX_CHARACTERS, FILE_NAME_MAX_CHARACTERS, KEY_CACHE_SECONDS } from '@deblur/shared/limits.ts';
-import { fileListQuerySchema } from '../files.ts';
-import { keyListQuerySchema } from '../keys.ts';
+import { fileListQuerySchema } from '../routes/files.ts';
+import { keyListQuerySchema } from '../routes/keys.ts';
 import { headers } from './headers.ts';
 import type { Operations } from './operation.ts';
 import * as parts from './parts.ts';

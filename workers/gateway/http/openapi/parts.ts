@@ -10,7 +10,7 @@ import {
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import { PREDICTION_ID } from '@deblur/shared/protocol/prediction.ts';
 import { STREAM_TOKEN } from '../../predict/prediction-id.ts';
-import { DURATION } from '../create-headers.ts';
+import { DURATION } from '../body/create-headers.ts';
 import { ref, type SchemaName } from './schemas.ts';
 
 export const json = (name: SchemaName) => ({ 'application/json': { schema: ref(name) } });

@@ -1,6 +1,6 @@
 /** Predictions: Replicate's resource, and the webhooks of it. */
 import { optionsSchema } from '@deblur/shared/protocol/options.ts';
-import { predictionListQuerySchema } from '../predictions.ts';
+import { predictionListQuerySchema } from '../routes/predictions.ts';
 import { headers } from './headers.ts';
 import type { Operation, Operations } from './operation.ts';
 import * as parts from './parts.ts';

@@ -2,8 +2,8 @@
 import { optionsSchema } from '@deblur/shared/protocol/options.ts';
 import { createPredictionSchema, predictionListSchema, predictionSchema } from '@deblur/shared/protocol/prediction.ts';
 import { z } from 'zod';
-import { newKeySchema } from '../keys.ts';
-import * as wire from '../wire.ts';
+import { newKeySchema } from '../routes/keys.ts';
+import * as wire from '../api-schemas.ts';
 
 const image = z
   .string()

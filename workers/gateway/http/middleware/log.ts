@@ -2,7 +2,7 @@
 import { traceIdOf } from '@deblur/shared/protocol/trace-context.ts';
 import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
-import type { AppEnv } from './context.ts';
+import type { AppEnv } from '../context.ts';
 
 /** The route instead of the path is logged: the paths under /internal are credentials. */
 export function requestLog(): MiddlewareHandler<AppEnv> {

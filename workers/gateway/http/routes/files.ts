@@ -9,12 +9,12 @@ import {
 import { invalidOption, optionError } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
-import type { FileRecord, Files } from '../predict/access-ports.ts';
-import type { ReceivedSource, SourceStore } from '../predict/ports.ts';
-import { assertContentLength, bodyChunks, limitBytes } from './body.ts';
-import { addToLog, type AppEnv } from './context.ts';
-import { readForm } from './form.ts';
-import type { fileListSchema, fileSchema } from './wire.ts';
+import type { FileRecord, Files } from '../../predict/access-ports.ts';
+import type { ReceivedSource, SourceStore } from '../../predict/ports.ts';
+import { assertContentLength, bodyChunks, limitBytes } from '../body/body.ts';
+import { addToLog, type AppEnv } from '../context.ts';
+import { readForm } from '../body/form.ts';
+import type { fileListSchema, fileSchema } from '../api-schemas.ts';
 
 export interface FilePorts {
   readonly files: Files;

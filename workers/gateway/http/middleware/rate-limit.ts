@@ -12,8 +12,8 @@ import {
   REQUEST_LIMIT_WINDOW_SECONDS,
 } from '@deblur/shared/limits.ts';
 import type { MiddlewareHandler } from 'hono';
-import { unpaid, type RateAccount, type RateLimits } from '../predict/access-ports.ts';
-import type { AppContext, AppEnv } from './context.ts';
+import { unpaid, type RateAccount, type RateLimits } from '../../predict/access-ports.ts';
+import type { AppContext, AppEnv } from '../context.ts';
 
 interface Quota {
   readonly requests: number;

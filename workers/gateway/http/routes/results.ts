@@ -3,9 +3,9 @@ import { isSha256Hex } from '@deblur/shared/net/digest.ts';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { OUTPUT_FORMATS } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
-import type { Tenant } from '../predict/ports.ts';
-import { acceptableSibling } from '../predict/sibling.ts';
-import type { AppEnv, Ports } from './context.ts';
+import type { Tenant } from '../../predict/ports.ts';
+import { acceptableSibling } from '../../predict/sibling.ts';
+import type { AppEnv, Ports } from '../context.ts';
 import { resultPath } from './present.ts';
 import { forgetCached, serveResult } from './serve-result.ts';
 

@@ -5,16 +5,16 @@ import { invalidOption, optionError } from '@deblur/shared/protocol/options.ts';
 import { isTerminal, PREDICTION_ID, type Prediction, type PredictionList } from '@deblur/shared/protocol/prediction.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
-import { createPrediction, type CreateTerms } from '../predict/create-prediction.ts';
-import type { Predictions, PredictionSnapshot } from '../predict/prediction-ports.ts';
-import { modelAt } from '../predict/requested-model.ts';
-import { addToLog, type AppContext, type AppEnv, type Ports } from './context.ts';
-import { cancelAfterSeconds, idempotencyKeyOf } from './create-headers.ts';
-import { readCreate } from './prediction-request.ts';
+import { createPrediction, type CreateTerms } from '../../predict/create-prediction.ts';
+import type { Predictions, PredictionSnapshot } from '../../predict/prediction-ports.ts';
+import { modelAt } from '../../predict/requested-model.ts';
+import { addToLog, type AppContext, type AppEnv, type Ports } from '../context.ts';
+import { cancelAfterSeconds, idempotencyKeyOf } from '../body/create-headers.ts';
+import { readCreate } from '../body/prediction-request.ts';
 import { streamPrediction, wantsEventStream } from './prediction-stream.ts';
-import { createPreference, type WaitPreference } from './prefer.ts';
-import { matchesEtag } from './range.ts';
-import { megapixelCharge } from './rate-limit.ts';
+import { createPreference, type WaitPreference } from '../body/prefer.ts';
+import { matchesEtag } from '../body/range.ts';
+import { megapixelCharge } from '../middleware/rate-limit.ts';
 
 /** What a create says by its path. */
 interface CreatePath {

@@ -1,17 +1,17 @@
 import { SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
 import type { Handler } from 'hono';
-import { predictJob, type CreateTerms } from '../predict/create-prediction.ts';
-import { deblur, type Pending } from '../predict/deblur.ts';
-import { resolveModel } from '../predict/models.ts';
-import { receiveNamed } from '../predict/named-source.ts';
-import { newPredictionId } from '../predict/prediction-id.ts';
-import { megapixelsOf } from '../predict/plan.ts';
-import type { ReceivedSource } from '../predict/ports.ts';
-import { addToLog, type AppContext, type AppEnv, type Ports } from './context.ts';
+import { predictJob, type CreateTerms } from '../../predict/create-prediction.ts';
+import { deblur, type Pending } from '../../predict/deblur.ts';
+import { resolveModel } from '../../predict/models.ts';
+import { receiveNamed } from '../../predict/named-source.ts';
+import { newPredictionId } from '../../predict/prediction-id.ts';
+import { megapixelsOf } from '../../predict/plan.ts';
+import type { ReceivedSource } from '../../predict/ports.ts';
+import { addToLog, type AppContext, type AppEnv, type Ports } from '../context.ts';
 import { answerCreate, termsOf } from './predictions.ts';
-import { waitPreference } from './prefer.ts';
+import { waitPreference } from '../body/prefer.ts';
 import { deblurHeaders, serverTiming } from './present.ts';
-import { readUpload, type Upload } from './upload.ts';
+import { readUpload, type Upload } from '../body/upload.ts';
 
 /** `POST /v1/deblur`: a picture in, the restored one out; or, when that takes longer than the wait, its prediction. */
 export function postDeblur(ports: Ports): Handler<AppEnv> {

@@ -9,10 +9,10 @@ import {
 } from '@deblur/shared/limits.ts';
 import { uploadCompletionSchema } from '@deblur/shared/protocol/runner-api.ts';
 import type { Context, Handler } from 'hono';
-import type { PartsUpload } from '../predict/part-ports.ts';
-import type { InternalGrant, InternalUrls, ResultUpload, StoredBody } from '../predict/ports.ts';
-import { assertContentLength, bodyText } from './body.ts';
-import type { AppEnv, Ports } from './context.ts';
+import type { PartsUpload } from '../../predict/part-ports.ts';
+import type { InternalGrant, InternalUrls, ResultUpload, StoredBody } from '../../predict/ports.ts';
+import { assertContentLength, bodyText } from '../body/body.ts';
+import type { AppEnv, Ports } from '../context.ts';
 
 /** `GET /internal/sources/{token}`: the bytes of one source or master. */
 export function getSource({ urls, sources, results }: Ports): Handler<AppEnv, '/internal/sources/:token'> {

@@ -3,8 +3,8 @@ import { DeblurError, ERRORS, type ErrorCode } from '@deblur/shared/protocol/err
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import type { ErrorHandler, Handler, NotFoundHandler } from 'hono';
 import type { z } from 'zod';
-import { addToLog, type AppContext, type AppEnv } from './context.ts';
-import type { problemSchema } from './wire.ts';
+import { addToLog, type AppContext, type AppEnv } from '../context.ts';
+import type { problemSchema } from '../api-schemas.ts';
 
 export const onError: ErrorHandler<AppEnv> = (error, c) => {
   if (error instanceof DeblurError) {

@@ -1,10 +1,10 @@
 /** One immutable representation on the wire: whole, in part, or only its headers. */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
-import type { ResultStore, StoredResult } from '../predict/ports.ts';
-import type { ResultOrigins } from '../predict/result-ports.ts';
-import type { AppContext } from './context.ts';
+import type { ResultStore, StoredResult } from '../../predict/ports.ts';
+import type { ResultOrigins } from '../../predict/result-ports.ts';
+import type { AppContext } from '../context.ts';
 import { contentDigest, etagOf, resultHeaders, resultPath } from './present.ts';
-import { matchesEtag, parseRange } from './range.ts';
+import { matchesEtag, parseRange } from '../body/range.ts';
 
 export interface ResultPorts {
   readonly results: ResultStore;

@@ -4,12 +4,12 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { invalidOption, optionError } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
-import { OPERATOR_TENANT, TENANT_ID, type ApiKey, type ApiKeys } from '../predict/access-ports.ts';
-import type { Tenant } from '../predict/ports.ts';
-import { bodyText } from './body.ts';
-import { addToLog, type AppEnv } from './context.ts';
-import { parseJsonObject } from './upload.ts';
-import type { createdKeySchema, keyListSchema, keySchema } from './wire.ts';
+import { OPERATOR_TENANT, TENANT_ID, type ApiKey, type ApiKeys } from '../../predict/access-ports.ts';
+import type { Tenant } from '../../predict/ports.ts';
+import { bodyText } from '../body/body.ts';
+import { addToLog, type AppEnv } from '../context.ts';
+import { parseJsonObject } from '../body/upload.ts';
+import type { createdKeySchema, keyListSchema, keySchema } from '../api-schemas.ts';
 
 export interface KeyPorts {
   readonly apiKeys: ApiKeys;

@@ -1,6 +1,6 @@
 import type { Handler } from 'hono';
-import type { AppEnv } from './context.ts';
-import { openApi } from './openapi/document.ts';
+import type { AppEnv } from '../context.ts';
+import { openApi } from '../openapi/document.ts';
 
 /** Made with the first request for it: starting does not pay for it, and it cannot be older than the code. */
 let text: string | undefined;

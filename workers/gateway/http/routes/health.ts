@@ -1,7 +1,7 @@
 import type { Handler } from 'hono';
 import type { z } from 'zod';
-import type { AppEnv, Ports } from './context.ts';
-import type { healthSchema } from './wire.ts';
+import type { AppEnv, Ports } from '../context.ts';
+import type { healthSchema } from '../api-schemas.ts';
 
 /** `GET /healthz`: 200 once both placements serve; until then 503 with the state of each. */
 export function getHealth({ restorers }: Ports): Handler<AppEnv> {

@@ -3,13 +3,13 @@ import { RETRY_AFTER_SECONDS, SIGNED_URL_WAIT_SECONDS } from '@deblur/shared/lim
 import { verifyPath } from '@deblur/shared/protocol/signed-url.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
-import { isAllowedSource, parseLink, type PictureLink } from '../predict/picture-link.ts';
-import { restoreLink, type LinkedResult } from '../predict/restore-link.ts';
-import { addToLog, type AppContext, type AppEnv, type Ports } from './context.ts';
-import { waitPreference } from './prefer.ts';
+import { isAllowedSource, parseLink, type PictureLink } from '../../predict/picture-link.ts';
+import { restoreLink, type LinkedResult } from '../../predict/restore-link.ts';
+import { addToLog, type AppContext, type AppEnv, type Ports } from '../context.ts';
+import { waitPreference } from '../body/prefer.ts';
 import { resultPath } from './present.ts';
 import { isCached, serveResult } from './serve-result.ts';
-import type { pendingPictureSchema } from './wire.ts';
+import type { pendingPictureSchema } from '../api-schemas.ts';
 
 /** `GET|HEAD /i/{signature}/{options}/{source}`: the restored picture of an address that a key's holder has signed. */
 export function getSignedUrl(ports: Ports): Handler<AppEnv> {

@@ -2,11 +2,11 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { EDGE_MAX_PIXELS, MAX_PIXELS } from '@deblur/shared/limits.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
-import { availableModels, type CatalogueEntry } from '../predict/models.ts';
-import type { Placement } from '../predict/ports.ts';
-import { modelAt } from '../predict/requested-model.ts';
-import type { AppEnv, Ports } from './context.ts';
-import type { modelListSchema, modelSchema } from './wire.ts';
+import { availableModels, type CatalogueEntry } from '../../predict/models.ts';
+import type { Placement } from '../../predict/ports.ts';
+import { modelAt } from '../../predict/requested-model.ts';
+import type { AppEnv, Ports } from '../context.ts';
+import type { modelListSchema, modelSchema } from '../api-schemas.ts';
 
 const MAX_PIXELS_AT: Readonly<Record<Placement, number>> = { edge: EDGE_MAX_PIXELS, gpu: MAX_PIXELS };
 
