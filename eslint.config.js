@@ -6,6 +6,17 @@ import tseslint from 'typescript-eslint';
  * Everything said of a folder holds for the folders in it.
  */
 const partsMeetInShared = 'the parts meet only in shared/';
+
+/** Arrows of a part whose rooms import only those that the table lists; files beside the rooms join them. */
+function roomsOf(part, table) {
+  const rooms = Object.keys(table);
+  return rooms.map((room) => {
+    const forbidden = rooms.filter((other) => other !== room && !table[room].includes(other));
+    const allowed = table[room].length === 0 ? 'no other room' : table[room].join(', ');
+    return [`${part}${room}/`, `^\\.\\./(${forbidden.join('|')})/`, `${part}${room}/ imports ${allowed}`];
+  });
+}
+
 const arrows = [
   ['shared/', '^(?!zod$|\\.{1,2}/)', 'shared/ imports zod and its own files, nothing else'],
   ['workers/gateway/', '(^|/)(edge-runner|gpu-runner|web)/', partsMeetInShared],
@@ -36,6 +47,17 @@ const arrows = [
   ],
   ['workers/gateway/http/body/', '/(middleware|routes|openapi)/', 'http/body/ reads requests and knows no route'],
   ['workers/gateway/http/middleware/', '/(routes|openapi)/', 'routes come after the middleware'],
+  ...roomsOf('gpu-runner/', {
+    ops: [],
+    threads: ['ops'],
+    transfers: ['ops'],
+    models: ['transfers', 'ops'],
+    sessions: ['models', 'threads', 'ops'],
+    pictures: ['sessions', 'models', 'threads', 'transfers', 'ops'],
+    predictions: ['pictures', 'sessions', 'models', 'threads', 'transfers', 'ops'],
+    http: ['predictions', 'transfers', 'ops'],
+    peers: ['http', 'predictions', 'threads', 'ops'],
+  }),
   ...['shared/', 'workers/', 'gpu-runner/'].map((path) => [path, '(^|/)tests/', 'nothing imports tests/']),
 ];
 
@@ -43,9 +65,13 @@ const arrows = [
 const adapters = [
   [
     '^onnxruntime-',
-    ['workers/edge-runner/ort-web-session.ts', 'workers/web/device/ort-session.ts', 'gpu-runner/session-worker.ts'],
+    [
+      'workers/edge-runner/ort-web-session.ts',
+      'workers/web/device/ort-session.ts',
+      'gpu-runner/sessions/session-worker.ts',
+    ],
   ],
-  ['^sharp$', ['gpu-runner/sharp-codec.ts']],
+  ['^sharp$', ['gpu-runner/pictures/sharp-codec.ts']],
   ['^(@jsquash|@cf-wasm)/', ['workers/edge-runner/wasm-codec.ts']],
 ];
 

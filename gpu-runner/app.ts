@@ -2,16 +2,16 @@
 import { Hono } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { requestId } from 'hono/request-id';
-import type { Log } from './log.ts';
-import type { Peers } from './peers.ts';
-import { requireToken } from './routes/auth.ts';
-import { discovery } from './routes/discovery.ts';
-import { cogHealth, probes } from './routes/health.ts';
-import { metricsRoutes } from './routes/metrics.ts';
-import { passToPeers } from './routes/peers.ts';
-import { predictionRoutes } from './routes/predictions.ts';
-import { requestLog, type Env } from './routes/request-log.ts';
-import type { Runner } from './runner.ts';
+import type { Log } from './ops/log.ts';
+import type { Peers } from './peers/peers.ts';
+import { requireToken } from './http/auth.ts';
+import { discovery } from './http/discovery.ts';
+import { cogHealth, probes } from './http/health.ts';
+import { metricsRoutes } from './http/metrics.ts';
+import { passToPeers } from './peers/pass-to-peers.ts';
+import { predictionRoutes } from './http/predictions.ts';
+import { requestLog, type Env } from './http/request-log.ts';
+import type { Runner } from './predictions/runner.ts';
 
 export interface AppOptions {
   readonly runner: Runner;

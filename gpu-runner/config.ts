@@ -10,6 +10,9 @@ import { DEFAULT_BATCH_DELAY_MS, DEFAULT_MAX_SESSION_WORKERS } from './limits.ts
 export const EXECUTION_PROVIDERS = ['auto', 'tensorrt', 'cuda', 'cpu'] as const;
 export type RequestedProvider = (typeof EXECUTION_PROVIDERS)[number];
 
+/** Execution providers of ONNX Runtime that this runner uses. */
+export type ExecutionProvider = Exclude<RequestedProvider, 'auto'>;
+
 export interface Config {
   readonly host: string;
   /** 0: any free one. */

@@ -3,11 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { serve } from '@hono/node-server';
 import { createApp } from './app.ts';
 import { readConfig, type Config } from './config.ts';
-import { HttpClient } from './http-client.ts';
+import { HttpClient } from './transfers/http-client.ts';
 import { LAST_ANSWERS_MS, REQUEST_TIMEOUT_MS } from './limits.ts';
-import { consoleLog as log } from './log.ts';
-import { Peers } from './peers.ts';
-import { Runner } from './runner.ts';
+import { consoleLog as log } from './ops/log.ts';
+import { Peers } from './peers/peers.ts';
+import { Runner } from './predictions/runner.ts';
 
 function main(config: Config): void {
   const runner = new Runner(config, new HttpClient(config), log);

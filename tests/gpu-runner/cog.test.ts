@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '../../gpu-runner/app.ts';
 import { readConfig } from '../../gpu-runner/config.ts';
-import { HttpClient } from '../../gpu-runner/http-client.ts';
-import { Runner } from '../../gpu-runner/runner.ts';
+import { HttpClient } from '../../gpu-runner/transfers/http-client.ts';
+import { Runner } from '../../gpu-runner/predictions/runner.ts';
 import { dataUri, gradientPng, outputFile } from './support/images.ts';
 import { startServer, until, type RunningServer } from './support/runner.ts';
 import sharp from 'sharp';

@@ -1,6 +1,6 @@
 /** The cases that both placements pass, through the real server. */
 import { afterAll, beforeAll } from 'vitest';
-import { sharpCodec } from '../../gpu-runner/sharp-codec.ts';
+import { sharpCodec } from '../../gpu-runner/pictures/sharp-codec.ts';
 import { describeFidelity } from '../suites/fidelity.ts';
 import { dataUri, outputFile } from './support/images.ts';
 import { readManifest } from './support/network.ts';

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { parseGpuUsage, readGpuUsage } from '../../gpu-runner/gpu-usage.ts';
+import { parseGpuUsage, readGpuUsage } from '../../gpu-runner/ops/gpu-usage.ts';
 
 let dir: string;
 const searchPath = process.env['PATH'];

@@ -7,8 +7,8 @@ import type { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createApp } from '../../gpu-runner/app.ts';
 import { readConfig } from '../../gpu-runner/config.ts';
-import { HttpClient } from '../../gpu-runner/http-client.ts';
-import { Runner, type Health, type HealthReport } from '../../gpu-runner/runner.ts';
+import { HttpClient } from '../../gpu-runner/transfers/http-client.ts';
+import { Runner, type Health, type HealthReport } from '../../gpu-runner/predictions/runner.ts';
 import { dataUri, gradientPng } from './support/images.ts';
 import { MODEL_DIR, until } from './support/runner.ts';
 

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { HttpClient } from '../../gpu-runner/http-client.ts';
-import { readSource } from '../../gpu-runner/source.ts';
-import { upload } from '../../gpu-runner/upload.ts';
+import { HttpClient } from '../../gpu-runner/transfers/http-client.ts';
+import { readSource } from '../../gpu-runner/transfers/source.ts';
+import { upload } from '../../gpu-runner/transfers/upload.ts';
 
 /** Counts who comes: nobody may. */
 let connections = 0;

@@ -2,7 +2,7 @@
 import type { Channels, RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { encodePng, PngEncoder } from '../../gpu-runner/png-encoder.ts';
+import { encodePng, PngEncoder } from '../../gpu-runner/pictures/png-encoder.ts';
 import { noise } from '../shared/support/pictures.ts';
 import { below, randomFrom } from '../shared/support/random.ts';
 import { fixture } from './support/images.ts';

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 import { REMEMBERED_FOR_MS, REMEMBERED_OUTPUT_MAX_BYTES, REMEMBERED_PREDICTIONS } from '../../gpu-runner/limits.ts';
-import { PredictionMemory } from '../../gpu-runner/prediction-memory.ts';
-import { Prediction } from '../../gpu-runner/prediction.ts';
-import { Slots } from '../../gpu-runner/slots.ts';
+import { PredictionMemory } from '../../gpu-runner/predictions/prediction-memory.ts';
+import { Prediction } from '../../gpu-runner/predictions/prediction.ts';
+import { Slots } from '../../gpu-runner/predictions/slots.ts';
 import { NO_TRACE } from './support/trace.ts';
 
 const report = { tiles: 1, width: 1, height: 1, decodeMs: 0, restoreMs: 0, inferMs: 0, encodeMs: 0 };

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { newTile, TileSlots, type SharedTile } from '../../gpu-runner/shared-tile.ts';
+import { newTile, TileSlots, type SharedTile } from '../../gpu-runner/sessions/shared-tile.ts';
 
 /** A tile of nothing but `value`. */
 function tile(side: number, value: number, type: 'uint8' | 'float32' = 'uint8'): SharedTile {

@@ -1,8 +1,8 @@
 /** A source whose server takes the request and then says nothing more: its time limit, shortened to be waited for. */
 import type { ServerResponse } from 'node:http';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { HttpClient } from '../../gpu-runner/http-client.ts';
-import { readSource } from '../../gpu-runner/source.ts';
+import { HttpClient } from '../../gpu-runner/transfers/http-client.ts';
+import { readSource } from '../../gpu-runner/transfers/source.ts';
 import { startReceiver, type Receiver } from './support/receiver.ts';
 
 const LIMIT_MS = 300;

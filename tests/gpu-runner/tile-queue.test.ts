@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { TileQueue, type QueuedTile } from '../../gpu-runner/tile-queue.ts';
+import { TileQueue, type QueuedTile } from '../../gpu-runner/sessions/tile-queue.ts';
 
 interface Named extends QueuedTile {
   readonly name: string;

@@ -3,9 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { HttpClient } from '../../gpu-runner/http-client.ts';
+import { HttpClient } from '../../gpu-runner/transfers/http-client.ts';
 import { UPLOAD_ATTEMPTS, UPLOAD_PARTS_AT_ONCE } from '../../gpu-runner/limits.ts';
-import { upload } from '../../gpu-runner/upload.ts';
+import { upload } from '../../gpu-runner/transfers/upload.ts';
 import { startPartsReceiver, type PartsReceiver } from './support/parts-receiver.ts';
 import { startServer } from './support/runner.ts';
 

@@ -2,7 +2,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { WEBHOOK_LOGS_INTERVAL_MS } from '../../gpu-runner/limits.ts';
-import type { PredictionView } from '../../gpu-runner/prediction-json.ts';
+import type { PredictionView } from '../../gpu-runner/predictions/prediction-json.ts';
 import { gradientPng } from './support/images.ts';
 import { startReceiver, type ReceivedUpload, type Receiver } from './support/receiver.ts';
 import { startServer, until, type RunningServer } from './support/runner.ts';

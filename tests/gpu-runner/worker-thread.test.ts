@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from 'vitest';
 import { THREAD_MAX_RESTARTS } from '../../gpu-runner/limits.ts';
-import type { Log } from '../../gpu-runner/log.ts';
-import { WorkerThread } from '../../gpu-runner/worker-thread.ts';
+import type { Log } from '../../gpu-runner/ops/log.ts';
+import { WorkerThread } from '../../gpu-runner/threads/worker-thread.ts';
 import type { EchoRequest } from './support/echo-worker.ts';
 import { until } from './support/runner.ts';
 

@@ -39,10 +39,16 @@ it.each([
   ['workers/gateway/app.ts', 'onnxruntime-web'],
   ['workers/edge-runner/index.ts', '@jsquash/png'],
   ['workers/edge-runner/index.ts', '../gateway/app.ts'],
-  ['gpu-runner/runner.ts', 'sharp'],
-  ['gpu-runner/runner.ts', 'onnxruntime-node'],
-  ['gpu-runner/sharp-codec.ts', 'onnxruntime-node'],
+  ['gpu-runner/predictions/runner.ts', 'sharp'],
+  ['gpu-runner/predictions/runner.ts', 'onnxruntime-node'],
+  ['gpu-runner/pictures/sharp-codec.ts', 'onnxruntime-node'],
   ['workers/web/main.ts', '../gateway/app.ts'],
+  ['gpu-runner/ops/metrics.ts', '../predictions/prediction.ts'],
+  ['gpu-runner/threads/worker-thread.ts', '../pictures/restorer.ts'],
+  ['gpu-runner/models/variants.ts', '../sessions/session-messages.ts'],
+  ['gpu-runner/predictions/runner.ts', '../http/cog-contract.ts'],
+  ['gpu-runner/http/predictions.ts', '../peers/peers.ts'],
+  ['gpu-runner/http/predictions.ts', '../sessions/sessions.ts'],
 ])('%s may not import %s', async (file, imported) => {
   expect(await complaints(file, imported)).toHaveLength(1);
 });
@@ -58,7 +64,10 @@ it.each([
   ['workers/gateway/deps.ts', './runners/gpu-runner.ts'],
   ['workers/edge-runner/wasm-codec.ts', '@jsquash/webp'],
   ['workers/edge-runner/ort-web-session.ts', 'onnxruntime-web/wasm'],
-  ['gpu-runner/sharp-codec.ts', 'sharp'],
+  ['gpu-runner/pictures/sharp-codec.ts', 'sharp'],
+  ['gpu-runner/pictures/restorer.ts', '../sessions/sessions.ts'],
+  ['gpu-runner/peers/pass-to-peers.ts', '../http/cog-contract.ts'],
+  ['gpu-runner/http/predictions.ts', '../limits.ts'],
 ])('%s may import %s', async (file, imported) => {
   expect(await complaints(file, imported)).toEqual([]);
 });

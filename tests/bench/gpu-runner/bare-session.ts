@@ -1,8 +1,8 @@
 /** A thread that does nothing but run the network, with the runner's own settings, and tells its tiles per second. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import type { ExecutionProvider } from '../../../gpu-runner/session-messages.ts';
-import { sessionOptions } from '../../../gpu-runner/session-options.ts';
+import type { ExecutionProvider } from '../../../gpu-runner/config.ts';
+import { sessionOptions } from '../../../gpu-runner/sessions/session-options.ts';
 
 /** Of a large network a few seconds have too few tiles to tell its speed. */
 const LEAST_TILES = 20;

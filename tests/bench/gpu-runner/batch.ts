@@ -1,8 +1,8 @@
 /** Milliseconds per tile by the number of tiles in one run, on one thread: `npm run bench -- runner-batch`. */
 import path from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { sessionOptions } from '../../../gpu-runner/session-options.ts';
-import { variantFor } from '../../../gpu-runner/variants.ts';
+import { sessionOptions } from '../../../gpu-runner/sessions/session-options.ts';
+import { variantFor } from '../../../gpu-runner/models/variants.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';
 import { MODEL_DIR } from '../../gpu-runner/support/runner.ts';
 import { PROVIDER } from './provider.ts';

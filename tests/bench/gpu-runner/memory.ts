@@ -3,8 +3,8 @@
  * opened and closed again and again: `npm run bench -- runner-memory`.
  */
 import path from 'node:path';
-import { SessionPool } from '../../../gpu-runner/session-pool.ts';
-import { variantFor } from '../../../gpu-runner/variants.ts';
+import { SessionPool } from '../../../gpu-runner/sessions/session-pool.ts';
+import { variantFor } from '../../../gpu-runner/models/variants.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';
 import { startReceiver } from '../../gpu-runner/support/receiver.ts';
 import { MODEL_DIR } from '../../gpu-runner/support/runner.ts';

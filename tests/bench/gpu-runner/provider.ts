@@ -1,6 +1,6 @@
 /** What the benches run on: EXECUTION_PROVIDER, by default the CPU. Figures of another one than was asked for are none. */
 import { EXECUTION_PROVIDERS } from '../../../gpu-runner/config.ts';
-import type { ExecutionProvider } from '../../../gpu-runner/session-messages.ts';
+import type { ExecutionProvider } from '../../../gpu-runner/config.ts';
 import { startServer, type RunningServer } from '../../gpu-runner/support/runner.ts';
 
 const asked = process.env['EXECUTION_PROVIDER'] ?? 'cpu';

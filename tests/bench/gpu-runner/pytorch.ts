@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import type { ExecutionProvider } from '../../../gpu-runner/session-messages.ts';
+import type { ExecutionProvider } from '../../../gpu-runner/config.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 

@@ -11,7 +11,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { ModelName } from '@deblur/shared/protocol/options.ts';
-import { variantFor } from '../../../gpu-runner/variants.ts';
+import { variantFor } from '../../../gpu-runner/models/variants.ts';
 import { startReceiver } from '../../gpu-runner/support/receiver.ts';
 import { MODEL_DIR } from '../../gpu-runner/support/runner.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';

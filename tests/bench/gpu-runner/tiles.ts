@@ -13,7 +13,7 @@ import { variantSchema, type ModelVariant } from '@deblur/shared/protocol/model-
 import type { ModelName } from '@deblur/shared/protocol/options.ts';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { DEFAULT_BATCH_SIZE } from '../../../gpu-runner/limits.ts';
-import { sessionOptions } from '../../../gpu-runner/session-options.ts';
+import { sessionOptions } from '../../../gpu-runner/sessions/session-options.ts';
 import { readManifest } from '../../gpu-runner/support/network.ts';
 import { MODEL_DIR } from '../../gpu-runner/support/runner.ts';
 import { PROVIDER } from './provider.ts';

@@ -2,8 +2,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
-import { HttpClient } from '../../../gpu-runner/http-client.ts';
-import { upload } from '../../../gpu-runner/upload.ts';
+import { HttpClient } from '../../../gpu-runner/transfers/http-client.ts';
+import { upload } from '../../../gpu-runner/transfers/upload.ts';
 import { pattern } from './pattern.ts';
 
 export interface UploadOrder {

@@ -1,7 +1,7 @@
 /** A thread for the tests of rpc.ts and worker-thread.ts. */
 import { parentPort } from 'node:worker_threads';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
-import { serveRpc } from '../../../gpu-runner/rpc.ts';
+import { serveRpc } from '../../../gpu-runner/threads/rpc.ts';
 
 export type EchoRequest = 'prepare' | 'die' | 'refuse' | 'break' | 'wait' | 'work' | Uint8Array;
 

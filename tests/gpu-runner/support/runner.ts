@@ -5,8 +5,8 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RUNNER_ENV } from '../../../scripts/lib/service.ts';
-import type { HealthReport } from '../../../gpu-runner/runner.ts';
-import type { PredictionView } from '../../../gpu-runner/prediction-json.ts';
+import type { HealthReport } from '../../../gpu-runner/predictions/runner.ts';
+import type { PredictionView } from '../../../gpu-runner/predictions/prediction-json.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 

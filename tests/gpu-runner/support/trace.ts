@@ -1,3 +1,3 @@
-import { traceOf } from '../../../gpu-runner/trace.ts';
+import { traceOf } from '../../../gpu-runner/ops/trace.ts';
 
 export const NO_TRACE = traceOf('test', undefined, undefined);

@@ -1,0 +1,184 @@
+/** File in, files out: the models, their sessions and the picture threads behind one call. */
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import type { ModelManifest, ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
+import type { ModelName } from '@deblur/shared/protocol/options.ts';
+import type { Config } from '../config.ts';
+import { HttpClient } from '../transfers/http-client.ts';
+import type { Log } from '../ops/log.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import { ModelFiles } from '../models/model-files.ts';
+import type { PictureReply, PictureRequest, TileCall, TileReply, WantedEncoding } from './picture-messages.ts';
+import { serveRpc } from '../threads/rpc.ts';
+import { Sessions, type Lease, type ProviderChoice } from '../sessions/sessions.ts';
+import { tilingFor } from '../sessions/tile-shape.ts';
+import { usableVariants } from '../models/variants.ts';
+import { WorkerThread, type ThreadState } from '../threads/worker-thread.ts';
+
+export interface PictureJob {
+  readonly source: Uint8Array;
+  readonly encoding: WantedEncoding;
+  readonly wantMaster: boolean;
+  readonly wantResult: boolean;
+}
+
+export interface NetworkChoice {
+  readonly model: ModelManifest;
+  /** Tile side in pixels instead of the manifest's. */
+  readonly tile: number | undefined;
+  readonly onProgress: (done: number, total: number) => void;
+}
+
+export interface RestorerPorts {
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+type PictureThread = WorkerThread<PictureRequest, PictureReply>;
+
+export class Restorer {
+  readonly models: readonly ModelManifest[];
+  readonly #sessions: Sessions;
+  readonly #threads: readonly PictureThread[];
+
+  private constructor(models: readonly ModelManifest[], sessions: Sessions, threads: readonly PictureThread[]) {
+    this.models = models;
+    this.#sessions = sessions;
+    this.#threads = threads;
+  }
+
+  /** @throws {Error} whose message says what is wrong with the models or the execution provider */
+  static async open(config: Config, { log, metrics }: RestorerPorts): Promise<Restorer> {
+    const files = await loadModels(config, log);
+    const { executionProvider: requested, sessionWorkers: workers } = config;
+    const { intraOpThreads, batchSize, batchDelayMs, modelMemoryBytes: memoryBytes } = config;
+    const options = { requested, workers, intraOpThreads, batchSize, batchDelayMs, memoryBytes, log, metrics };
+    const sessions = await Sessions.open(files, options);
+    const script = new URL('./picture-worker.ts', import.meta.url);
+    const onRestart = (): void => metrics.threadRestarted();
+    const starting = Array.from({ length: config.pictureThreads }, (_, i) =>
+      WorkerThread.start<PictureRequest, PictureReply>({ name: `picture ${i}`, script, log, onRestart }),
+    );
+    try {
+      return new Restorer(files.offered(), sessions, await Promise.all(starting));
+    } catch (error) {
+      await sessions.close();
+      throw error;
+    }
+  }
+
+  get provider(): ProviderChoice {
+    return this.#sessions.provider;
+  }
+
+  /** Of each model variant. */
+  get sessionCount(): number {
+    return this.#sessions.workers;
+  }
+
+  get sessionBytes(): ReadonlyMap<string, number> {
+    return this.#sessions.bytes;
+  }
+
+  get tilesWaiting(): number {
+    return this.#sessions.tilesWaiting;
+  }
+
+  /** Tiles in one run of the model that `auto` takes. */
+  get batchSize(): number {
+    return this.#sessions.batchSize(this.models[0]!);
+  }
+
+  get threadStates(): readonly ThreadState[] {
+    return [...this.#sessions.states, ...this.#threads.map(({ state }) => state)];
+  }
+
+  /**
+   * @param name undefined: the best one
+   * @throws {DeblurError} `model_unavailable` when this runner does not have it, or has another version
+   */
+  model(name: ModelName | undefined, version: string | undefined): ModelManifest {
+    const model = name === undefined ? this.models[0] : this.models.find((candidate) => candidate.name === name);
+    if (model === undefined)
+      throw new DeblurError('model_unavailable', `The runner has no trained ${name ?? 'model'}.`);
+    if (version !== undefined && version !== model.version) {
+      throw new DeblurError('model_unavailable', `The runner has version ${model.version} of ${model.name}.`);
+    }
+    return model;
+  }
+
+  /** Restores a picture. @throws {DeblurError} what decoding, the network or encoding throw; the signal's reason */
+  async restore(
+    job: PictureJob,
+    { model, tile, onProgress }: NetworkChoice,
+    signal: AbortSignal,
+  ): Promise<PictureReply> {
+    const tiling = tilingFor(model, tile, this.provider.used);
+    const { port1, port2 } = new MessageChannel();
+    const lease = onDemand((samples: 'uint8' | 'float32') => this.#sessions.acquire(model, samples, signal));
+    this.#serveTiles(port1, lease.get, onProgress, signal);
+    const network = { port: port2, tiling, tilesInFlight: this.#sessions.tilesInFlight(model) };
+    try {
+      return await this.#call({ ...job, network }, signal);
+    } finally {
+      port1.close();
+      lease.release();
+    }
+  }
+
+  /** Writes the same pixels in another format. */
+  encode(job: PictureJob, signal: AbortSignal): Promise<PictureReply> {
+    return this.#call({ ...job, network: undefined }, signal);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#sessions.close(), ...this.#threads.map((thread) => thread.close())]);
+  }
+
+  #call(request: PictureRequest, signal: AbortSignal): Promise<PictureReply> {
+    const ports = request.network === undefined ? [] : [request.network.port];
+    const running = this.#threads.filter(({ state }) => state === 'running');
+    const [thread] = running.sort((a, b) => a.pending - b.pending);
+    if (thread === undefined) throw new DeblurError('runner_failed', 'A worker of the runner is being replaced.');
+    return thread.call(request, [request.source.buffer as ArrayBuffer, ...ports], signal);
+  }
+
+  /**
+   * Takes a picture's tiles to the sessions: bytes to `uint8`, floats to `float32`.
+   * @param signal the prediction's own: a cancel that went round by the picture's thread would wait for its pixel loops
+   */
+  #serveTiles(port: MessagePort, lease: LeaseOf, onProgress: NetworkChoice['onProgress'], signal: AbortSignal): void {
+    let done = 0;
+    serveRpc<TileCall, TileReply>(port, async ({ tile, total }) => {
+      const { pool } = await lease(tile.data instanceof Uint8Array ? 'uint8' : 'float32');
+      const ran = await pool.run(tile, port, signal);
+      onProgress(++done, total);
+      return { value: ran };
+    });
+  }
+}
+
+async function loadModels(config: Config, log: Log): Promise<ModelFiles> {
+  const { modelDir: dir, modelCacheDir: cacheDir, modelManifests: manifestUrls, modelOrigins } = config;
+  // The operator's own word: a store inside the cluster is fine here, while a caller's source is never fetched from there.
+  const http = new HttpClient({ allowOrigins: modelOrigins });
+  try {
+    const wanted = (model: ModelManifest): readonly ModelVariant[] => usableVariants(model, config.executionProvider);
+    return await ModelFiles.load({ dir, cacheDir, manifestUrls, wanted, http, log });
+  } finally {
+    await http.close();
+  }
+}
+
+type LeaseOf = (samples: 'uint8' | 'float32') => Promise<Lease>;
+
+/** The lease of one picture, taken when its first tile shows which sessions it needs: all of its tiles are of one type. */
+function onDemand(acquire: LeaseOf): { readonly get: LeaseOf; release(): void } {
+  let lease: Promise<Lease> | undefined;
+  return {
+    get: (samples) => (lease ??= acquire(samples)),
+    release() {
+      lease?.then((held) => held.release()).catch(() => undefined);
+    },
+  };
+}

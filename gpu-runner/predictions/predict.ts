@@ -1,0 +1,102 @@
+/** What a prediction does, from fetch to upload. */
+import { DeblurError, toWireError } from '@deblur/shared/protocol/errors.ts';
+import { DEFAULT_QUALITY } from '@deblur/shared/limits.ts';
+import { MEDIA_TYPES, type OutputFormat } from '@deblur/shared/protocol/options.ts';
+import type { HttpClient } from '../transfers/http-client.ts';
+import type { Log } from '../ops/log.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import type { PictureReply } from '../pictures/picture-messages.ts';
+import { Canceled, type OutputFile, type Prediction, type UploadedOutput } from './prediction.ts';
+import type { Restorer } from '../pictures/restorer.ts';
+import { readSource } from '../transfers/source.ts';
+import { upload } from '../transfers/upload.ts';
+
+export interface PredictPorts {
+  readonly http: HttpClient;
+  readonly restorer: Restorer;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly timeoutSeconds: number;
+}
+
+/**
+ * Runs a prediction to its end. Never rejects: every end is a state of the prediction.
+ * @param source an address or data URI, or the file itself, which is given away
+ */
+export async function predict(prediction: Prediction, source: string | Uint8Array, ports: PredictPorts): Promise<void> {
+  const { metrics, log, timeoutSeconds } = ports;
+  const expire = (): void =>
+    prediction.expire(new DeblurError('deadline_exceeded', `Not done within ${timeoutSeconds} seconds.`));
+  const timer = setTimeout(expire, timeoutSeconds * 1000);
+  prediction.start();
+  try {
+    const bytes = typeof source === 'string' ? await download(prediction, source, ports) : source;
+    const made = await make(prediction, bytes, ports.restorer);
+    metrics.made(made.report, made.queueMs);
+    prediction.succeed(await deliver(prediction, made, ports), made.report);
+  } catch (error) {
+    if (error instanceof Canceled) prediction.canceled();
+    else fail(prediction, error, log);
+  } finally {
+    clearTimeout(timer);
+  }
+  const { id, trace, status, error } = prediction;
+  metrics.ended(status, error?.code);
+  log.info('prediction', {
+    id,
+    status,
+    request_id: trace.requestId,
+    trace_id: trace.traceId,
+    code: error?.code,
+    ...prediction.metrics,
+  });
+}
+
+function fail(prediction: Prediction, error: unknown, log: Log): void {
+  const wire = toWireError(error);
+  // What the caller did wrong is the caller's news; what we did wrong is ours.
+  if (wire.code === 'internal' || wire.code === 'runner_failed') {
+    log.error('prediction_failed', error, { id: prediction.id, request_id: prediction.trace.requestId });
+  }
+  prediction.fail(wire);
+}
+
+function download({ trace, signal }: Prediction, url: string, { http, metrics }: PredictPorts): Promise<Uint8Array> {
+  return metrics.timed('download', () => readSource(url, http, signal, trace.headers));
+}
+
+async function make(prediction: Prediction, source: Uint8Array, restorer: Restorer): Promise<PictureReply> {
+  const { input, signal } = prediction;
+  const { format, quality = DEFAULT_QUALITY, metadata = 'keep' } = input;
+  const wantMaster = input.operation === 'restore' && input.master_upload_url !== undefined;
+  const wantResult = input.result_upload_url !== undefined || !wantMaster;
+  const job = { source, encoding: { format, quality, metadata }, wantMaster, wantResult };
+  if (input.operation === 'encode') {
+    if (input.master_upload_url === undefined) return restorer.encode(job, signal);
+    throw new DeblurError('invalid_option', 'master_upload_url: an encoding makes no master');
+  }
+  const model = restorer.model(input.model, input.model_version);
+  prediction.chose(model);
+  const onProgress = (done: number, total: number): void => prediction.progressed(done, total);
+  return restorer.restore(job, { model, tile: input.tile, onProgress }, signal);
+}
+
+/** To the upload URLs when there are any, else into the prediction itself. */
+async function deliver(
+  prediction: Prediction,
+  { master, result, format, report }: PictureReply,
+  { http, metrics }: PredictPorts,
+): Promise<OutputFile | UploadedOutput> {
+  const { input, model, signal, trace } = prediction;
+  const { master_upload_url: masterUrl, result_upload_url: resultUrl, upload_part_bytes: partBytes } = input;
+  if (masterUrl === undefined && resultUrl === undefined) {
+    if (result === undefined) throw new DeblurError('internal', 'No result was made.');
+    return { format, bytes: result };
+  }
+  const put = async (url: string | undefined, bytes: Uint8Array | undefined, as: OutputFormat): Promise<void> => {
+    if (url === undefined || bytes === undefined) return;
+    await upload({ url, bytes, mediaType: MEDIA_TYPES[as], headers: trace.headers, partBytes }, http, signal);
+  };
+  await metrics.timed('upload', () => Promise.all([put(masterUrl, master, 'png'), put(resultUrl, result, format)]));
+  return { report, ...(model === undefined ? {} : { model: model.name, model_version: model.version }) };
+}
