@@ -1,10 +1,21 @@
 import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
-/**
- * The import arrows (ARCHITECTURE.md, "Arrows") as a table: under this path, an import that matches is an error.
- * Everything said of a folder holds for the folders in it.
- */
+/** The rooms of the gateway: each may import those behind it in this list, and none before it. `deps.ts` joins them. */
+const gatewayRooms = [
+  'http',
+  'predictions',
+  'restorations',
+  'jobs',
+  'webhooks',
+  'metrics',
+  'runners',
+  'limits',
+  'tenants',
+  'results',
+  'sources',
+];
+
 const partsMeetInShared = 'the parts meet only in shared/';
 
 /** Arrows of a part whose rooms import only those that the table lists; files beside the rooms join them. */
@@ -17,34 +28,24 @@ function roomsOf(part, table) {
   });
 }
 
+/**
+ * The import arrows (ARCHITECTURE.md, "Arrows") as a table: an import in a file below the path that matches the pattern is
+ * an error. A rule for a folder holds for the folders in it.
+ */
 const arrows = [
   ['shared/', '^(?!zod$|\\.{1,2}/)', 'shared/ imports zod and its own files, nothing else'],
   ['workers/gateway/', '(^|/)(edge-runner|gpu-runner|web)/', partsMeetInShared],
   ['workers/edge-runner/', '(^|/)(gateway|gpu-runner|web)/', partsMeetInShared],
   ['workers/web/', '(^|/)(gateway|edge-runner|gpu-runner)/', partsMeetInShared],
   ['gpu-runner/', '(^|/)(gateway|edge-runner|web)/|^cloudflare:', partsMeetInShared],
-  [
-    'workers/gateway/predict/',
-    '^hono(/|$)|^replicate$|^cloudflare:',
-    'predict/ decides: no framework, client or runtime',
-  ],
-  [
-    'workers/gateway/predict/',
-    '/(http|store|runners|jobs|predictions|references|metrics|tenants|limits|webhooks)/',
-    'predict/ knows ports, not adapters',
-  ],
-  ['workers/gateway/store/', '/(http|jobs|runners)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
-  ['workers/gateway/runners/', '/(http|jobs|store)/|^hono(/|$)', 'adapters know predict/ports and shared/'],
-  ...['predictions', 'references', 'metrics', 'tenants', 'limits', 'webhooks'].map((folder, _, folders) => [
-    `workers/gateway/${folder}/`,
-    `/(http|jobs|store|runners|${folders.filter((other) => other !== folder).join('|')})/|^hono(/|$)`,
-    'adapters know predict/ports and shared/',
+  ['workers/gateway/restorations/', '^cloudflare:', 'restorations/ decides: no runtime'],
+  ...gatewayRooms.flatMap((room, place) => [
+    [`workers/gateway/${room}/`, `/(${gatewayRooms.slice(0, place).join('|') || '(?!)'})/`, 'arrows run one way: see gatewayRooms'],
+    ...(room === 'http' ? [] : [[`workers/gateway/${room}/`, '^hono(/|$)', 'only http/ knows the framework']]),
+    ...(room === 'runners'
+      ? []
+      : [[`workers/gateway/${room}/`, '^replicate$', "only runners/ knows the runner's client"]]),
   ]),
-  [
-    'workers/gateway/http/',
-    '/(store|runners|jobs|predictions|references|metrics|tenants|limits|webhooks)/',
-    'http/ speaks to predict/; deps.ts joins the rest',
-  ],
   ['workers/gateway/http/body/', '/(middleware|routes|openapi)/', 'http/body/ reads requests and knows no route'],
   ['workers/gateway/http/middleware/', '/(routes|openapi)/', 'routes come after the middleware'],
   ...roomsOf('gpu-runner/', {

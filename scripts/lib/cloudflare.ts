@@ -1,5 +1,5 @@
 // What a Worker's configuration needs in the account before it can be deployed, as wrangler commands that may be repeated.
-import { RETENTION } from '../../workers/gateway/store/keys.ts';
+import { RETENTION } from '../../workers/gateway/bucket-keys.ts';
 import type { WorkerConfig } from './deploy-checks.ts';
 
 /** A resource that is made when asking for it fails. */

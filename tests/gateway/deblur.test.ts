@@ -8,7 +8,7 @@ import { env } from 'cloudflare:workers';
 import { JOB_MAX_ATTEMPTS } from '@deblur/shared/limits.ts';
 import type { Prediction } from '@deblur/shared/protocol/prediction.ts';
 import { describe, expect, it } from 'vitest';
-import type { ResultOrigin } from '../../workers/gateway/predict/result-ports.ts';
+import type { ResultOrigin } from '../../workers/gateway/references/ports.ts';
 import {
   deblur,
   deblurOverSocket,

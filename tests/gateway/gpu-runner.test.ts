@@ -1,12 +1,12 @@
 import { env } from 'cloudflare:workers';
 import { JOB_MAX_ATTEMPTS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
-import type { Work } from '../../workers/gateway/predict/ports.ts';
+import type { Work } from '../../workers/gateway/runners/ports.ts';
 import { GpuRunner, type GpuRunnerOptions } from '../../workers/gateway/runners/gpu-runner.ts';
 import { ownRunner } from '../../workers/gateway/runners/gpu-target.ts';
 import { SignedInternalUrls } from '../../workers/gateway/runners/internal-urls.ts';
-import { R2SourceStore } from '../../workers/gateway/store/source-store.ts';
-import { inspect } from '../../workers/gateway/predict/inspect.ts';
+import { R2SourceStore } from '../../workers/gateway/sources/source-store.ts';
+import { inspect } from '../../workers/gateway/sources/inspect.ts';
 import { call, deblur, gpu, problem, problemOf } from './support/gateway.ts';
 import { png } from './support/pictures.ts';
 

@@ -1,9 +1,9 @@
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { INTERNAL_URL_TTL_SECONDS } from '@deblur/shared/limits.ts';
-import type { InternalGrant } from '../../workers/gateway/predict/ports.ts';
+import type { InternalGrant } from '../../workers/gateway/runners/ports.ts';
 import { SignedInternalUrls } from '../../workers/gateway/runners/internal-urls.ts';
-import { R2ResultStore } from '../../workers/gateway/store/result-store.ts';
+import { R2ResultStore } from '../../workers/gateway/results/result-store.ts';
 import { call, deblur, problem, problemOf, stored } from './support/gateway.ts';
 import { png, streamOf } from './support/pictures.ts';
 

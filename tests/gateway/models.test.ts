@@ -1,6 +1,6 @@
 import { manifestSchema, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 import { describe, expect, it } from 'vitest';
-import { resolveModel, withRunnerModels, type Catalogue } from '../../workers/gateway/predict/models.ts';
+import { resolveModel, withRunnerModels, type Catalogue } from '../../workers/gateway/restorations/models.ts';
 import exported from '../../model-export/weights/dhnet-edge/manifest.json';
 import { call } from './support/gateway.ts';
 

@@ -1,6 +1,10 @@
 import { EDGE_MAX_PIXELS, EDGE_SOURCE_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
-import { placeEncoding, placeRestoration, type PlacementQuestion } from '../../workers/gateway/predict/placement.ts';
+import {
+  placeEncoding,
+  placeRestoration,
+  type PlacementQuestion,
+} from '../../workers/gateway/restorations/placement.ts';
 
 const header = { format: 'jpeg', width: 1024, height: 1024, bitDepth: 8, cmyk: false } as const;
 const fits: PlacementQuestion = { header, bytes: EDGE_SOURCE_MAX_BYTES, placements: ['edge', 'gpu'], output: 'jpeg' };

@@ -3,9 +3,9 @@ import { env } from 'cloudflare:workers';
 import { sha256Hex } from '@deblur/shared/net/digest.ts';
 import { INTERNAL_URL_TTL_SECONDS, RESULT_UPLOAD_MAX_BYTES, UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
 import { describe, expect, inject, it } from 'vitest';
-import type { InternalGrant } from '../../workers/gateway/predict/ports.ts';
+import type { InternalGrant } from '../../workers/gateway/runners/ports.ts';
 import { SignedInternalUrls } from '../../workers/gateway/runners/internal-urls.ts';
-import { R2ResultStore } from '../../workers/gateway/store/result-store.ts';
+import { R2ResultStore } from '../../workers/gateway/results/result-store.ts';
 import { call, problem, problemOf, stored } from './support/gateway.ts';
 import { pattern } from './support/pattern.ts';
 

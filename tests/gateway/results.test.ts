@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { R2ResultStore } from '../../workers/gateway/store/result-store.ts';
+import { R2ResultStore } from '../../workers/gateway/results/result-store.ts';
 import { call, problem, problemOf } from './support/gateway.ts';
 
 const KEY = 'ab'.repeat(32);

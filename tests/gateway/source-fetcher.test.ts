@@ -2,10 +2,10 @@
 import { env } from 'cloudflare:workers';
 import { isTemporary } from '@deblur/shared/protocol/errors.ts';
 import { describe, expect, it } from 'vitest';
-import { inspect } from '../../workers/gateway/predict/inspect.ts';
-import type { ReceivedSource } from '../../workers/gateway/predict/ports.ts';
-import { GuardedSourceFetcher, type SourceFetcherOptions } from '../../workers/gateway/store/source-fetcher.ts';
-import { R2SourceStore } from '../../workers/gateway/store/source-store.ts';
+import { inspect } from '../../workers/gateway/sources/inspect.ts';
+import type { ReceivedSource } from '../../workers/gateway/sources/ports.ts';
+import { GuardedSourceFetcher, type SourceFetcherOptions } from '../../workers/gateway/sources/source-fetcher.ts';
+import { R2SourceStore } from '../../workers/gateway/sources/source-store.ts';
 import { stored } from './support/gateway.ts';
 import { animatedGif, concat, png } from './support/pictures.ts';
 import { host, hostedAt, picture, redirect, SOURCE_ORIGIN } from './support/sources.ts';

@@ -2,8 +2,8 @@
 import { env } from 'cloudflare:workers';
 import { IN_MEMORY_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { expect, it } from 'vitest';
-import { inspect } from '../../workers/gateway/predict/inspect.ts';
-import { R2SourceStore } from '../../workers/gateway/store/source-store.ts';
+import { inspect } from '../../workers/gateway/sources/inspect.ts';
+import { R2SourceStore } from '../../workers/gateway/sources/source-store.ts';
 import { deblur, gpu, madeHow } from './support/gateway.ts';
 import { streamOf, tiff } from './support/pictures.ts';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { unstable_readConfig as readWranglerConfig } from 'wrangler';
-import * as keys from '../../workers/gateway/store/keys.ts';
+import * as keys from '../../workers/gateway/bucket-keys.ts';
 import { lifecycleRules, resourcesOf } from '../../scripts/lib/cloudflare.ts';
 import {
   checkProductionVariables,

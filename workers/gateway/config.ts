@@ -2,8 +2,8 @@
 import type { ModelFacts } from '@deblur/shared/protocol/model-manifest.ts';
 import { parseSigningKeys, type SigningKey } from '@deblur/shared/protocol/signed-url.ts';
 import { z } from 'zod';
-import { parseRunnerModels } from './predict/models.ts';
-import { parseSourceRules, type SourceRules } from './predict/picture-link.ts';
+import { parseRunnerModels } from './restorations/models.ts';
+import { parseSourceRules, type SourceRules } from './restorations/image-link.ts';
 import { REPLICATE_MODEL } from './runners/gpu-target.ts';
 
 export interface Config {

@@ -4,7 +4,7 @@ import Replicate from 'replicate';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { ASYNC_UPLOAD_MAX_BYTES, FILE_PAGE_SIZE, FILE_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import { createPorts } from '../../../workers/gateway/deps.ts';
-import type { FileRecord } from '../../../workers/gateway/predict/access-ports.ts';
+import type { FileRecord } from '../../../workers/gateway/tenants/access-ports.ts';
 import { call, problem, problemOf, stored } from '../support/gateway.ts';
 import { jpeg, png } from '../support/pictures.ts';
 import { newTenant, ORIGIN, production, type Production } from './support.ts';

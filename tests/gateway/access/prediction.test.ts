@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { verifyWebhook } from '@deblur/shared/protocol/standard-webhooks.ts';
-import { predictionName } from '../../../workers/gateway/predict/prediction-id.ts';
+import { predictionName } from '../../../workers/gateway/predictions/prediction-id.ts';
 import { call, problem, problemOf, until } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
 import { receiver } from '../support/receiver.ts';

@@ -11,7 +11,7 @@ import { CloudflareRateLimits } from '../../../workers/gateway/limits/rate-limit
 import { spend, type BucketState } from '../../../workers/gateway/limits/token-bucket.ts';
 import { call, gpu, problem, problemOf, until } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
-import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
+import { newPredictionId } from '../../../workers/gateway/predictions/prediction-id.ts';
 import { newTenant, production } from './support.ts';
 
 const policy = { megapixels: 60, windowSeconds: 3600 };

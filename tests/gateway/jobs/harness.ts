@@ -7,7 +7,9 @@ import { env } from 'cloudflare:workers';
 import { expect } from 'vitest';
 import { Job } from '../../../workers/gateway/jobs/job.ts';
 import type { DispatchMessage, DispatchReply } from '../../../workers/gateway/jobs/dispatch-queue.ts';
-import type { JobEvent, RemoteState, ResultStore } from '../../../workers/gateway/predict/ports.ts';
+import type { JobEvent } from '../../../workers/gateway/jobs/ports.ts';
+import type { RemoteState } from '../../../workers/gateway/runners/ports.ts';
+import type { ResultStore } from '../../../workers/gateway/results/ports.ts';
 import { keyOf, requestFor } from './requests.ts';
 import { Shelf, RemoteStandIn, EdgeStandIn, StatsStandIn } from './stand-ins.ts';
 

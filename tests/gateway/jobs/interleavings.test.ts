@@ -1,6 +1,7 @@
 import { JOB_LEASE_MS } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
-import type { JobReply, RemoteState } from '../../../workers/gateway/predict/ports.ts';
+import type { JobReply } from '../../../workers/gateway/jobs/ports.ts';
+import type { RemoteState } from '../../../workers/gateway/runners/ports.ts';
 import { onBench, type Bench } from './harness.ts';
 import { keyOf, requestFor } from './requests.ts';
 import { randomFrom, type Random } from './random.ts';

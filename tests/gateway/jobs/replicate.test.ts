@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, inject, it } from 'vitest';
-import type { Work } from '../../../workers/gateway/predict/ports.ts';
+import type { Work } from '../../../workers/gateway/runners/ports.ts';
 import { GpuRunner } from '../../../workers/gateway/runners/gpu-runner.ts';
 import { replicateModel } from '../../../workers/gateway/runners/gpu-target.ts';
 import { SignedInternalUrls } from '../../../workers/gateway/runners/internal-urls.ts';

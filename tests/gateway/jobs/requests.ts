@@ -1,5 +1,6 @@
 /** What is asked of one job, and what its runner reports. */
-import type { JobRequest, Placement } from '../../../workers/gateway/predict/ports.ts';
+import type { JobRequest } from '../../../workers/gateway/jobs/ports.ts';
+import type { Placement } from '../../../workers/gateway/results/ports.ts';
 
 export const REPORT = { tiles: 4, width: 8, height: 8, decodeMs: 1, restoreMs: 3, inferMs: 2, encodeMs: 1 };
 

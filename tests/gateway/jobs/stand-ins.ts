@@ -1,16 +1,9 @@
 /** What surrounds a job: the store, by name only, both runners, and the operator's figures. */
 import { DeblurError, type WireError } from '@deblur/shared/protocol/errors.ts';
-import type {
-  JobRequest,
-  RemoteRunner,
-  RemoteState,
-  Restorer,
-  ResultKind,
-  ResultStore,
-  StoredResult,
-  Work,
-} from '../../../workers/gateway/predict/ports.ts';
-import type { CounterName, Counts, JobGauge, LiveJob } from '../../../workers/gateway/predict/stats-ports.ts';
+import type { JobRequest } from '../../../workers/gateway/jobs/ports.ts';
+import type { RemoteRunner, RemoteState, Restorer, Work } from '../../../workers/gateway/runners/ports.ts';
+import type { ResultKind, ResultStore, StoredResult } from '../../../workers/gateway/results/ports.ts';
+import type { CounterName, Counts, JobGauge, LiveJob } from '../../../workers/gateway/metrics/ports.ts';
 import { REPORT } from './requests.ts';
 
 /** What is stored, by name only. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { HIT, measured, success } from '../../../workers/gateway/predictions/endings.ts';
+import { HIT, measured, success } from '../../../workers/gateway/predictions/outcome.ts';
 
 const report = {
   cache: 'coalesced',

@@ -3,7 +3,7 @@ import { runDurableObjectAlarm } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { describe, expect, it } from 'vitest';
 import { createPorts } from '../../../workers/gateway/deps.ts';
-import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
+import { newPredictionId } from '../../../workers/gateway/predictions/prediction-id.ts';
 import { commandOf } from '../support/command.ts';
 import { call, edge, problem, problemOf } from '../support/gateway.ts';
 import { create, dataUri, ending } from '../support/predictions.ts';

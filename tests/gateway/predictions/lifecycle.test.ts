@@ -1,7 +1,7 @@
 /** A prediction's states, against whatever its job and its caller do. */
 import { predictionSchema } from '@deblur/shared/protocol/prediction.ts';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { JobEvent } from '../../../workers/gateway/predict/ports.ts';
+import type { JobEvent } from '../../../workers/gateway/jobs/ports.ts';
 import { below, randomFrom } from '../../shared/support/random.ts';
 import { failed, later, processing, progress, settled, start, succeeded } from '../support/job-events.ts';
 import { onStage } from '../support/subject.ts';

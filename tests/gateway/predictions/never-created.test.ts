@@ -3,7 +3,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 import { createPorts } from '../../../workers/gateway/deps.ts';
-import { newPredictionId, predictionName } from '../../../workers/gateway/predict/prediction-id.ts';
+import { newPredictionId, predictionName } from '../../../workers/gateway/predictions/prediction-id.ts';
 
 it('asking for an invented prediction leaves nothing in storage', async () => {
   const { predictions } = createPorts(env);

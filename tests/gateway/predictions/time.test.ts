@@ -4,7 +4,7 @@ import { predictionSchema } from '@deblur/shared/protocol/prediction.ts';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { later, processing, progress, settled, start, succeeded } from '../support/job-events.ts';
 import { png, streamOf } from '../support/pictures.ts';
-import type { ResultStore } from '../../../workers/gateway/predict/ports.ts';
+import type { ResultStore } from '../../../workers/gateway/results/ports.ts';
 import { onStage } from '../support/subject.ts';
 
 const DAY = 24 * 3600 * 1000;

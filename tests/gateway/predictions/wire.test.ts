@@ -1,7 +1,7 @@
 /** Every message of the predictions API, as it is on the wire. A change here is a change for every client. */
 import { predictionListSchema, predictionSchema, type PredictionList } from '@deblur/shared/protocol/prediction.ts';
 import { describe, expect, it } from 'vitest';
-import type { JobEvent } from '../../../workers/gateway/predict/ports.ts';
+import type { JobEvent } from '../../../workers/gateway/jobs/ports.ts';
 import { call, edge } from '../support/gateway.ts';
 import { create, created, dataUri, ending } from '../support/predictions.ts';
 import { hostedAt } from '../support/sources.ts';

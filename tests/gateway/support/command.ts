@@ -1,6 +1,6 @@
 /** What a create hands to the objects, for tests that reach them without HTTP. */
-import { newPredictionId, newStreamSecret } from '../../../workers/gateway/predict/prediction-id.ts';
-import type { PredictionCommand } from '../../../workers/gateway/predict/prediction-ports.ts';
+import { newPredictionId, newStreamSecret } from '../../../workers/gateway/predictions/prediction-id.ts';
+import type { PredictionCommand } from '../../../workers/gateway/predictions/ports.ts';
 import { host } from './sources.ts';
 import manifest from '../../../model-export/weights/dhnet-edge/manifest.json';
 

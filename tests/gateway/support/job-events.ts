@@ -1,6 +1,6 @@
 /** What a job says to a prediction, and the clock that both read. */
 import { vi } from 'vitest';
-import type { JobEvent } from '../../../workers/gateway/predict/ports.ts';
+import type { JobEvent } from '../../../workers/gateway/jobs/ports.ts';
 import type { Stage } from './subject.ts';
 
 const restore = { tiles: 4, width: 8, height: 8, decodeMs: 1, restoreMs: 3, inferMs: 2, encodeMs: 1 };

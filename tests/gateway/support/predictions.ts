@@ -1,7 +1,7 @@
 /** Predictions as a caller sees them. */
 import type { Prediction } from '@deblur/shared/protocol/prediction.ts';
 import { env } from 'cloudflare:workers';
-import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
+import { newPredictionId } from '../../../workers/gateway/predictions/prediction-id.ts';
 import { call } from './gateway.ts';
 
 export interface CreateOptions {

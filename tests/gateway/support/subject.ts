@@ -2,15 +2,15 @@
 import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { createPredictionPorts } from '../../../workers/gateway/deps.ts';
-import { newPredictionId } from '../../../workers/gateway/predict/prediction-id.ts';
-import type { DeliveryEvent } from '../../../workers/gateway/predict/delivery-ports.ts';
-import type { PredictionCommand, PredictionSnapshot } from '../../../workers/gateway/predict/prediction-ports.ts';
-import { planJob } from '../../../workers/gateway/predict/plan.ts';
-import { resolveModel } from '../../../workers/gateway/predict/models.ts';
-import { inspect } from '../../../workers/gateway/predict/inspect.ts';
+import { newPredictionId } from '../../../workers/gateway/predictions/prediction-id.ts';
+import type { DeliveryEvent } from '../../../workers/gateway/webhooks/delivery-ports.ts';
+import type { PredictionCommand, PredictionSnapshot } from '../../../workers/gateway/predictions/ports.ts';
+import { planJob } from '../../../workers/gateway/restorations/plan.ts';
+import { resolveModel } from '../../../workers/gateway/restorations/models.ts';
+import { inspect } from '../../../workers/gateway/sources/inspect.ts';
 import { PredictionResource, type PredictionPorts } from '../../../workers/gateway/predictions/prediction-object.ts';
-import { R2ResultStore } from '../../../workers/gateway/store/result-store.ts';
-import { R2SourceStore } from '../../../workers/gateway/store/source-store.ts';
+import { R2ResultStore } from '../../../workers/gateway/results/result-store.ts';
+import { R2SourceStore } from '../../../workers/gateway/sources/source-store.ts';
 import { commandOf } from './command.ts';
 import { png } from './pictures.ts';
 

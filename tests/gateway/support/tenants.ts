@@ -9,7 +9,7 @@ import { postDeblur } from '../../../workers/gateway/http/routes/deblur.ts';
 import { postPrediction } from '../../../workers/gateway/http/routes/predictions.ts';
 import { onError } from '../../../workers/gateway/http/middleware/problem.ts';
 import { deleteResult, getResult } from '../../../workers/gateway/http/routes/results.ts';
-import type { Scope, Tenant } from '../../../workers/gateway/predict/ports.ts';
+import type { Scope, Tenant } from '../../../workers/gateway/tenants/access-ports.ts';
 
 const ALL: readonly Scope[] = ['create', 'read', 'delete'];
 

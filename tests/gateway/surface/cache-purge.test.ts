@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ZonePurge } from '../../../workers/gateway/store/cache-purge.ts';
+import { ZonePurge } from '../../../workers/gateway/results/cache-purge.ts';
 import { host } from '../support/sources.ts';
 
 describe('the purge of a zone', () => {

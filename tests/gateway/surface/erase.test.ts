@@ -9,9 +9,9 @@ import { isTerminal, type Prediction } from '@deblur/shared/protocol/prediction.
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createApp } from '../../../workers/gateway/app.ts';
 import { createPorts } from '../../../workers/gateway/deps.ts';
-import type { ResultKind, ResultStore } from '../../../workers/gateway/predict/ports.ts';
-import { predictionName } from '../../../workers/gateway/predict/prediction-id.ts';
-import type { ResultOrigin } from '../../../workers/gateway/predict/result-ports.ts';
+import type { ResultKind, ResultStore } from '../../../workers/gateway/results/ports.ts';
+import { predictionName } from '../../../workers/gateway/predictions/prediction-id.ts';
+import type { ResultOrigin } from '../../../workers/gateway/references/ports.ts';
 import { call, edge, resultPathOf, stored, until } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
 import { sign } from '../support/sign.ts';

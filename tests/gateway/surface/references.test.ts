@@ -2,7 +2,7 @@ import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
-import type { ResultOrigin } from '../../../workers/gateway/predict/result-ports.ts';
+import type { ResultOrigin } from '../../../workers/gateway/references/ports.ts';
 import { RestorationReferences, type ReferencePorts } from '../../../workers/gateway/references/reference-object.ts';
 import { ReferenceTable } from '../../../workers/gateway/references/reference-table.ts';
 

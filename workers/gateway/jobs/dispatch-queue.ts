@@ -12,7 +12,7 @@ import {
   DISPATCH_RETRY_MAX_SECONDS,
 } from '@deblur/shared/limits.ts';
 import { z } from 'zod';
-import type { Placement } from '../predict/ports.ts';
+import type { Placement } from '../results/ports.ts';
 
 const messageSchema = z.object({
   restorationKey: z.string().regex(HEX_SHA256),

@@ -1,15 +1,8 @@
 /** The way from a request, a prediction or a callback to the object of its RestorationKey. */
 import { DeblurError, fromWireError } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
-import type {
-  CallbackAddress,
-  JobReply,
-  JobReport,
-  JobRequest,
-  Jobs,
-  RemoteState,
-  Subscription,
-} from '../predict/ports.ts';
+import type { CallbackAddress, RemoteState } from '../runners/ports.ts';
+import type { JobReply, JobReport, JobRequest, Jobs, Subscription } from './ports.ts';
 
 /** The methods of the bound object that are called from outside. */
 interface JobStub {

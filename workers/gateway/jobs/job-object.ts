@@ -1,6 +1,7 @@
 /** The object of one RestorationKey: a Job with the runtime's storage, clock and alarm. */
 import { DurableObject } from 'cloudflare:workers';
-import type { JobReply, JobRequest, RemoteState, Subscription } from '../predict/ports.ts';
+import type { JobReply, JobRequest, Subscription } from './ports.ts';
+import type { RemoteState } from '../runners/ports.ts';
 import type { DispatchReply } from './dispatch-queue.ts';
 import { Job, type JobPorts } from './job.ts';
 

@@ -8,7 +8,8 @@ import {
   JOB_WATCHDOG_MS,
 } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
-import type { JobRequest, Subscription, Work } from '../predict/ports.ts';
+import type { JobRequest, Subscription } from './ports.ts';
+import type { Work } from '../runners/ports.ts';
 import { taskOf, type Task, type TaskRow } from './task.ts';
 
 const ACTIVE = `state IN ('queued', 'running')`;

@@ -12,19 +12,11 @@
  */
 import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import { JOB_DEADLINE_MS, JOB_WATCHDOG_MS, RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
-import type {
-  JobReply,
-  JobReport,
-  JobRequest,
-  RemoteRunner,
-  RemoteState,
-  Restorer,
-  ResultStore,
-  Subscribers,
-  Subscription,
-} from '../predict/ports.ts';
-import type { References, ResultOrigins } from '../predict/result-ports.ts';
-import type { Counts, JobGauge } from '../predict/stats-ports.ts';
+import type { JobReply, JobReport, JobRequest, Subscribers, Subscription } from './ports.ts';
+import type { RemoteRunner, RemoteState, Restorer } from '../runners/ports.ts';
+import type { ResultStore } from '../results/ports.ts';
+import type { References, ResultOrigins } from '../references/ports.ts';
+import type { Counts, JobGauge } from '../metrics/ports.ts';
 import type { DispatchMessage, DispatchReply } from './dispatch-queue.ts';
 import { JobTable } from './job-table.ts';
 import { LiveGauge, type NamedJob } from './live-gauge.ts';

@@ -3,7 +3,7 @@
  * last, and again before its lease ends. Nobody waits for it: what it is not told in time it forgets by itself.
  */
 import { STATS_JOB_LEASE_MS } from '@deblur/shared/limits.ts';
-import type { JobGauge, LiveJob } from '../predict/stats-ports.ts';
+import type { JobGauge, LiveJob } from '../metrics/ports.ts';
 
 /** A job that is not over, and its name. */
 export interface NamedJob extends LiveJob {

@@ -1,7 +1,7 @@
 /** Who follows the tasks of a job, and what they have yet to be told: at least once, in order, until they have taken it. */
 import { NOTIFY_RETRY_MAX_MS, NOTIFY_TIMEOUT_MS } from '@deblur/shared/limits.ts';
-import type { JobEvent, Subscribers, Subscription } from '../predict/ports.ts';
-import { within } from '../predict/within.ts';
+import type { JobEvent, Subscribers, Subscription } from './ports.ts';
+import { within } from '../with-timeout.ts';
 
 export interface Subscriber {
   readonly predictionId: string;

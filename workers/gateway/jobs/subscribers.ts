@@ -1,5 +1,5 @@
 /** The way from a job to the object of a prediction that follows it. */
-import type { JobEvent, Subscribers } from '../predict/ports.ts';
+import type { JobEvent, Subscribers } from './ports.ts';
 
 /** The method of the bound object that jobs call: it takes each sequence once, and ignores what it knows. */
 export interface SubscriberStub {

@@ -5,7 +5,8 @@
 import { DeblurError, hiddenCause, toWireError } from '@deblur/shared/protocol/errors.ts';
 import { DISPATCH_WATCHDOG_MS, JOB_RETRY_DELAY_MS, JOB_WATCHDOG_MS } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
-import type { JobRequest, RemoteState, Work } from '../predict/ports.ts';
+import type { JobRequest } from './ports.ts';
+import type { RemoteState, Work } from '../runners/ports.ts';
 import type { JobHost, JobPorts } from './job.ts';
 import type { JobTable } from './job-table.ts';
 import type { Outbox } from './outbox.ts';

@@ -1,7 +1,9 @@
 /** A task of a job: one encoded result, and how far the work on it is. */
 import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
-import type { JobRequest, Placement, Work } from '../predict/ports.ts';
+import type { JobRequest } from './ports.ts';
+import type { Placement } from '../results/ports.ts';
+import type { Work } from '../runners/ports.ts';
 
 export type TaskState = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled';
 

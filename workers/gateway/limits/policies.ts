@@ -4,7 +4,7 @@ import {
   RATE_LIMIT_KEY_MEGAPIXELS,
   RATE_LIMIT_WINDOW_SECONDS,
 } from '@deblur/shared/limits.ts';
-import type { RateAccount } from '../predict/access-ports.ts';
+import type { RateAccount } from '../tenants/access-ports.ts';
 import type { BucketPolicy } from './token-bucket.ts';
 
 export function megapixelPolicy({ tier }: RateAccount): BucketPolicy {

@@ -1,6 +1,6 @@
 /** One object for each account: its bucket, exact wherever in the world it is charged. A full bucket is no bucket. */
 import { DurableObject } from 'cloudflare:workers';
-import type { RateCharge } from '../predict/access-ports.ts';
+import type { RateCharge } from '../tenants/access-ports.ts';
 import { spend, type BucketPolicy, type BucketState } from './token-bucket.ts';
 
 const BUCKET = 'bucket';

@@ -7,7 +7,7 @@
  * with it.
  */
 import { RATE_LIMIT_MIN_MEGAPIXELS } from '@deblur/shared/limits.ts';
-import type { RateAccount, RateCharge, RateLimits } from '../predict/access-ports.ts';
+import type { RateAccount, RateCharge, RateLimits } from '../tenants/access-ports.ts';
 import { megapixelPolicy } from './policies.ts';
 import type { BucketPolicy } from './token-bucket.ts';
 

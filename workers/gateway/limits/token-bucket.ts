@@ -1,5 +1,5 @@
 /** A token bucket in megapixels. Pure: the caller passes the time and keeps the state. */
-import type { RateCharge } from '../predict/access-ports.ts';
+import type { RateCharge } from '../tenants/access-ports.ts';
 
 export interface BucketPolicy {
   /** Of a full bucket. */

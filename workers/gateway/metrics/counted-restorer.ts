@@ -1,8 +1,9 @@
 /** A placement whose outcomes are counted. */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
-import type { EncodingTask, PartHealth, Placement, RestorationTask, Restorer } from '../predict/ports.ts';
-import type { Counts } from '../predict/stats-ports.ts';
+import type { EncodingTask, PartHealth, RestorationTask, Restorer } from '../runners/ports.ts';
+import type { Placement } from '../results/ports.ts';
+import type { Counts } from './ports.ts';
 
 export class CountedRestorer implements Restorer {
   readonly #restorer: Restorer;

@@ -2,8 +2,8 @@
 import { waitUntil } from 'cloudflare:workers';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { STATS_FLUSH_MS, STATS_TIMEOUT_MS } from '@deblur/shared/limits.ts';
-import type { CounterName, Counts, JobGauge, LabelsOf, LiveJob, Metrics } from '../predict/stats-ports.ts';
-import { within } from '../predict/within.ts';
+import type { CounterName, Counts, JobGauge, LabelsOf, LiveJob, Metrics } from './ports.ts';
+import { within } from '../with-timeout.ts';
 import { CounterBatches, type CounterBatch } from './counter-batches.ts';
 import { seriesName } from './exposition.ts';
 

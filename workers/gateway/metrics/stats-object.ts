@@ -3,7 +3,7 @@
  * nobody waits for it.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { COUNTERS, JOB_STATES, type LiveJob } from '../predict/stats-ports.ts';
+import { COUNTERS, JOB_STATES, type LiveJob } from './ports.ts';
 import type { CounterBatch } from './counter-batches.ts';
 import { exposition, familyOf, seriesName, type MetricFamily } from './exposition.ts';
 import { StatsTable } from './stats-table.ts';

@@ -1,6 +1,6 @@
 /** What was reported: counters that only rise, and the last word of every job. */
 import { STATS_JOB_LEASE_MS, STATS_MAX_SERIES, STATS_REPORTER_TTL_MS } from '@deblur/shared/limits.ts';
-import type { LiveJob } from '../predict/stats-ports.ts';
+import type { LiveJob } from './ports.ts';
 import type { CounterBatch } from './counter-batches.ts';
 
 const SCHEMA = `

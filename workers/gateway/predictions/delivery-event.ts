@@ -1,7 +1,7 @@
 /** What a webhook is told. */
 import type { WebhookEvent } from '@deblur/shared/protocol/prediction.ts';
-import type { DeliveryEvent } from '../predict/delivery-ports.ts';
-import { presentPrediction, type PredictionRecord } from '../predict/present-prediction.ts';
+import type { DeliveryEvent } from '../webhooks/delivery-ports.ts';
+import { presentPrediction, type PredictionRecord } from './present-prediction.ts';
 
 /** The delivery of an event, with the prediction as it is; null when nobody asked to be told. */
 export function deliveryOf(record: PredictionRecord, event: WebhookEvent, now: number): DeliveryEvent | null {

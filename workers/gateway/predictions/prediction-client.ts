@@ -2,8 +2,8 @@
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import { invalidOption } from '@deblur/shared/protocol/options.ts';
-import type { Delivery, ReplayOutcome } from '../predict/delivery-ports.ts';
-import { predictionName } from '../predict/prediction-id.ts';
+import type { Delivery, ReplayOutcome } from '../webhooks/delivery-ports.ts';
+import { predictionName } from './prediction-id.ts';
 import type {
   CreatedPrediction,
   PredictionCommand,
@@ -13,7 +13,7 @@ import type {
   PredictionSnapshot,
   PredictionSource,
   Repeatable,
-} from '../predict/prediction-ports.ts';
+} from './ports.ts';
 import type { Claim, IndexCursor, IndexPage } from './index-table.ts';
 import type { CreateReply } from './prediction-object.ts';
 

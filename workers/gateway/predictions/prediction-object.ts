@@ -17,19 +17,20 @@ import {
   SOURCE_FETCH_MAX_ATTEMPTS,
 } from '@deblur/shared/limits.ts';
 import { isTerminal, type WebhookEvent } from '@deblur/shared/protocol/prediction.ts';
-import type { RateLimits } from '../predict/access-ports.ts';
-import type { Delivery, DeliveryQueue, ReplayOutcome } from '../predict/delivery-ports.ts';
-import type { JobEvent, JobReport, Jobs, Placement } from '../predict/ports.ts';
-import { predictionName } from '../predict/prediction-id.ts';
-import type { PredictionCommand, PredictionSnapshot } from '../predict/prediction-ports.ts';
-import { presentPrediction } from '../predict/present-prediction.ts';
-import type { Counts } from '../predict/stats-ports.ts';
-import { within } from '../predict/within.ts';
+import type { RateLimits } from '../tenants/access-ports.ts';
+import type { Delivery, DeliveryQueue, ReplayOutcome } from '../webhooks/delivery-ports.ts';
+import type { JobEvent, JobReport, Jobs } from '../jobs/ports.ts';
+import type { Placement } from '../results/ports.ts';
+import { predictionName } from './prediction-id.ts';
+import type { PredictionCommand, PredictionSnapshot } from './ports.ts';
+import { presentPrediction } from './present-prediction.ts';
+import type { Counts } from '../metrics/ports.ts';
+import { within } from '../with-timeout.ts';
 import { deliveryOf } from './delivery-event.ts';
-import { DEADLINE_EXCEEDED, HIT, measured, RESULT_ERASED, success } from './endings.ts';
+import { DEADLINE_EXCEEDED, HIT, measured, RESULT_ERASED, success } from './outcome.ts';
 import { PredictionTable, type Ending, type PredictionState } from './prediction-table.ts';
-import { payRest, takeIn, type TakeInPorts } from './take-in.ts';
-import { dataRemovedAt, expiresAt, nextDue } from './times.ts';
+import { payRest, takeIn, type TakeInPorts } from './prepare-source.ts';
+import { dataRemovedAt, expiresAt, nextDue } from './timeline.ts';
 import { Watchers } from './watchers.ts';
 
 export interface PredictionPorts extends TakeInPorts {

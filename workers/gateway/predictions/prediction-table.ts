@@ -9,10 +9,10 @@
 import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import type { Options } from '@deblur/shared/protocol/options.ts';
 import type { PredictionMetrics, PredictionStatus } from '@deblur/shared/protocol/prediction.ts';
-import type { PredictionCommand } from '../predict/prediction-ports.ts';
+import type { PredictionCommand } from './ports.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
-import type { JobRequest } from '../predict/ports.ts';
-import type { PredictionRecord } from '../predict/present-prediction.ts';
+import type { JobRequest } from '../jobs/ports.ts';
+import type { PredictionRecord } from './present-prediction.ts';
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS prediction (

@@ -1,7 +1,7 @@
 /** The way from a request to the object that holds the references of a restoration. */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
-import type { Released, References, ResultOrigin } from '../predict/result-ports.ts';
+import type { Released, References, ResultOrigin } from './ports.ts';
 
 /** The methods of the bound object that are called from outside. */
 interface ReferenceStub {

@@ -5,8 +5,9 @@
  */
 import { DurableObject } from 'cloudflare:workers';
 import { ERASE_MAX_ATTEMPTS, ERASE_RETRY_MS, RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
-import type { ResultStore } from '../predict/ports.ts';
-import type { CachePurge, Released, ResultOrigin } from '../predict/result-ports.ts';
+import type { ResultStore } from '../results/ports.ts';
+import type { CachePurge } from '../results/cache-purge.ts';
+import type { Released, ResultOrigin } from './ports.ts';
 import { ReferenceTable, type Erasure } from './reference-table.ts';
 
 export interface ReferencePorts {

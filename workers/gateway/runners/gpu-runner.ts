@@ -25,11 +25,10 @@ import type {
   PartHealth,
   RemoteRunner,
   RemoteState,
-  ResultKind,
-  ResultMetadata,
   RestorationTask,
   Work,
-} from '../predict/ports.ts';
+} from './ports.ts';
+import type { ResultKind, ResultMetadata } from '../results/ports.ts';
 import { gpuFetch, type Backoff } from './gpu-fetch.ts';
 import type { Creation, GpuTarget } from './gpu-target.ts';
 import { parseGpuError, RUNNER_BROKE } from './runner-schemas.ts';

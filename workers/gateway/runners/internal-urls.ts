@@ -10,7 +10,7 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { INTERNAL_URL_TTL_SECONDS, UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
 import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
-import type { InternalGrant, InternalUrls } from '../predict/ports.ts';
+import type { InternalGrant, InternalUrls } from './ports.ts';
 
 const key = z.string().regex(HEX_SHA256);
 

@@ -9,8 +9,8 @@
 import { sha256Hex } from '@deblur/shared/net/digest.ts';
 import { invalidOption } from '@deblur/shared/protocol/options.ts';
 import { KEY_CACHE_MAX_ENTRIES, KEY_CACHE_SECONDS, KEYS_MAX_PER_TENANT } from '@deblur/shared/limits.ts';
-import { OPERATOR_TENANT, type ApiKey, type ApiKeys, type Caller, type NewApiKey } from '../predict/access-ports.ts';
-import type { Scope } from '../predict/ports.ts';
+import { OPERATOR_TENANT, type ApiKey, type ApiKeys, type Caller, type NewApiKey } from './access-ports.ts';
+import type { Scope } from './access-ports.ts';
 import { callTenant, type TenantStubs } from './tenant-stub.ts';
 
 const KEY = /^deblur_([a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)_([0-9a-f]{16})_[0-9a-f]{64}$/;

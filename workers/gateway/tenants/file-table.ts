@@ -1,7 +1,7 @@
 /** The files of one tenant: names for sources, while those are kept. */
 import type { ImageFormat } from '@deblur/shared/image-header/index.ts';
 import { FILE_PAGE_SIZE } from '@deblur/shared/limits.ts';
-import type { FilePage, FileRecord } from '../predict/access-ports.ts';
+import type { FilePage, FileRecord } from './access-ports.ts';
 
 export const FILE_SCHEMA = `
   CREATE TABLE IF NOT EXISTS file (

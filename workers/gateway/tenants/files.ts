@@ -1,7 +1,7 @@
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { FILE_RETENTION_SECONDS, FILES_MAX_PER_TENANT, RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
-import type { FilePage, FileRecord, Files } from '../predict/access-ports.ts';
-import type { ReceivedSource, SourceStore, StoredBody } from '../predict/ports.ts';
+import type { FilePage, FileRecord, Files } from './access-ports.ts';
+import type { ReceivedSource, SourceStore, StoredBody } from '../sources/ports.ts';
 import { callTenant, type TenantStubs } from './tenant-stub.ts';
 
 /** Names in the tenant's object, bytes among the sources: the same picture is kept once, whoever names it. */

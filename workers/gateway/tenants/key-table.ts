@@ -1,7 +1,7 @@
 /** The API keys of one tenant. The keys themselves are not in it: only what they hash to. */
 import { KEY_LAST_USED_STEP_SECONDS } from '@deblur/shared/limits.ts';
-import type { ApiKey } from '../predict/access-ports.ts';
-import type { Scope } from '../predict/ports.ts';
+import type { ApiKey } from './access-ports.ts';
+import type { Scope } from './access-ports.ts';
 
 export const KEY_SCHEMA = `
   CREATE TABLE IF NOT EXISTS api_key (

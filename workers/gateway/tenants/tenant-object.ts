@@ -4,7 +4,7 @@
  */
 import { DurableObject } from 'cloudflare:workers';
 import { TENANT_SWEEP_SECONDS } from '@deblur/shared/limits.ts';
-import type { ApiKey, FilePage, FileRecord } from '../predict/access-ports.ts';
+import type { ApiKey, FilePage, FileRecord } from './access-ports.ts';
 import { FILE_SCHEMA, FileTable } from './file-table.ts';
 import { KEY_SCHEMA, KeyTable } from './key-table.ts';
 import { SECRET_SCHEMA, SecretTable } from './secret-table.ts';

@@ -1,7 +1,7 @@
 /** The way to a tenant's object. */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
-import type { ApiKey, FilePage, FileRecord } from '../predict/access-ports.ts';
+import type { ApiKey, FilePage, FileRecord } from './access-ports.ts';
 
 /** The methods of TenantObject that are called from outside. */
 export interface TenantStub {

@@ -1,5 +1,5 @@
 import { newWebhookSecret } from '@deblur/shared/protocol/standard-webhooks.ts';
-import type { WebhookSecrets } from '../predict/access-ports.ts';
+import type { WebhookSecrets } from './access-ports.ts';
 import { callTenant, type TenantStubs } from './tenant-stub.ts';
 
 export class TenantWebhookSecrets implements WebhookSecrets {

@@ -6,13 +6,7 @@
  * it were sent or given up, and news that are overtaken are not repeated. The last event is never given up before the
  * schedule's end. A receiver that is down changes nothing but this log.
  */
-import type {
-  Delivery,
-  DeliveryEvent,
-  DeliveryQueue,
-  DeliveryState,
-  ReplayOutcome,
-} from '../predict/delivery-ports.ts';
+import type { Delivery, DeliveryEvent, DeliveryQueue, DeliveryState, ReplayOutcome } from './delivery-ports.ts';
 import { DeliveryTable, type DeliveryClaim } from './delivery-table.ts';
 import type { AttemptOutcome, DeliveryPorts } from './ports.ts';
 import { nextAttemptAt } from './schedule.ts';

@@ -7,7 +7,7 @@
  *   delivered | exhausted | disabled | superseded → pending (a replay: the schedule begins anew)
  */
 import { WEBHOOK_ATTEMPT_DELAYS_SECONDS } from '@deblur/shared/limits.ts';
-import type { AttemptError, Delivery, DeliveryEvent, DeliveryState, DeliveryType } from '../predict/delivery-ports.ts';
+import type { AttemptError, Delivery, DeliveryEvent, DeliveryState, DeliveryType } from './delivery-ports.ts';
 import type { AttemptOutcome, WebhookAttempt } from './ports.ts';
 
 const SCHEMA = `

@@ -1,6 +1,6 @@
 /** What webhooks need from the world. */
-import type { AttemptError } from '../predict/delivery-ports.ts';
-import type { Counts } from '../predict/stats-ports.ts';
+import type { AttemptError } from './delivery-ports.ts';
+import type { Counts } from '../metrics/ports.ts';
 
 /** One attempt of one message. */
 export interface WebhookAttempt {

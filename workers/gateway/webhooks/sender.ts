@@ -4,7 +4,7 @@ import { WEBHOOK_RESPONSE_MAX_BYTES, WEBHOOK_TIMEOUT_MS, WEBHOOK_URL_MAX_CHARACT
 import { signWebhook, type WebhookHeaders, type WebhookMessage } from '@deblur/shared/protocol/standard-webhooks.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import { checkUrl, type UrlRules } from '@deblur/shared/net/url-guard.ts';
-import type { AttemptError } from '../predict/delivery-ports.ts';
+import type { AttemptError } from './delivery-ports.ts';
 import type { AttemptOutcome, WebhookAttempt, WebhookSender } from './ports.ts';
 import { parseRetryAfter } from './schedule.ts';
 

@@ -2,7 +2,7 @@
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { REFUSED_BODY_DRAIN_MAX_BYTES, REFUSED_BODY_DRAIN_MS, UPLOAD_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import type { MiddlewareHandler } from 'hono';
-import { within } from '../../predict/within.ts';
+import { within } from '../../with-timeout.ts';
 import type { AppEnv } from '../context.ts';
 
 /** @throws {DeblurError} `body_too_large` when the length is announced and too much, before anything is read */

@@ -2,7 +2,7 @@
 import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { MULTIPART_FIELDS_MAX_BYTES, REFUSED_BODY_DRAIN_MS } from '@deblur/shared/limits.ts';
-import { within } from '../../predict/within.ts';
+import { within } from '../../with-timeout.ts';
 
 /** A picture taken in, as ReceivedSource: what was stored of it goes when the form is refused behind it. */
 interface Received {

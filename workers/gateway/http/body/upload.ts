@@ -7,7 +7,7 @@ import {
   SYNC_UPLOAD_MAX_BYTES,
 } from '@deblur/shared/limits.ts';
 import { invalidOption, parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
-import type { ReceivedSource, SourceStore } from '../../predict/ports.ts';
+import type { ReceivedSource, SourceStore } from '../../sources/ports.ts';
 import { assertContentLength, bodyChunks, bodyText, limitBytes } from './body.ts';
 import { readForm } from './form.ts';
 

@@ -4,8 +4,8 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { AUTHORIZATION_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
 import { parseIpv6 } from '@deblur/shared/net/url-guard.ts';
 import type { MiddlewareHandler } from 'hono';
-import type { ApiKeys, Caller, RateLimits } from '../../predict/access-ports.ts';
-import type { Scope } from '../../predict/ports.ts';
+import type { ApiKeys, Caller, RateLimits } from '../../tenants/access-ports.ts';
+import type { Scope } from '../../tenants/access-ports.ts';
 import { addToLog, type AppContext, type AppEnv } from '../context.ts';
 import { admit } from './rate-limit.ts';
 

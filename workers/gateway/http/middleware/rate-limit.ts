@@ -12,7 +12,7 @@ import {
   REQUEST_LIMIT_WINDOW_SECONDS,
 } from '@deblur/shared/limits.ts';
 import type { MiddlewareHandler } from 'hono';
-import { unpaid, type RateAccount, type RateLimits } from '../../predict/access-ports.ts';
+import { unpaid, type RateAccount, type RateLimits } from '../../tenants/access-ports.ts';
 import type { AppContext, AppEnv } from '../context.ts';
 
 interface Quota {

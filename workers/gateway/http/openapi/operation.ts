@@ -1,6 +1,6 @@
 /** One operation as its table says it, and as OpenAPI has it. */
 import type { ErrorCode } from '@deblur/shared/protocol/errors.ts';
-import type { Scope } from '../../predict/ports.ts';
+import type { Scope } from '../../tenants/access-ports.ts';
 import { LIMIT_HEADERS, REQUEST_ID } from './headers.ts';
 import { problemResponses } from './problems.ts';
 

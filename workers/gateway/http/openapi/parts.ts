@@ -9,7 +9,7 @@ import {
 } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import { PREDICTION_ID } from '@deblur/shared/protocol/prediction.ts';
-import { STREAM_TOKEN } from '../../predict/prediction-id.ts';
+import { STREAM_TOKEN } from '../../predictions/prediction-id.ts';
 import { DURATION } from '../body/create-headers.ts';
 import { ref, type SchemaName } from './schemas.ts';
 

@@ -1,12 +1,12 @@
 import { SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
 import type { Handler } from 'hono';
-import { predictJob, type CreateTerms } from '../../predict/create-prediction.ts';
-import { deblur, type Pending } from '../../predict/deblur.ts';
-import { resolveModel } from '../../predict/models.ts';
-import { receiveNamed } from '../../predict/named-source.ts';
-import { newPredictionId } from '../../predict/prediction-id.ts';
-import { megapixelsOf } from '../../predict/plan.ts';
-import type { ReceivedSource } from '../../predict/ports.ts';
+import { predictJob, type CreateTerms } from '../../predictions/create-prediction.ts';
+import { deblur, type Pending } from '../../restorations/deblur.ts';
+import { resolveModel } from '../../restorations/models.ts';
+import { receiveNamed } from '../../restorations/named-source.ts';
+import { newPredictionId, predictionName } from '../../predictions/prediction-id.ts';
+import { megapixelsOf } from '../../restorations/plan.ts';
+import type { ReceivedSource } from '../../sources/ports.ts';
 import { addToLog, type AppContext, type AppEnv, type Ports } from '../context.ts';
 import { answerCreate, termsOf } from './predictions.ts';
 import { waitPreference } from '../body/prefer.ts';
@@ -28,9 +28,10 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
 
     const accept = c.req.header('accept') ?? null;
     const tenant = c.get('tenant');
-    const { trace, id: predictionId, deadlineSeconds } = terms;
+    const { trace, id, deadlineSeconds } = terms;
+    const subscriberId = predictionName(tenant.id, id);
     const asked = { tenant, source, options, accept, trace, pay };
-    const deblurred = await deblur(ports, { ...asked, waitSeconds: wait.seconds, predictionId, deadlineSeconds });
+    const deblurred = await deblur(ports, { ...asked, waitSeconds: wait.seconds, subscriberId, deadlineSeconds });
     if ('pending' in deblurred) return answerLater(c, ports, terms, deblurred, { image, source, options });
     const { result, cache, cost } = deblurred;
     addToLog(c, { cache, placement: result.placement, model: result.model, result_key: result.key });

@@ -2,8 +2,8 @@
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
-import type { Delivery } from '../../predict/delivery-ports.ts';
-import type { Predictions } from '../../predict/prediction-ports.ts';
+import type { Delivery } from '../../webhooks/delivery-ports.ts';
+import type { Predictions } from '../../predictions/ports.ts';
 import type { AppEnv } from '../context.ts';
 import { knownForm, predictionNotFound } from './predictions.ts';
 import type { deliveryListSchema, replaySchema } from '../api-schemas.ts';

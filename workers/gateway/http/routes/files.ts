@@ -9,8 +9,8 @@ import {
 import { invalidOption, optionError } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
-import type { FileRecord, Files } from '../../predict/access-ports.ts';
-import type { ReceivedSource, SourceStore } from '../../predict/ports.ts';
+import type { FileRecord, Files } from '../../tenants/access-ports.ts';
+import type { ReceivedSource, SourceStore } from '../../sources/ports.ts';
 import { assertContentLength, bodyChunks, limitBytes } from '../body/body.ts';
 import { addToLog, type AppEnv } from '../context.ts';
 import { readForm } from '../body/form.ts';

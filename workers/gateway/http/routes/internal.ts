@@ -9,8 +9,10 @@ import {
 } from '@deblur/shared/limits.ts';
 import { uploadCompletionSchema } from '@deblur/shared/protocol/runner-api.ts';
 import type { Context, Handler } from 'hono';
-import type { PartsUpload } from '../../predict/part-ports.ts';
-import type { InternalGrant, InternalUrls, ResultUpload, StoredBody } from '../../predict/ports.ts';
+import type { PartsUpload } from '../../results/multipart.ts';
+import type { InternalGrant, InternalUrls } from '../../runners/ports.ts';
+import type { ResultUpload } from '../../results/ports.ts';
+import type { StoredBody } from '../../sources/ports.ts';
 import { assertContentLength, bodyText } from '../body/body.ts';
 import type { AppEnv, Ports } from '../context.ts';
 

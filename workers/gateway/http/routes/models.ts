@@ -2,9 +2,9 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { EDGE_MAX_PIXELS, MAX_PIXELS } from '@deblur/shared/limits.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
-import { availableModels, type CatalogueEntry } from '../../predict/models.ts';
-import type { Placement } from '../../predict/ports.ts';
-import { modelAt } from '../../predict/requested-model.ts';
+import { availableModels, type CatalogueEntry } from '../../restorations/models.ts';
+import type { Placement } from '../../results/ports.ts';
+import { modelAt } from '../../restorations/requested-model.ts';
 import type { AppEnv, Ports } from '../context.ts';
 import type { modelListSchema, modelSchema } from '../api-schemas.ts';
 

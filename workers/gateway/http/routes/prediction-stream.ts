@@ -9,8 +9,8 @@ import { EVENT_STREAM_MAX_MS, PREDICTION_POLL_MS } from '@deblur/shared/limits.t
 import { isTerminal } from '@deblur/shared/protocol/prediction.ts';
 import type { Handler } from 'hono';
 import { streamSSE, type SSEStreamingApi } from 'hono/streaming';
-import { readStreamToken } from '../../predict/prediction-id.ts';
-import type { Predictions, PredictionSnapshot } from '../../predict/prediction-ports.ts';
+import { readStreamToken } from '../../predictions/prediction-id.ts';
+import type { Predictions, PredictionSnapshot } from '../../predictions/ports.ts';
 import { isSame } from '../middleware/constant-time.ts';
 import type { AppContext, AppEnv, Ports } from '../context.ts';
 

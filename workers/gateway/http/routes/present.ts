@@ -1,7 +1,7 @@
 /** Results and reports as response headers. */
 import { IMMUTABLE_MAX_AGE_SECONDS, RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
-import type { Deblurred } from '../../predict/deblur.ts';
-import type { StoredResult } from '../../predict/ports.ts';
+import type { Deblurred } from '../../restorations/deblur.ts';
+import type { StoredResult } from '../../results/ports.ts';
 
 export const resultPath = (key: string): string => `/v1/results/${key}`;
 

@@ -1,7 +1,7 @@
 /** One immutable representation on the wire: whole, in part, or only its headers. */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
-import type { ResultStore, StoredResult } from '../../predict/ports.ts';
-import type { ResultOrigins } from '../../predict/result-ports.ts';
+import type { ResultStore, StoredResult } from '../../results/ports.ts';
+import type { ResultOrigins } from '../../references/ports.ts';
 import type { AppContext } from '../context.ts';
 import { contentDigest, etagOf, resultHeaders, resultPath } from './present.ts';
 import { matchesEtag, parseRange } from '../body/range.ts';

@@ -3,8 +3,8 @@ import { RETRY_AFTER_SECONDS, SIGNED_URL_WAIT_SECONDS } from '@deblur/shared/lim
 import { verifyPath } from '@deblur/shared/protocol/signed-url.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
-import { isAllowedSource, parseLink, type PictureLink } from '../../predict/picture-link.ts';
-import { restoreLink, type LinkedResult } from '../../predict/restore-link.ts';
+import { isAllowedSource, parseLink, type PictureLink } from '../../restorations/image-link.ts';
+import { restoreLink, type LinkedResult } from '../../restorations/restore-image-link.ts';
 import { addToLog, type AppContext, type AppEnv, type Ports } from '../context.ts';
 import { waitPreference } from '../body/prefer.ts';
 import { resultPath } from './present.ts';

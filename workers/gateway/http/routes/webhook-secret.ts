@@ -1,6 +1,6 @@
 /** `/v1/webhooks/default/secret`: what signs the tenant's webhooks, in Replicate's form. Who has it can forge them. */
 import type { Handler } from 'hono';
-import type { WebhookSecrets } from '../../predict/access-ports.ts';
+import type { WebhookSecrets } from '../../tenants/access-ports.ts';
 import type { z } from 'zod';
 import type { AppEnv } from '../context.ts';
 import type { webhookSecretSchema } from '../api-schemas.ts';

@@ -5,10 +5,12 @@ import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { DeblurPorts } from './deblur.ts';
 import { resolveModel } from './models.ts';
 import { planJob } from './plan.ts';
-import type { CacheStatus, ReceivedSource, Tenant } from './ports.ts';
-import type { References } from './result-ports.ts';
-import { SourceChanged, type SourceLinks } from './source-ports.ts';
-import { within } from './within.ts';
+import type { CacheStatus } from '../jobs/ports.ts';
+import type { ReceivedSource } from '../sources/ports.ts';
+import type { Tenant } from '../tenants/access-ports.ts';
+import type { References } from '../references/ports.ts';
+import { SourceChanged, type SourceLinks } from '../sources/ports.ts';
+import { within } from '../with-timeout.ts';
 
 export interface LinkPorts extends DeblurPorts {
   readonly links: SourceLinks;

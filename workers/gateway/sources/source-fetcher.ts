@@ -11,7 +11,7 @@ import {
   SOURCE_MAX_REDIRECTS,
 } from '@deblur/shared/limits.ts';
 import { checkUrl } from '@deblur/shared/net/url-guard.ts';
-import type { FetchedSource, SourceFetcher } from '../predict/source-ports.ts';
+import type { FetchedSource, SourceFetcher } from './ports.ts';
 
 export interface SourceFetcherOptions {
   /** See UrlRules of shared/net/url-guard.ts. */

@@ -5,15 +5,16 @@ import { ASYNC_UPLOAD_MAX_BYTES, RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/s
 import type { Options } from '@deblur/shared/protocol/options.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import { MODEL_OWNER, type PredictionInput, type WebhookEvent } from '@deblur/shared/protocol/prediction.ts';
-import { resolveModel, type AvailableModel, type Catalogue } from './models.ts';
-import { openNamed, type NamedSourcePorts, type Naming } from './named-source.ts';
-import { megapixelsOf, planJob } from './plan.ts';
-import type { JobRequest, ReceivedSource } from './ports.ts';
-import type { RateAccount, RateLimits } from './access-ports.ts';
-import type { References } from './result-ports.ts';
-import { requestedModel, type ModelReferences } from './requested-model.ts';
+import { resolveModel, type AvailableModel, type Catalogue } from '../restorations/models.ts';
+import { openNamed, type NamedSourcePorts, type Naming } from '../restorations/named-source.ts';
+import { megapixelsOf, planJob } from '../restorations/plan.ts';
+import type { JobRequest } from '../jobs/ports.ts';
+import type { ReceivedSource } from '../sources/ports.ts';
+import type { RateAccount, RateLimits } from '../tenants/access-ports.ts';
+import type { References } from '../references/ports.ts';
+import { requestedModel, type ModelReferences } from '../restorations/requested-model.ts';
 import { newPredictionId, newStreamSecret } from './prediction-id.ts';
-import type { CreatedPrediction, PredictionDraft, Predictions, PredictionSource } from './prediction-ports.ts';
+import type { CreatedPrediction, PredictionDraft, Predictions, PredictionSource } from './ports.ts';
 
 export interface CreatePorts extends NamedSourcePorts {
   readonly catalogue: Catalogue;

@@ -1,7 +1,8 @@
 /** How predictions end, and the figures that their ends have. */
 import type { WireError } from '@deblur/shared/protocol/errors.ts';
-import type { JobReport, Placement } from '../predict/ports.ts';
-import { toldCache } from '../predict/result-ports.ts';
+import type { JobReport } from '../jobs/ports.ts';
+import type { Placement } from '../results/ports.ts';
+import { toldCache } from '../references/ports.ts';
 import type { Ending, PredictionState } from './prediction-table.ts';
 
 /** The result was there before anything was asked of a job. */

@@ -1,6 +1,6 @@
 /** How results were made, and which were erased. */
-import type { ResultOrigin, ResultOrigins } from '../predict/result-ports.ts';
-import { originKey } from './keys.ts';
+import type { ResultOrigin, ResultOrigins } from './ports.ts';
+import { originKey } from '../bucket-keys.ts';
 
 const ERASED = 'erased';
 

@@ -5,7 +5,8 @@ import { canonicalEncoding, restorationKey, resultKey } from '@deblur/shared/pro
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { AvailableModel } from './models.ts';
 import { placeEncoding, placeRestoration } from './placement.ts';
-import type { JobRequest, ReceivedSource } from './ports.ts';
+import type { JobRequest } from '../jobs/ports.ts';
+import type { ReceivedSource } from '../sources/ports.ts';
 
 export interface JobQuestion {
   readonly source: Pick<ReceivedSource, 'digest' | 'bytes' | 'header'>;

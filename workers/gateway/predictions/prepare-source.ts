@@ -1,12 +1,14 @@
 /** A prediction's address → its source, kept if it is needed, and the job that it makes. */
 import { DeblurError, toWireError, type WireError } from '@deblur/shared/protocol/errors.ts';
 import { RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/shared/limits.ts';
-import { unpaid, type RateLimits } from '../predict/access-ports.ts';
-import { resolveModel, type Catalogue } from '../predict/models.ts';
-import { megapixelsOf, planJob } from '../predict/plan.ts';
-import type { JobRequest, ResultStore, SourceStore } from '../predict/ports.ts';
-import type { References } from '../predict/result-ports.ts';
-import type { SourceFetcher } from '../predict/source-ports.ts';
+import { unpaid, type RateLimits } from '../tenants/access-ports.ts';
+import { resolveModel, type Catalogue } from '../restorations/models.ts';
+import { megapixelsOf, planJob } from '../restorations/plan.ts';
+import type { JobRequest } from '../jobs/ports.ts';
+import type { ResultStore } from '../results/ports.ts';
+import type { SourceStore } from '../sources/ports.ts';
+import type { References } from '../references/ports.ts';
+import type { SourceFetcher } from '../sources/ports.ts';
 import type { PredictionState } from './prediction-table.ts';
 
 export interface TakeInPorts {

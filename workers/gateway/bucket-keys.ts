@@ -12,7 +12,7 @@
  * Lifecycle rules of the bucket delete what is older than RETENTION says, and unfinished multipart uploads after a day.
  */
 import { RESULT_RETENTION_SECONDS, SOURCE_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
-import type { ResultKind } from '../predict/ports.ts';
+import type { ResultKind } from './results/ports.ts';
 
 /** The bucket's lifecycle rules, as `npm run deploy` sets them: what lies under a prefix goes after so many seconds. */
 export const RETENTION: Readonly<Record<string, number>> = {

@@ -1,9 +1,19 @@
 /** What access control, files and rate limits need from the world. `tenants/` and `limits/` implement these. */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ImageFormat } from '@deblur/shared/image-header/index.ts';
-import type { ReceivedSource, Scope, StoredBody, Tenant } from './ports.ts';
+import type { ReceivedSource, StoredBody } from '../sources/ports.ts';
 
 // ---- Callers -----------------------------------------------------------------------------------
+
+export type Scope = 'create' | 'read' | 'delete' | 'admin';
+
+/** On whose behalf a request runs: predictions, files and references to results belong to one tenant. */
+export interface Tenant {
+  readonly id: string;
+  /** `local`: everybody on one's own machine. `anonymous`: no key, smaller limits. `key`: an API key's owner. */
+  readonly tier: 'local' | 'anonymous' | 'key';
+  readonly scopes: ReadonlySet<Scope>;
+}
 
 /**
  * The tenant that administers all others: the bearer of ADMIN_KEY, and of admin keys made with it for this tenant. Everyone

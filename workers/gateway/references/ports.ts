@@ -1,6 +1,6 @@
 /** What sharing results and erasing them need from the world. `store/` and `references/` implement these. */
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
-import type { CacheStatus, JobRequest } from './ports.ts';
+import type { CacheStatus, JobRequest } from '../jobs/ports.ts';
 
 // ---- Where results come from, and who holds them -----------------------------------------------
 
@@ -48,10 +48,4 @@ export const toldCache = (cost: CacheStatus, tells: boolean): CacheStatus => (te
 export interface Released {
   /** The results, siblings included, that nobody holds any more. */
   readonly erased: readonly string[];
-}
-
-/** Caches that lie in front of us everywhere; entries carry their tags in `Cache-Tag`. */
-export interface CachePurge {
-  /** @throws {Error} when it is not known to have been done */
-  purge(tags: readonly string[]): Promise<void>;
 }

@@ -4,8 +4,8 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ImageHeader, RemoteFile } from '@deblur/shared/image-header/index.ts';
 import { IN_MEMORY_UPLOAD_MAX_BYTES, SOURCE_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import { concat } from '@deblur/shared/metadata/bytes.ts';
-import type { ReceivedSource, SourceStore, StoredBody } from '../predict/ports.ts';
-import { newUploadKey, sourceKey } from './keys.ts';
+import type { ReceivedSource, SourceStore, StoredBody } from './ports.ts';
+import { newUploadKey, sourceKey } from '../bucket-keys.ts';
 
 /** R2 takes parts of 5 MiB and more, all of one size but the last. */
 const PART_BYTES = 5 * 1024 * 1024;

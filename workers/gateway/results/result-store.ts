@@ -4,17 +4,10 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
-import type { PartsResult, PartsUpload } from '../predict/part-ports.ts';
-import type {
-  ByteRange,
-  ResultKind,
-  ResultMetadata,
-  ResultStore,
-  ResultUpload,
-  StoredBody,
-  StoredResult,
-} from '../predict/ports.ts';
-import { partsKey, resultObjectKey } from './keys.ts';
+import type { PartsResult, PartsUpload } from './multipart.ts';
+import type { ByteRange, ResultKind, ResultMetadata, ResultStore, ResultUpload, StoredResult } from './ports.ts';
+import type { StoredBody } from '../sources/ports.ts';
+import { partsKey, resultObjectKey } from '../bucket-keys.ts';
 
 const metadataSchema = z.object({
   model: z.enum(MODEL_NAMES),

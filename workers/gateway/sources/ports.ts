@@ -1,5 +1,36 @@
-/** Pictures by address: what fetching them and remembering them needs of the world. `store/` implements these. */
-import type { ReceivedSource } from './ports.ts';
+/** Pictures that come in: uploads, and what lies at an address. */
+import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
+
+/** An upload that has arrived and is hashed; it is kept only when somebody needs it. */
+export interface ReceivedSource {
+  /** SHA-256 of the bytes, hexadecimal. */
+  readonly digest: string;
+  readonly bytes: number;
+  readonly header: ImageHeader;
+  /**
+   * Stores it under its digest for the runner; twice is once.
+   * @param options `anew`: for its whole retention from now on, however long it has been there
+   */
+  keep(options?: { readonly anew?: boolean }): Promise<void>;
+  /** Removes what was written while it arrived. Never fails, and does nothing after `keep`. */
+  discard(): Promise<void>;
+}
+
+export interface SourceStore {
+  /**
+   * Takes an upload in: small ones in memory, larger ones through storage while they are hashed.
+   * @throws {DeblurError} `empty_body`, `body_too_large`, and what the header says against it; nothing is left behind
+   */
+  receive(chunks: AsyncIterable<Uint8Array>): Promise<ReceivedSource>;
+  /** The bytes of a kept source; null when it has expired. */
+  open(digest: string): Promise<StoredBody | null>;
+}
+
+export interface StoredBody {
+  readonly size: number;
+  readonly body: ReadableStream<Uint8Array>;
+  bytes(): Promise<Uint8Array>;
+}
 
 /** Judges an address that a user gave, without calling it. @throws {DeblurError} `forbidden`, `malformed_request` */
 export type CheckUrl = (url: string) => void;

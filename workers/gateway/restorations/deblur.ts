@@ -2,21 +2,12 @@
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { resolveModel, type Catalogue } from './models.ts';
 import { megapixelsOf, planJob, type JobQuestion } from './plan.ts';
-import type {
-  CacheStatus,
-  JobReport,
-  JobRequest,
-  Jobs,
-  ReceivedSource,
-  ResultStore,
-  StoredBody,
-  StoredResult,
-  Subscription,
-  Tenant,
-} from './ports.ts';
-import { predictionName } from './prediction-id.ts';
-import { toldCache, type References } from './result-ports.ts';
-import { within } from './within.ts';
+import type { CacheStatus, JobReport, JobRequest, Jobs, Subscription } from '../jobs/ports.ts';
+import type { ReceivedSource, StoredBody } from '../sources/ports.ts';
+import type { ResultStore, StoredResult } from '../results/ports.ts';
+import type { Tenant } from '../tenants/access-ports.ts';
+import { toldCache, type References } from '../references/ports.ts';
+import { within } from '../with-timeout.ts';
 
 export interface DeblurPorts {
   readonly catalogue: Catalogue;
@@ -34,8 +25,8 @@ export interface DeblurCommand extends JobQuestion {
   readonly waitSeconds: number;
   /** Pays for an inference; a hit is free. @throws {DeblurError} `rate_limited` */
   readonly pay: (megapixels: number) => Promise<void>;
-  /** What the request becomes when its wait expires; also what it names as its own to the job until then. */
-  readonly predictionId: string;
+  /** The prediction that the request becomes when its wait expires; the job knows the waiting request by this name. */
+  readonly subscriberId: string;
   /** From now on; what is not done by then is given up. */
   readonly deadlineSeconds: number;
 }
@@ -82,7 +73,7 @@ export async function deblur(ports: DeblurPorts, command: DeblurCommand): Promis
     if (stored !== null) return { result: stored, cache: toldCache('hit', tellsCache), cost: 'hit', lookupMs };
 
     await source.keep();
-    const waiter = { predictionId: predictionName(tenant.id, command.predictionId), deadlineAt };
+    const waiter = { predictionId: command.subscriberId, deadlineAt };
     const job = await waitedFor(ports.jobs, request, waiter, command);
     if (job === null) return { pending: request, tellsCache, deadlineAt };
     const result = await ports.results.get('result', resultKey);

@@ -1,9 +1,9 @@
 /** What lies at a source's address: one small record for each, so that a picture that is known is not fetched again. */
 import { sha256Hex } from '@deblur/shared/net/digest.ts';
 import { SOURCE_LINK_FRESH_SECONDS } from '@deblur/shared/limits.ts';
-import type { ReceivedSource } from '../predict/ports.ts';
-import { SourceChanged, type FetchedSource, type SourceFetcher, type SourceLinks } from '../predict/source-ports.ts';
-import { linkKey } from './keys.ts';
+import type { ReceivedSource } from './ports.ts';
+import { SourceChanged, type FetchedSource, type SourceFetcher, type SourceLinks } from './ports.ts';
+import { linkKey } from '../bucket-keys.ts';
 import type { R2SourceStore } from './source-store.ts';
 
 interface LinkRecord extends Pick<ReceivedSource, 'digest' | 'bytes' | 'header'> {

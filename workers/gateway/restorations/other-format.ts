@@ -6,8 +6,8 @@ import type { EncodeOptions, OutputFormat } from '@deblur/shared/protocol/option
 import { canonicalEncoding, resultKey } from '@deblur/shared/protocol/result-key.ts';
 import type { DeblurPorts } from './deblur.ts';
 import { placeEncoding } from './placement.ts';
-import type { References, ResultOrigin, ResultOrigins } from './result-ports.ts';
-import { within } from './within.ts';
+import type { References, ResultOrigin, ResultOrigins } from '../references/ports.ts';
+import { within } from '../with-timeout.ts';
 
 export interface SiblingPorts extends Pick<DeblurPorts, 'results' | 'jobs'> {
   readonly references: References;

@@ -1,6 +1,11 @@
 /** Cloudflare's cache in all data centres, by its API: "Purge cached content by tag". */
 import { PURGE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
-import type { CachePurge } from '../predict/result-ports.ts';
+
+/** Caches that lie in front of us everywhere; entries carry their tags in `Cache-Tag`. */
+export interface CachePurge {
+  /** @throws {Error} when it is not known to have been done */
+  purge(tags: readonly string[]): Promise<void>;
+}
 
 const API = 'https://api.cloudflare.com';
 

@@ -3,16 +3,10 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { EDGE_RESTORE_TIMEOUT_MS, HEALTH_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import type { EdgeReply, EdgeRunnerApi, RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
-import type {
-  EncodingTask,
-  PartHealth,
-  ResultMetadata,
-  ResultStore,
-  Restorer,
-  RestorationTask,
-  SourceStore,
-} from '../predict/ports.ts';
-import { within } from '../predict/within.ts';
+import type { EncodingTask, PartHealth, Restorer, RestorationTask } from './ports.ts';
+import type { ResultMetadata, ResultStore } from '../results/ports.ts';
+import type { SourceStore } from '../sources/ports.ts';
+import { within } from '../with-timeout.ts';
 import { RUNNER_BROKE, runnerError } from './runner-schemas.ts';
 
 export class EdgeRunner implements Restorer {

@@ -3,7 +3,7 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { modelFactsSchema, type ModelFacts } from '@deblur/shared/protocol/model-manifest.ts';
 import type { ModelName, Options } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
-import type { Placement } from './ports.ts';
+import type { Placement } from '../results/ports.ts';
 
 export interface CatalogueEntry {
   readonly name: ModelName;

@@ -2,9 +2,10 @@
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/shared/limits.ts';
 import { invalidOption } from '@deblur/shared/protocol/options.ts';
-import type { Files } from './access-ports.ts';
-import type { ReceivedSource, ResultStore, SourceStore, StoredBody } from './ports.ts';
-import type { CheckUrl, SourceFetcher } from './source-ports.ts';
+import type { Files } from '../tenants/access-ports.ts';
+import type { ReceivedSource, SourceStore, StoredBody } from '../sources/ports.ts';
+import type { ResultStore } from '../results/ports.ts';
+import type { CheckUrl, SourceFetcher } from '../sources/ports.ts';
 
 export interface NamedSourcePorts {
   readonly sources: SourceStore;

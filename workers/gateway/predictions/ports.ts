@@ -1,10 +1,11 @@
 /** What predictions need from the world, and what they are to the requests. */
 import type { Prediction, PredictionInput, PredictionList, WebhookEvent } from '@deblur/shared/protocol/prediction.ts';
-import type { RateAccount } from './access-ports.ts';
-import type { Delivery, ReplayOutcome } from './delivery-ports.ts';
+import type { RateAccount } from '../tenants/access-ports.ts';
+import type { Delivery, ReplayOutcome } from '../webhooks/delivery-ports.ts';
 import type { Options } from '@deblur/shared/protocol/options.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
-import type { JobRequest, ResultMetadata } from './ports.ts';
+import type { JobRequest } from '../jobs/ports.ts';
+import type { ResultMetadata } from '../results/ports.ts';
 
 // ---- Predictions -------------------------------------------------------------------------------
 
