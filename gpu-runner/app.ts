@@ -11,10 +11,10 @@ import { metricsRoutes } from './http/metrics.ts';
 import { passToPeers } from './peers/pass-to-peers.ts';
 import { predictionRoutes } from './http/predictions.ts';
 import { requestLog, type Env } from './http/request-log.ts';
-import type { Runner } from './predictions/runner.ts';
+import type { RunnerService } from './predictions/runner-service.ts';
 
 export interface AppOptions {
-  readonly runner: Runner;
+  readonly runner: RunnerService;
   readonly token: string | undefined;
   /** Undefined: it is the only one. */
   readonly peers?: Peers | undefined;

@@ -7,10 +7,10 @@ import { HttpClient } from './transfers/http-client.ts';
 import { LAST_ANSWERS_MS, REQUEST_TIMEOUT_MS } from './limits.ts';
 import { consoleLog as log } from './ops/log.ts';
 import { Peers } from './peers/peers.ts';
-import { Runner } from './predictions/runner.ts';
+import { RunnerService } from './predictions/runner-service.ts';
 
 function main(config: Config): void {
-  const runner = new Runner(config, new HttpClient(config), log);
+  const runner = new RunnerService(config, new HttpClient(config), log);
   const { peers: names, host, port, token } = config;
   const peers = names.length === 0 ? undefined : new Peers({ names, host, port, token, log });
   const app = createApp({ runner, token, peers, log });

@@ -2,22 +2,22 @@
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { Context } from 'hono';
 import type { z } from 'zod';
-import type { PredictionRequest } from '../predictions/runner.ts';
+import type { PredictionRequest } from '../predictions/runner-service.ts';
 import { sha256 } from '../transfers/sha256.ts';
 import { FormError, readForm as parseForm, type Form } from './form.ts';
 import type { Env } from './request-log.ts';
-import { createRequestSchema, invalid, validationFailed } from './cog-contract.ts';
+import { runnerCreateSchema, invalid, validationFailed } from './cog-contract.ts';
 
-export type CreateRequest = Omit<PredictionRequest, 'trace'>;
+export type RunnerCreateRequest = Omit<PredictionRequest, 'trace'>;
 
 /** @returns what is asked for, or the answer that says what is wrong with it */
 export async function readRequest(
   c: Context<Env>,
   assertCallable: (url: string) => void,
-): Promise<CreateRequest | Response> {
+): Promise<RunnerCreateRequest | Response> {
   const read = isForm(c) ? await readForm(c) : await readJson(c);
   if (read instanceof Response) return read;
-  const parsed = createRequestSchema.safeParse(read.body);
+  const parsed = runnerCreateSchema.safeParse(read.body);
   if (!parsed.success) return validationFailed(c, parsed.error.issues);
   const { id, input, webhook, webhook_events_filter: events } = parsed.data;
   const { master_upload_url: master, result_upload_url: result } = input;
@@ -54,7 +54,7 @@ interface ReadBody {
 
 async function readJson(c: Context): Promise<ReadBody | Response> {
   try {
-    return { body: JSON.parse(await c.req.text()) as z.input<typeof createRequestSchema> };
+    return { body: JSON.parse(await c.req.text()) as z.input<typeof runnerCreateSchema> };
   } catch (error) {
     // The body limit and a broken connection also show here; only what cannot be parsed is the caller's JSON.
     if (!(error instanceof SyntaxError)) throw error;

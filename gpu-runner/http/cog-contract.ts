@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import { BUSY_RETRY_AFTER_SECONDS } from '../limits.ts';
 import { PREDICTION_EVENTS } from '../predictions/prediction.ts';
-import type { Refusal } from '../predictions/runner.ts';
+import type { Refusal } from '../predictions/runner-service.ts';
 
 /** Ids appear in URLs and in logs. */
 export const predictionIdSchema = z
@@ -13,7 +13,7 @@ export const predictionIdSchema = z
   .regex(/^[A-Za-z0-9_-]{1,128}$/, 'must be 1 to 128 letters, digits, - or _');
 
 /** Fields that Cog knows and we do not need (`version`, `context`, …) are ignored, as Cog does. */
-export const createRequestSchema = z.object({
+export const runnerCreateSchema = z.object({
   id: predictionIdSchema.optional(),
   input: gpuInputSchema,
   webhook: z.url().max(2048).optional(),

@@ -1,13 +1,13 @@
 import { Hono } from 'hono';
-import type { Runner } from '../predictions/runner.ts';
+import type { RunnerService } from '../predictions/runner-service.ts';
 
 /** Cog's: always 200, the status is in the body, so that a probe tells a runner that starts from one that is not there. */
-export function cogHealth(runner: Runner): Hono {
+export function cogHealth(runner: RunnerService): Hono {
   return new Hono().get('/', (c) => c.json(runner.health()));
 }
 
 /** The Open Inference Protocol's, for who only looks at the status: is it to be restarted, is it to be sent work. */
-export function probes(runner: Runner): Hono {
+export function probes(runner: RunnerService): Hono {
   return new Hono()
     .get('/live', (c) => {
       const live = runner.health().status !== 'DEFUNCT';

@@ -2,9 +2,9 @@ import { JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES 
 import { Hono, type Context, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { SMALL_BODY_MAX_BYTES } from '../limits.ts';
-import type { Runner } from '../predictions/runner.ts';
+import type { RunnerService } from '../predictions/runner-service.ts';
 import { acceptedFormat, answer, finalAnswer } from './answer.ts';
-import { isForm, readRequest, type CreateRequest } from './body.ts';
+import { isForm, readRequest, type RunnerCreateRequest } from './body.ts';
 import type { Env } from './request-log.ts';
 import { invalid, predictionIdSchema, refused } from './cog-contract.ts';
 
@@ -16,7 +16,7 @@ interface BodyEnv extends Env {
   Variables: Env['Variables'] & { bodyRead?: () => void };
 }
 
-export function predictionRoutes(runner: Runner): Hono<BodyEnv> {
+export function predictionRoutes(runner: RunnerService): Hono<BodyEnv> {
   const limited = bodies(runner);
 
   return new Hono<BodyEnv>()
@@ -31,7 +31,7 @@ export function predictionRoutes(runner: Runner): Hono<BodyEnv> {
       const { prediction } = admission;
       if (wantsAsync(c)) return answer(c, prediction, 202);
       // Nobody else knows of it, so nobody will come for the answer.
-      const gone = (): void => prediction.cancel();
+      const gone = (): void => prediction.requestCancel();
       c.req.raw.signal.addEventListener('abort', gone, { once: true });
       if (c.req.raw.signal.aborted) gone();
       await prediction.finished;
@@ -69,13 +69,13 @@ export function predictionRoutes(runner: Runner): Hono<BodyEnv> {
     .post('/:id/cancel', (c) => {
       const prediction = runner.find(c.req.param('id'));
       if (prediction === undefined) return unknownId(c);
-      prediction.cancel();
+      prediction.requestCancel();
       return answer(c, prediction);
     });
 }
 
 /** Bounds what one body may have, and how many of those that bring files are in memory at once, until they are read. */
-function bodies(runner: Runner): MiddlewareHandler<BodyEnv> {
+function bodies(runner: RunnerService): MiddlewareHandler<BodyEnv> {
   const limit = (maxSize: number): MiddlewareHandler =>
     bodyLimit({ maxSize, onError: (c) => c.json({ detail: `The body has more than ${maxSize} bytes.` }, 413) });
   const json = limit(JSON_BODY_MAX_BYTES);
@@ -99,7 +99,7 @@ function isSmall(c: Context): boolean {
   return Number(c.req.header('content-length') ?? Infinity) <= SMALL_BODY_MAX_BYTES;
 }
 
-async function read(c: Context<BodyEnv>, runner: Runner): Promise<CreateRequest | Response> {
+async function read(c: Context<BodyEnv>, runner: RunnerService): Promise<RunnerCreateRequest | Response> {
   const request = await readRequest(c, (url) => runner.assertCallable(url));
   // From here on it has a slot, or is refused.
   c.get('bodyRead')?.();

@@ -9,7 +9,7 @@ import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 export type Span = 'queue' | 'download' | 'decode' | 'infer' | 'encode' | 'upload';
 
 /** What the gauges show. */
-export interface Snapshot {
+export interface MetricsSnapshot {
   readonly slots: number;
   readonly busySlots: number;
   readonly tilesWaiting: number;
@@ -72,7 +72,7 @@ export class Metrics {
   }
 
   /** Prometheus' text format. */
-  text(now: Snapshot): Promise<string> {
+  text(now: MetricsSnapshot): Promise<string> {
     this.#slots.set(now.slots);
     this.#pending.set(now.busySlots);
     this.#tilesWaiting.set(now.tilesWaiting);

@@ -6,7 +6,7 @@ import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import { TRANSFER_TIMEOUT_MS } from '../limits.ts';
 import type { Peers } from './peers.ts';
 import { FROM_PEER_HEADER } from '../http/predictions.ts';
-import type { Runner } from '../predictions/runner.ts';
+import type { RunnerService } from '../predictions/runner-service.ts';
 import type { Env } from '../http/request-log.ts';
 import { predictionIdSchema } from '../http/cog-contract.ts';
 
@@ -15,7 +15,7 @@ const REQUEST_HEADERS = ['accept', 'content-length', 'content-type', 'prefer', '
 const ANSWER_HEADERS = ['content-type', 'retry-after', 'x-model', 'x-prediction-id'] as const;
 
 /** Passes requests about a prediction that this runner does not know on to the peer that does; before bodies are read. */
-export function passToPeers(runner: Runner, peers: Peers): MiddlewareHandler<Env> {
+export function passToPeers(runner: RunnerService, peers: Peers): MiddlewareHandler<Env> {
   return async (c, next) => {
     const id = c.req.param('id') ?? '';
     const fromPeer = c.req.header(FROM_PEER_HEADER) !== undefined;

@@ -48,7 +48,7 @@ async function workOn(request: PictureRequest, signal: AbortSignal): Promise<Tra
   }
 }
 
-interface Work {
+interface PictureWork {
   readonly network: Network | undefined;
   readonly files: PictureFiles;
   readonly clock: () => number;
@@ -61,7 +61,7 @@ interface Pixels extends Restored {
 }
 
 /** What was decoded ends with this function: while files are written, only the restored picture is held. */
-async function pixelsOf(source: Uint8Array, header: ImageHeader, work: Work): Promise<Pixels> {
+async function pixelsOf(source: Uint8Array, header: ImageHeader, work: PictureWork): Promise<Pixels> {
   const stored = await sharpCodec.decode(source, header);
   const decodeMs = work.clock();
   work.signal.throwIfAborted();
@@ -80,7 +80,7 @@ function acceptHeader(source: Uint8Array): ImageHeader {
 async function restored(
   stored: RawImage,
   { orientation }: ImageHeader,
-  { network, files, signal }: Work,
+  { network, files, signal }: PictureWork,
 ): Promise<Restored> {
   const upright = applyOrientation(stored, orientation);
   if (network === undefined) return { image: upright, tiles: 0 };

@@ -7,13 +7,13 @@ import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { PictureReply } from '../pictures/picture-messages.ts';
 import { Canceled, type OutputFile, type Prediction, type UploadedOutput } from './prediction.ts';
-import type { Restorer } from '../pictures/restorer.ts';
+import type { PictureRestorer } from '../pictures/picture-restorer.ts';
 import { readSource } from '../transfers/source.ts';
 import { upload } from '../transfers/upload.ts';
 
 export interface PredictPorts {
   readonly http: HttpClient;
-  readonly restorer: Restorer;
+  readonly restorer: PictureRestorer;
   readonly metrics: Metrics;
   readonly log: Log;
   readonly timeoutSeconds: number;
@@ -26,7 +26,7 @@ export interface PredictPorts {
 export async function predict(prediction: Prediction, source: string | Uint8Array, ports: PredictPorts): Promise<void> {
   const { metrics, log, timeoutSeconds } = ports;
   const expire = (): void =>
-    prediction.expire(new DeblurError('deadline_exceeded', `Not done within ${timeoutSeconds} seconds.`));
+    prediction.abort(new DeblurError('deadline_exceeded', `Not done within ${timeoutSeconds} seconds.`));
   const timer = setTimeout(expire, timeoutSeconds * 1000);
   prediction.start();
   try {
@@ -35,7 +35,7 @@ export async function predict(prediction: Prediction, source: string | Uint8Arra
     metrics.made(made.report, made.queueMs);
     prediction.succeed(await deliver(prediction, made, ports), made.report);
   } catch (error) {
-    if (error instanceof Canceled) prediction.canceled();
+    if (error instanceof Canceled) prediction.markCanceled();
     else fail(prediction, error, log);
   } finally {
     clearTimeout(timer);
@@ -65,7 +65,7 @@ function download({ trace, signal }: Prediction, url: string, { http, metrics }:
   return metrics.timed('download', () => readSource(url, http, signal, trace.headers));
 }
 
-async function make(prediction: Prediction, source: Uint8Array, restorer: Restorer): Promise<PictureReply> {
+async function make(prediction: Prediction, source: Uint8Array, restorer: PictureRestorer): Promise<PictureReply> {
   const { input, signal } = prediction;
   const { format, quality = DEFAULT_QUALITY, metadata = 'keep' } = input;
   const wantMaster = input.operation === 'restore' && input.master_upload_url !== undefined;
@@ -76,8 +76,8 @@ async function make(prediction: Prediction, source: Uint8Array, restorer: Restor
     throw new DeblurError('invalid_option', 'master_upload_url: an encoding makes no master');
   }
   const model = restorer.model(input.model, input.model_version);
-  prediction.chose(model);
-  const onProgress = (done: number, total: number): void => prediction.progressed(done, total);
+  prediction.setModel(model);
+  const onProgress = (done: number, total: number): void => prediction.setProgress(done, total);
   return restorer.restore(job, { model, tile: input.tile, onProgress }, signal);
 }
 

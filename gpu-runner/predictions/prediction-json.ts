@@ -2,10 +2,10 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import { BASE64_PIECE_BYTES } from '../limits.ts';
-import { isFile, type OutputFile, type PredictionSnapshot, type UploadedOutput } from './prediction.ts';
+import { isFile, type OutputFile, type RunnerPredictionSnapshot, type UploadedOutput } from './prediction.ts';
 
 /** What a receiver of the JSON has. */
-export interface PredictionView extends Omit<PredictionSnapshot, 'output'> {
+export interface PredictionView extends Omit<RunnerPredictionSnapshot, 'output'> {
   readonly output: string | UploadedOutput | null;
 }
 
@@ -13,7 +13,7 @@ export interface PredictionView extends Omit<PredictionSnapshot, 'output'> {
  * The bytes of the JSON. A file is written piece by piece, since in one go a large one would hold the main thread for a
  * third of a second.
  */
-export async function predictionJson({ output, ...rest }: PredictionSnapshot): Promise<Uint8Array<ArrayBuffer>> {
+export async function predictionJson({ output, ...rest }: RunnerPredictionSnapshot): Promise<Uint8Array<ArrayBuffer>> {
   if (!isFile(output)) return Buffer.from(JSON.stringify({ ...rest, output }));
   // The alphabet of base64 needs no escapes in JSON.
   const head = `${JSON.stringify(rest).slice(0, -1)},"output":"data:${MEDIA_TYPES[output.format]};base64,`;

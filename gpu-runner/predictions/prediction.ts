@@ -36,7 +36,7 @@ export interface Progress {
 }
 
 /** What a prediction is at one moment: Replicate's object, as Cog answers with it. `progress` is ours. */
-export interface PredictionSnapshot {
+export interface RunnerPredictionSnapshot {
   readonly id: string;
   readonly status: PredictionStatus;
   readonly model: ModelName | null;
@@ -133,12 +133,12 @@ export class Prediction {
   }
 
   /** Takes effect between tiles; nothing happens when it is over already. */
-  cancel(): void {
+  requestCancel(): void {
     this.#controller.abort(new Canceled('The prediction was canceled.'));
   }
 
   /** Aborts with a failure, such as a deadline. */
-  expire(reason: Error): void {
+  abort(reason: Error): void {
     this.#controller.abort(reason);
   }
 
@@ -149,11 +149,11 @@ export class Prediction {
     this.#emit('start');
   }
 
-  chose(model: ModelManifest): void {
+  setModel(model: ModelManifest): void {
     this.#model = model;
   }
 
-  progressed(done: number, total: number): void {
+  setProgress(done: number, total: number): void {
     this.#progress = { done, total };
     if (this.#status === 'processing') this.#emit('logs');
   }
@@ -172,11 +172,11 @@ export class Prediction {
     this.#finish('failed');
   }
 
-  canceled(): void {
+  markCanceled(): void {
     if (this.#completedAt === undefined) this.#finish('canceled');
   }
 
-  snapshot(): PredictionSnapshot {
+  snapshot(): RunnerPredictionSnapshot {
     return {
       id: this.id,
       status: this.#status,
@@ -194,7 +194,7 @@ export class Prediction {
     };
   }
 
-  get metrics(): PredictionSnapshot['metrics'] {
+  get metrics(): RunnerPredictionSnapshot['metrics'] {
     return { ...this.#predictTime(), ...this.#report };
   }
 

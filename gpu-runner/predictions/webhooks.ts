@@ -18,7 +18,7 @@ import {
 import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import { predictionJson } from './prediction-json.ts';
-import type { Prediction, PredictionEvent, PredictionSnapshot } from './prediction.ts';
+import type { Prediction, PredictionEvent, RunnerPredictionSnapshot } from './prediction.ts';
 import type { Trace } from '../ops/trace.ts';
 
 export interface WebhookTarget {
@@ -100,7 +100,7 @@ export class Webhooks {
   }
 
   /** Never rejects: a receiver that is down changes nothing about the prediction. */
-  async #send(event: PredictionEvent, url: string, snapshot: PredictionSnapshot, trace: Trace): Promise<void> {
+  async #send(event: PredictionEvent, url: string, snapshot: RunnerPredictionSnapshot, trace: Trace): Promise<void> {
     const { http, secret, log, metrics } = this.#options;
     const messageId = `msg_${randomUUID()}`;
     try {

@@ -1,7 +1,7 @@
 /** What the session pool and its threads say to each other. */
 import type { ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import type { ExecutionProvider } from '../config.ts';
-import type { Claim } from './tile-claim.ts';
+import type { TileClaim } from './tile-claim.ts';
 import type { SharedTile } from './shared-tile.ts';
 
 export interface LoadRequest {
@@ -19,7 +19,7 @@ export interface RunRequest {
   /** One batch: tiles of one shape and sample type. */
   readonly tiles: readonly SharedTile[];
   /** Is asked when the batch's turn has come. */
-  readonly claim: Claim;
+  readonly claim: TileClaim;
 }
 
 export type SessionRequest = LoadRequest | RunRequest;

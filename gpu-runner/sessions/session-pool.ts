@@ -1,6 +1,6 @@
 /** One model variant, ready to run: a few threads with a session each, and a queue of tiles before them. */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
-import { openClaim, revoke, type Claim } from './tile-claim.ts';
+import { openTileClaim, revoke, type TileClaim } from './tile-claim.ts';
 import { BATCHES_IN_FLIGHT_PER_WORKER } from '../limits.ts';
 import type { Log } from '../ops/log.ts';
 import type { LoadRequest, SessionReply, SessionRequest } from './session-messages.ts';
@@ -43,7 +43,7 @@ interface WaitingTile extends QueuedTile {
   readonly since: number;
   readonly signal: AbortSignal | undefined;
   /** Of the batch that it was last handed out with. */
-  claim: Claim | undefined;
+  claim: TileClaim | undefined;
   resolve(ran: RanTile): void;
   reject(error: unknown): void;
 }
@@ -155,7 +155,7 @@ export class SessionPool {
 
   async #runOn(thread: SessionThread, batch: readonly WaitingTile[]): Promise<void> {
     try {
-      const claim = openClaim();
+      const claim = openTileClaim();
       for (const waiting of batch) waiting.claim = claim;
       const reply = await thread.call({ kind: 'run', tiles: batch.map(({ tile }) => tile), claim });
       if (reply.kind === 'loaded') throw new DeblurError('runner_failed', 'A session answered out of turn.');

@@ -40,7 +40,7 @@ export interface ProviderChoice {
 }
 
 /** One variant's sessions, held open by one picture until it is released. */
-export interface Lease {
+export interface SessionLease {
   readonly pool: SessionPool;
   release(): void;
 }
@@ -110,7 +110,7 @@ export class Sessions {
    * @throws {DeblurError} `runner_unavailable` when the sessions cannot be created
    * @throws the signal's reason, however far the opening is
    */
-  async acquire(model: ModelManifest, samples: 'uint8' | 'float32', signal?: AbortSignal): Promise<Lease> {
+  async acquire(model: ModelManifest, samples: 'uint8' | 'float32', signal?: AbortSignal): Promise<SessionLease> {
     const variant = variantFor(model, samples, this.provider.used);
     const name = `${model.name}.${variant.id}`;
     const open = this.#open.get(name);
@@ -178,7 +178,7 @@ export class Sessions {
     return turn;
   }
 
-  #lease(name: string, open: OpenPool): Lease {
+  #lease(name: string, open: OpenPool): SessionLease {
     this.#open.delete(name);
     this.#open.set(name, open);
     open.leases++;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '../../gpu-runner/app.ts';
 import { readConfig } from '../../gpu-runner/config.ts';
 import { HttpClient } from '../../gpu-runner/transfers/http-client.ts';
-import { Runner } from '../../gpu-runner/predictions/runner.ts';
+import { RunnerService } from '../../gpu-runner/predictions/runner-service.ts';
 import { dataUri, gradientPng, outputFile } from './support/images.ts';
 import { startServer, until, type RunningServer } from './support/runner.ts';
 import sharp from 'sharp';
@@ -199,7 +199,7 @@ it('answers 409 at capacity, and serves again afterwards', async () => {
 it('answers 503 while it starts', async () => {
   const config = readConfig({});
   const log = { info: () => undefined, error: () => undefined };
-  const app = createApp({ runner: new Runner(config, new HttpClient(config), log), token: undefined, log });
+  const app = createApp({ runner: new RunnerService(config, new HttpClient(config), log), token: undefined, log });
   const body = JSON.stringify({ input: { image: small } });
   const response = await app.request('/predictions', { method: 'POST', body });
   expect(response.status).toBe(503);

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createApp } from '../../gpu-runner/app.ts';
 import { readConfig } from '../../gpu-runner/config.ts';
 import { HttpClient } from '../../gpu-runner/transfers/http-client.ts';
-import { Runner, type Health, type HealthReport } from '../../gpu-runner/predictions/runner.ts';
+import { RunnerService, type Health, type HealthReport } from '../../gpu-runner/predictions/runner-service.ts';
 import { dataUri, gradientPng } from './support/images.ts';
 import { MODEL_DIR, until } from './support/runner.ts';
 
@@ -18,7 +18,7 @@ const gather = (worker: Worker): void => void threads.push(worker);
 const log = { info: () => undefined, error: () => undefined };
 
 let folder: string;
-let runner: Runner;
+let runner: RunnerService;
 let app: ReturnType<typeof createApp>;
 
 beforeEach(async () => {
@@ -26,7 +26,7 @@ beforeEach(async () => {
   await cp(path.join(MODEL_DIR, 'dhnet-edge'), path.join(folder, 'dhnet-edge'), { recursive: true });
   process.on('worker', gather);
   const config = readConfig({ MODEL_DIR: folder, EXECUTION_PROVIDER: 'cpu', SESSION_WORKERS: '1', SLOTS: '1' });
-  runner = new Runner(config, new HttpClient(config), log);
+  runner = new RunnerService(config, new HttpClient(config), log);
   app = createApp({ runner, token: undefined, log });
   await runner.setup();
 });

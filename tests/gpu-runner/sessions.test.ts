@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { HttpClient } from '../../gpu-runner/transfers/http-client.ts';
 import { Metrics } from '../../gpu-runner/ops/metrics.ts';
 import { ModelFiles } from '../../gpu-runner/models/model-files.ts';
-import { Sessions, type Lease } from '../../gpu-runner/sessions/sessions.ts';
+import { Sessions, type SessionLease } from '../../gpu-runner/sessions/sessions.ts';
 import { tilingFor } from '../../gpu-runner/sessions/tile-shape.ts';
 import { dataUri, fixture, gradientPng } from './support/images.ts';
 import { readManifest } from './support/network.ts';
@@ -70,7 +70,7 @@ describe('sessions of two models, of which one fits', () => {
   let sessions: Sessions;
   let edge: ModelManifest;
   let other: ModelManifest;
-  const held: Lease[] = [];
+  const held: SessionLease[] = [];
   beforeEach(async () => {
     const http = new HttpClient({ allowOrigins: [] });
     const wanted = (model: ModelManifest) => model.variants;
@@ -90,7 +90,7 @@ describe('sessions of two models, of which one fits', () => {
 
   /** Leases in the order in which they come. */
   const order: string[] = [];
-  async function acquire(model: ModelManifest, signal?: AbortSignal): Promise<Lease> {
+  async function acquire(model: ModelManifest, signal?: AbortSignal): Promise<SessionLease> {
     const lease = await sessions.acquire(model, 'uint8', signal);
     order.push(model.name);
     held.push(lease);

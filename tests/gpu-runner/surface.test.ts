@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApp } from '../../gpu-runner/app.ts';
 import { readConfig } from '../../gpu-runner/config.ts';
 import { HttpClient } from '../../gpu-runner/transfers/http-client.ts';
-import { Runner } from '../../gpu-runner/predictions/runner.ts';
+import { RunnerService } from '../../gpu-runner/predictions/runner-service.ts';
 import { dataUri, gradientPng, outputFile } from './support/images.ts';
 import { startReceiver } from './support/receiver.ts';
 import { startServer, until, type RunningServer } from './support/runner.ts';
@@ -75,7 +75,7 @@ describe('probes', () => {
   it('is live and not ready while it starts, and after its setup failed', async () => {
     const config = readConfig({ MODEL_DIR: '/nowhere' });
     const log = { info: () => undefined, error: () => undefined };
-    const runner = new Runner(config, new HttpClient(config), log);
+    const runner = new RunnerService(config, new HttpClient(config), log);
     const app = createApp({ runner, token: 'token', log });
     const status = async (path: string): Promise<number> => (await app.request(path)).status;
     expect(await status('/v2/health/live')).toBe(200);

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { RUNNER_ENV } from '../../../scripts/lib/service.ts';
-import type { HealthReport } from '../../../gpu-runner/predictions/runner.ts';
+import type { HealthReport } from '../../../gpu-runner/predictions/runner-service.ts';
 import type { PredictionView } from '../../../gpu-runner/predictions/prediction-json.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');

@@ -10,7 +10,7 @@ import type { Metrics } from '../ops/metrics.ts';
 import { ModelFiles } from '../models/model-files.ts';
 import type { PictureReply, PictureRequest, TileCall, TileReply, WantedEncoding } from './picture-messages.ts';
 import { serveRpc } from '../threads/rpc.ts';
-import { Sessions, type Lease, type ProviderChoice } from '../sessions/sessions.ts';
+import { Sessions, type SessionLease, type ProviderChoice } from '../sessions/sessions.ts';
 import { tilingFor } from '../sessions/tile-shape.ts';
 import { usableVariants } from '../models/variants.ts';
 import { WorkerThread, type ThreadState } from '../threads/worker-thread.ts';
@@ -29,14 +29,14 @@ export interface NetworkChoice {
   readonly onProgress: (done: number, total: number) => void;
 }
 
-export interface RestorerPorts {
+export interface PictureRestorerPorts {
   readonly log: Log;
   readonly metrics: Metrics;
 }
 
 type PictureThread = WorkerThread<PictureRequest, PictureReply>;
 
-export class Restorer {
+export class PictureRestorer {
   readonly models: readonly ModelManifest[];
   readonly #sessions: Sessions;
   readonly #threads: readonly PictureThread[];
@@ -48,7 +48,7 @@ export class Restorer {
   }
 
   /** @throws {Error} whose message says what is wrong with the models or the execution provider */
-  static async open(config: Config, { log, metrics }: RestorerPorts): Promise<Restorer> {
+  static async open(config: Config, { log, metrics }: PictureRestorerPorts): Promise<PictureRestorer> {
     const files = await loadModels(config, log);
     const { executionProvider: requested, sessionWorkers: workers } = config;
     const { intraOpThreads, batchSize, batchDelayMs, modelMemoryBytes: memoryBytes } = config;
@@ -60,7 +60,7 @@ export class Restorer {
       WorkerThread.start<PictureRequest, PictureReply>({ name: `picture ${i}`, script, log, onRestart }),
     );
     try {
-      return new Restorer(files.offered(), sessions, await Promise.all(starting));
+      return new PictureRestorer(files.offered(), sessions, await Promise.all(starting));
     } catch (error) {
       await sessions.close();
       throw error;
@@ -147,7 +147,12 @@ export class Restorer {
    * Takes a picture's tiles to the sessions: bytes to `uint8`, floats to `float32`.
    * @param signal the prediction's own: a cancel that went round by the picture's thread would wait for its pixel loops
    */
-  #serveTiles(port: MessagePort, lease: LeaseOf, onProgress: NetworkChoice['onProgress'], signal: AbortSignal): void {
+  #serveTiles(
+    port: MessagePort,
+    lease: SessionLeaseOf,
+    onProgress: NetworkChoice['onProgress'],
+    signal: AbortSignal,
+  ): void {
     let done = 0;
     serveRpc<TileCall, TileReply>(port, async ({ tile, total }) => {
       const { pool } = await lease(tile.data instanceof Uint8Array ? 'uint8' : 'float32');
@@ -170,11 +175,11 @@ async function loadModels(config: Config, log: Log): Promise<ModelFiles> {
   }
 }
 
-type LeaseOf = (samples: 'uint8' | 'float32') => Promise<Lease>;
+type SessionLeaseOf = (samples: 'uint8' | 'float32') => Promise<SessionLease>;
 
 /** The lease of one picture, taken when its first tile shows which sessions it needs: all of its tiles are of one type. */
-function onDemand(acquire: LeaseOf): { readonly get: LeaseOf; release(): void } {
-  let lease: Promise<Lease> | undefined;
+function onDemand(acquire: SessionLeaseOf): { readonly get: SessionLeaseOf; release(): void } {
+  let lease: Promise<SessionLease> | undefined;
   return {
     get: (samples) => (lease ??= acquire(samples)),
     release() {

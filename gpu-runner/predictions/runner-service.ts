@@ -10,7 +10,7 @@ import { Metrics } from '../ops/metrics.ts';
 import { predict } from './predict.ts';
 import { PredictionMemory } from './prediction-memory.ts';
 import { Prediction, type PredictionInput } from './prediction.ts';
-import { Restorer } from '../pictures/restorer.ts';
+import { PictureRestorer } from '../pictures/picture-restorer.ts';
 import type { ProviderChoice } from '../sessions/sessions.ts';
 import { Slots } from './slots.ts';
 import type { Trace } from '../ops/trace.ts';
@@ -47,7 +47,7 @@ export interface PredictionRequest {
   readonly trace: Trace;
 }
 
-export class Runner {
+export class RunnerService {
   readonly metrics = new Metrics();
   readonly #config: Config;
   readonly #http: HttpClient;
@@ -59,7 +59,7 @@ export class Runner {
   readonly #startedAt = new Date();
   #setUpAt: Date | undefined;
   #failure: string | undefined;
-  #restorer: Restorer | undefined;
+  #restorer: PictureRestorer | undefined;
   #stopping = false;
 
   constructor(config: Config, http: HttpClient, log: Log) {
@@ -74,7 +74,7 @@ export class Runner {
   /** Loads models and sessions. Never throws: a failure is a state of health, and its reason is told there. */
   async setup(): Promise<void> {
     try {
-      const restorer = await Restorer.open(this.#config, { log: this.#log, metrics: this.metrics });
+      const restorer = await PictureRestorer.open(this.#config, { log: this.#log, metrics: this.metrics });
       if (this.#stopping) return void (await restorer.close());
       this.#restorer = restorer;
       const models = restorer.models.map(({ name, version }) => ({ name, version }));
@@ -190,7 +190,7 @@ export class Runner {
   failAll(): void {
     const reason = new DeblurError('runner_unavailable', 'The runner stopped before the prediction was done.');
     for (const prediction of this.#memory.running) {
-      prediction.expire(reason);
+      prediction.abort(reason);
       // It does not wait for what cannot be interrupted, such as one step of a codec.
       prediction.fail(toWireError(reason));
     }
