@@ -2,7 +2,7 @@
  * What a caller may ask for, in canonical form: one schema validates query, form fields and JSON keys alike.
  */
 import { z } from 'zod';
-import { DeblurError } from './errors.ts';
+import { invalidOptions, unknownOptions, type DeblurError } from './errors.ts';
 import { DEFAULT_QUALITY, MAX_TILE_PIXELS, MIN_TILE_PIXELS, TILE_STEP_PIXELS } from '../limits.ts';
 
 export const MODEL_NAMES = ['dhnet-edge', 'dhnet', 'dhnet-b'] as const;
@@ -70,14 +70,10 @@ export function optionError({ issues }: z.ZodError): DeblurError {
     message,
   }));
   const unknown = issues.some((issue) => issue.code === 'unrecognized_keys');
-  const list = shown.map(({ field, message }) => `${field}: ${message}`).join('; ');
-  return new DeblurError(unknown ? 'unknown_option' : 'invalid_option', list, { fields: shown });
+  return unknown ? unknownOptions(shown) : invalidOptions(shown);
 }
 
-/** One field at fault. */
-export function invalidOption(field: string, message: string): DeblurError {
-  return new DeblurError('invalid_option', `${field}: ${message}`, { fields: [{ field, message }] });
-}
+export { invalidOption } from './errors.ts';
 
 /** How pixels become bytes; with a RestorationKey it names a result. */
 export interface EncodeOptions {
