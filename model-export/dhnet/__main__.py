@@ -11,7 +11,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from . import commands
 from . import config as configs
-from .config import UserError
+from .errors import UserError
 
 
 def _parser() -> argparse.ArgumentParser:

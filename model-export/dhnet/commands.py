@@ -8,28 +8,28 @@ import json
 import sys
 
 from . import config as configs
-from .config import UserError
+from .errors import UserError
 
 
 def run_profile(args: argparse.Namespace) -> None:
-    from . import profile
+    from .research import network_cost
 
     paths = [*map(configs.named, args.names), *args.config] or configs.published()
     rows = []
     for path in paths:
-        row = profile.profile(path, args.height, args.width, args.repeats)
-        rows.append(profile.kept(row, args.out) if args.out else row)
+        row = network_cost.profile(path, args.height, args.width, args.repeats)
+        rows.append(network_cost.kept(row, args.out) if args.out else row)
         if not (args.json or args.markdown):
-            print(profile.text(rows[-1]), flush=True)
+            print(network_cost.text(rows[-1]), flush=True)
     if args.json:
         print(json.dumps(rows, indent=2))
     elif args.markdown:
-        print(profile.markdown(rows))
+        print(network_cost.markdown(rows))
 
 
 def run_train(args: argparse.Namespace) -> None:
-    from . import parallel
-    from .train import train
+    from .training import parallel
+    from .training.train import train
 
     names = ("data", "out", "minutes", "cpu_minutes", "steps", "resume", "warm", "device", "prior")
     arguments = {"config": configs.load(args.config), **{name: getattr(args, name) for name in names}}
@@ -40,9 +40,19 @@ def run_train(args: argparse.Namespace) -> None:
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
-    from . import evaluate, gallery, known, results, robustness, runtime, tables, text
-    from .data import pictures
-    from .datasets import published
+    from .data.pictures import pictures
+    from .data.published_datasets import published
+    from .evaluation import (
+        evaluate,
+        gallery,
+        known_blurs,
+        markdown_tables,
+        robustness,
+        runtime,
+        stored_results,
+        text_legibility,
+    )
+    from .research import baselines
 
     if (args.dataset is None) != (args.data is None) or (args.dataset and args.pairs):
         raise UserError("evaluate: give --dataset with --data, or --pairs")
@@ -59,31 +69,33 @@ def run_evaluate(args: argparse.Namespace) -> None:
     pairs = evaluate.pair_sets(args.pairs) if args.pairs else []
     if args.dataset:
         pairs = published(args.dataset, args.data)
+    rivals = baselines.restorations if args.baselines else None
     judge = evaluate.scores
     if (args.dataset or "").startswith("realblur"):
-        from .alignment import scores as judge
+        from .evaluation.alignment import scores as judge
     photos = pictures(args.sharp) if args.sharp else []
     found: dict = {"version": model.manifest["version"]}
     if pairs:
-        found["images"] = evaluate.evaluate_pairs(model, pairs, args.out, args.baselines, judge)
+        found["images"] = evaluate.evaluate_pairs(model, pairs, args.out, rivals, judge)
         found["sets"] = evaluate.averages(found["images"])
     if photos:
         found["sharp"] = evaluate.evaluate_sharp(model, photos, args.out)
     if args.robustness:
         found["robustness"] = robustness.measure(model, pairs, photos)
-        found["text"] = text.measure(model)
+        found["text"] = text_legibility.measure(model)
         if photos:
-            found["known"] = known.measure(model, photos)
+            found["known"] = known_blurs.measure(model, photos)
     if args.gallery:
         found["gallery"] = gallery.gallery(model, pairs, photos, args.gallery)
     if args.update_manifest:
-        results.store(folder, found)
-    print(json.dumps(found, indent=2) if args.json else tables.show(found))
+        stored_results.store(folder, found)
+    print(json.dumps(found, indent=2) if args.json else markdown_tables.show(found))
 
 
 def run_baselines(args: argparse.Namespace) -> None:
-    from . import baselines, evaluate
-    from .data import read
+    from .data.pictures import read
+    from .evaluation import evaluate
+    from .research import baselines
 
     pictures = [(read(p.blur), read(p.sharp)) for p in evaluate.pair_sets(args.pairs)]
     for method in baselines.STRENGTHS:
@@ -92,69 +104,71 @@ def run_baselines(args: argparse.Namespace) -> None:
 
 
 def run_blurs(args: argparse.Namespace) -> None:
-    from . import blurs
+    from .research import blur_statistics
 
     if (args.pairs is None) == (args.config is None) or (args.config is None) != (args.data is None):
         raise UserError("blurs: give either --pairs, or --config and --data")
     if args.pairs:
-        rows = blurs.summary(blurs.real_patches(args.pairs))
+        rows = blur_statistics.summary(blur_statistics.real_patches(args.pairs))
     else:
-        rows = blurs.summary(blurs.synthetic_patches(configs.load(args.config), args.data, args.count))
-    print(json.dumps(rows, indent=2) if args.json else blurs.table(rows))
+        rows = blur_statistics.summary(
+            blur_statistics.synthetic_patches(configs.load(args.config), args.data, args.count)
+        )
+    print(json.dumps(rows, indent=2) if args.json else blur_statistics.table(rows))
 
 
 def run_compare(args: argparse.Namespace) -> None:
-    from . import compare
+    from .research import variant_comparison
 
-    rows = compare.compare(args.configs, args.data, args.out, args.cpu_minutes, args.processes)
-    print(json.dumps(rows, indent=2) if args.json else compare.markdown(rows))
+    rows = variant_comparison.compare(args.configs, args.data, args.out, args.cpu_minutes, args.processes)
+    print(json.dumps(rows, indent=2) if args.json else variant_comparison.markdown(rows))
 
 
 def run_throughput(args: argparse.Namespace) -> None:
-    from . import throughput
+    from .training import training_speed
 
-    rows = throughput.measure(configs.load(args.config), args.device, args.steps, args.compile)
-    print(json.dumps(rows, indent=2) if args.json else throughput.markdown(rows))
+    rows = training_speed.measure(configs.load(args.config), args.device, args.steps, args.compile)
+    print(json.dumps(rows, indent=2) if args.json else training_speed.markdown(rows))
 
 
 def run_speed(args: argparse.Namespace) -> None:
-    from . import speed
+    from .evaluation import restoration_speed
 
     measured = (args.model, args.device, args.batch, args.seconds, args.prior)
     if args.in_turns:
-        for rows in speed.rounds(*measured, turns=sys.stdin):
+        for rows in restoration_speed.rounds(*measured, turns=sys.stdin):
             print(json.dumps(rows), flush=True)
         return
-    rows = speed.measure(*measured)
-    print(json.dumps(rows, indent=2) if args.json else speed.markdown(rows))
+    rows = restoration_speed.measure(*measured)
+    print(json.dumps(rows, indent=2) if args.json else restoration_speed.markdown(rows))
 
 
 def run_curve(args: argparse.Namespace) -> None:
-    from . import curve
+    from .research import learning_curve
 
-    curve.curve(args.history, args.out, args.name)
+    learning_curve.curve(args.history, args.out, args.name)
     print((args.out / f"{args.name}-learning-curve.md").read_text(), end="")
 
 
 def run_card(args: argparse.Namespace) -> int:
-    from . import card
+    from .evaluation import model_card
 
-    if card.write(args.card, args.check):
+    if model_card.write(args.card, args.check):
         return 0
     print(f"{args.card}: {'its figures are not those of evaluation.json' if args.check else 'renewed'}")
     return 1 if args.check else 0
 
 
 def run_strip(args: argparse.Namespace) -> None:
-    from . import runtime
-    from .strip import strip
+    from .evaluation import runtime
+    from .evaluation.side_by_side import strip
 
     model = runtime.Model(runtime.model_folder(args.model), threads=0)
     strip(model, args.blur, args.sharp, args.out, args.crop)
 
 
 def run_export(args: argparse.Namespace) -> None:
-    from .export import export
+    from .export.export import export
 
     names = ("tile", "strength", "prior", "dtypes", "weights", "batch", "fixed", "url_base")
     manifest = export(args.name, args.checkpoint, args.out, **{name: getattr(args, name) for name in names})
@@ -164,7 +178,8 @@ def run_export(args: argparse.Namespace) -> None:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-    from . import runtime, verify
+    from .evaluation import runtime
+    from .export import verify
 
     rows = verify.verify(runtime.model_folder(args.model), args.images, args.prior)
     bad = [row for row in rows if not row["ok"]]
@@ -178,6 +193,6 @@ def run_verify(args: argparse.Namespace) -> int:
 
 
 def run_sheet(args: argparse.Namespace) -> None:
-    from .sheet import sheet
+    from .data.contact_sheet import sheet
 
     sheet(configs.load(args.config), args.data, args.out, args.rows)

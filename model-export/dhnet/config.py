@@ -8,11 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .errors import UserError
+
 CONFIGS = Path(__file__).parents[1] / "configs"
-
-
-class UserError(Exception):
-    """Something the caller can mend; printed as one line, without a traceback."""
 
 
 def _choice(where: str, value: str, *known: str) -> None:

@@ -4,7 +4,7 @@
  * Along each axis tiles are spread evenly and every two neighbours overlap by at least `overlap` pixels. Where they do, a
  * linear ramp of exactly that width, centred in the overlap, hands over from one to the other: the weights at every
  * pixel sum to one, at most two tiles meet on an axis, and the borders of a tile, where the network has seen the least
- * around a pixel, weigh nothing. model-export/dhnet/tiling.py is the same plan for evaluation; tiling-golden.json holds
+ * around a pixel, weigh nothing. model-export/dhnet/evaluation/tiling.py is the same plan for evaluation; tiling-golden.json holds
  * both to it.
  */
 

@@ -12,10 +12,11 @@ ROOT = Path(__file__).parents[2] / "model-export"
 sys.path.insert(0, str(ROOT))
 torch.set_num_threads(2)
 
-from dhnet import checkpoint, export
 from dhnet import config as configs
-from dhnet.model import DHNet, build, own_state
-from dhnet.train import Trainer
+from dhnet.export import export
+from dhnet.network import checkpoint
+from dhnet.network.model import DHNet, build, own_state
+from dhnet.training.train import Trainer
 
 TINY = {
     "width": 16,

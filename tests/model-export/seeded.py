@@ -12,8 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from conftest import saved
-from dhnet import checkpoint, config, data, runtime, tiling, verify
 from PIL import Image
+
+from dhnet import config
+from dhnet.data import pictures
+from dhnet.evaluation import runtime, tiling
+from dhnet.export import verify
+from dhnet.network import checkpoint
 
 BLOCKS = (1, 1, 1, 1)
 
@@ -39,7 +44,7 @@ def restore(folder: Path, exported: Path, picture: Path, restored: Path) -> None
         return np.round(verify.expected(network, tile)).astype(np.uint8)
 
     size, overlap = manifest["tile"]["size"], manifest["tile"]["overlap"]
-    pixels = tiling.apply(data.read(picture), run, size, overlap, manifest["pad_multiple"])
+    pixels = tiling.apply(pictures.read(picture), run, size, overlap, manifest["pad_multiple"])
     Image.fromarray(pixels).save(restored)
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from dhnet import alignment, evaluate
-from dhnet.config import UserError
 from PIL import Image
+
+from dhnet.errors import UserError
+from dhnet.evaluation import alignment, evaluate
 
 PHOTO = Path(__file__).parents[1] / "fixtures" / "kodak" / "kodim23.png"
 SCALE = 0.8  # of the light

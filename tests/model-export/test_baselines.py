@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dhnet import baselines, metrics
-from dhnet.config import UserError
 from PIL import Image
+
+from dhnet.errors import UserError
+from dhnet.evaluation import metrics
+from dhnet.research import baselines
 
 PHOTO = Path(__file__).parents[1] / "fixtures" / "kodak" / "kodim23.png"
 

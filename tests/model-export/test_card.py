@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from dhnet import card, results
+
 from dhnet.__main__ import main
+from dhnet.evaluation import model_card, stored_results
 
 SETS = [{"set": "s", "images": 1, "input": {"psnr": 20.0, "ssim": 0.5}, "output": {"psnr": 21.25, "ssim": 0.6}}]
 
@@ -19,7 +20,7 @@ def document(folder: Path, *names: str) -> Path:
 
 
 def test_figures_are_filled_in_and_the_rest_stays(exported, tmp_path):
-    results.store(exported, {"sets": SETS, "gallery": {"tiny-restored.jpg": ["a caption"]}})
+    stored_results.store(exported, {"sets": SETS, "gallery": {"tiny-restored.jpg": ["a caption"]}})
     path = document(tmp_path, "sets", "facts", "text", "curve", "tiny-restored.jpg")
     assert main(["card", "--card", str(path), "--check"]) == 1
     assert "old" in path.read_text()
@@ -49,8 +50,8 @@ def test_a_card_with_an_unknown_table_is_refused(exported, tmp_path, capsys):
 def test_the_shipped_card_has_the_measured_figures_and_its_pictures():
     path = ROOT / "MODEL_CARD.md"
     text = path.read_text()
-    assert card.MARKED.search(text)
-    assert card.filled(text, ROOT / "docs") == text
+    assert model_card.MARKED.search(text)
+    assert model_card.filled(text, ROOT / "docs") == text
     for name in re.findall(r"\]\((docs/[^)]+)\)", text):
         assert (ROOT / name).stat().st_size < 200_000, name
 

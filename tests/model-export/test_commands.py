@@ -8,12 +8,15 @@ import onnx
 import pytest
 import torch
 from conftest import ROOT, TINY, lively, picture
-from dhnet import checkpoint, export, graph, runtime, verify
+from PIL import Image
+
 from dhnet import config as configs
 from dhnet.__main__ import main
-from dhnet.model import DHNet
-from dhnet.train import Trainer, train
-from PIL import Image
+from dhnet.evaluation import runtime
+from dhnet.export import export, graph, verify
+from dhnet.network import checkpoint
+from dhnet.network.model import DHNet
+from dhnet.training.train import Trainer, train
 
 RUN_TOML = """
 [model]
@@ -121,7 +124,7 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path, data, config):
     whole = train(config, data, tmp_path / "a", steps=4)
     # The learning rate follows the planned length, so the first half is planned for 4 steps too.
     half = Trainer(config, "cpu")
-    from dhnet.data import Feed
+    from dhnet.data.feed import Feed
 
     feed = Feed(data, config.data, config.train.seed, config.train.batch, 0)
     for step in range(2):

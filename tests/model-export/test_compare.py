@@ -6,13 +6,16 @@ import os
 import pytest
 import torch
 from conftest import ROOT, TINY, lively
-from dhnet import compare, speed, throughput, train
+
 from dhnet import config as configs
 from dhnet.__main__ import main
-from dhnet.config import UserError
-from dhnet.data import Source
-from dhnet.model import DHNet
-from dhnet.train import Bounds
+from dhnet.data.training_pairs import Source
+from dhnet.errors import UserError
+from dhnet.evaluation import restoration_speed
+from dhnet.network.model import DHNet
+from dhnet.research import variant_comparison
+from dhnet.training import train, training_speed
+from dhnet.training.train import Bounds
 
 MODEL = "\n".join(f"{k} = {str(list(v) if isinstance(v, tuple) else v).lower()}" for k, v in TINY.items())
 REFERENCE = f"""
@@ -74,11 +77,11 @@ def test_a_run_ends_after_its_processor_time(data, config, tmp_path, clock, monk
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A reference, its twin of another seed, and one variant; three small pairs to judge them by."""
-    monkeypatch.setattr(compare, "HELD_OUT", 3)
-    monkeypatch.setattr(compare, "SIDE", 48)
-    monkeypatch.setattr(compare, "PICTURES", 2)
-    monkeypatch.setattr(compare, "ROUNDS", 1)
-    monkeypatch.setattr(compare, "TILE", 64)
+    monkeypatch.setattr(variant_comparison, "HELD_OUT", 3)
+    monkeypatch.setattr(variant_comparison, "SIDE", 48)
+    monkeypatch.setattr(variant_comparison, "PICTURES", 2)
+    monkeypatch.setattr(variant_comparison, "ROUNDS", 1)
+    monkeypatch.setattr(variant_comparison, "TILE", 64)
     for name, text in {
         "reference": REFERENCE,
         "reference-again": "[train]\nseed = 2",
@@ -100,9 +103,9 @@ def test_the_command_compares_all_configs_of_a_folder_and_runs_none_twice(folder
     assert all(set(row["psnr"]) == {"held-out", "gopro-crops", "reds-frames"} and row["patches"] >= 2 for row in rows)
     assert len({row["psnr"]["held-out"][0] for row in rows}) == 1
 
-    calls, original = [], compare.train
+    calls, original = [], variant_comparison.train
     monkeypatch.setattr(
-        compare, "train", lambda config, *a, **k: calls.append(config.name) or original(config, *a, **k)
+        variant_comparison, "train", lambda config, *a, **k: calls.append(config.name) or original(config, *a, **k)
     )
     (folder / "gate.toml").write_text('extends = "reference.toml"\n[model]\nrank = 1')
     assert main(arguments) == 0
@@ -118,17 +121,17 @@ def test_the_command_compares_all_configs_of_a_folder_and_runs_none_twice(folder
 
 def test_judges_are_photos_that_no_variant_trains_on(folder, data, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr(compare, "Source", lambda *arguments: made.append(Source(*arguments)) or made[-1])
+    monkeypatch.setattr(variant_comparison, "Source", lambda *arguments: made.append(Source(*arguments)) or made[-1])
     config = configs.load(folder / "reference.toml")
-    assert len(compare.held_out(config, data, tmp_path / "runs")) == 3
+    assert len(variant_comparison.held_out(config, data, tmp_path / "runs")) == 3
     trained, [judging] = Source(data, config.data, 1), made
     full = [[p.tobytes() for p in source.photos if p.shape == (128, 144, 3)] for source in (trained, judging)]
     assert [len(photos) for photos in full] == [4, 2]
     assert not set(full[0]) & set(full[1])
-    assert [p.name for p in compare.held_out(config, data, tmp_path / "runs")] == ["000", "001", "002"]
+    assert [p.name for p in variant_comparison.held_out(config, data, tmp_path / "runs")] == ["000", "001", "002"]
     assert len(made) == 1  # made once, kept
     with pytest.raises(UserError, match="must leave photos"):
-        compare.held_out(configs.from_dict({"model": TINY, "data": {"patch": 32}}), data, tmp_path / "none")
+        variant_comparison.held_out(configs.from_dict({"model": TINY, "data": {"patch": 32}}), data, tmp_path / "none")
 
 
 def test_a_folder_without_reference_is_one_line(tmp_path, capsys):
@@ -144,7 +147,7 @@ def test_the_table_gives_gains_and_multiples_of_the_references_time():
         {"name": "other", "psnr": {"held-out": [20.0, 20.75]}, "cpu_ms": 75.0, "patches": 1234, **cost},
         {"name": "untrained", "psnr": {}, "cpu_ms": 25.0, **cost},
     ]
-    head, _, _, other, untrained = compare.markdown(rows).split("\n")
+    head, _, _, other, untrained = variant_comparison.markdown(rows).split("\n")
     assert head == "| variant | held-out, dB | x, dB | patches | parameters, M | GMACs | inference |"
     assert other == "| `other` | +0.75 | – | 1,234 | 1.50 | 2.00 | ×1.50 |"
     assert untrained == "| `untrained` | – | – | – | 1.50 | 2.00 | ×0.50 |"
@@ -152,7 +155,7 @@ def test_the_table_gives_gains_and_multiples_of_the_references_time():
 
 def test_the_document_shows_what_was_measured():
     rows = json.loads((ROOT / "docs" / "choice.json").read_text())
-    assert compare.markdown(rows) in (ROOT / "docs" / "choice.md").read_text()
+    assert variant_comparison.markdown(rows) in (ROOT / "docs" / "choice.md").read_text()
     assert {row["name"] for row in rows} == {path.stem for path in (ROOT / "configs" / "choice").glob("*.toml")}
 
 
@@ -164,10 +167,10 @@ def test_throughput_switches_one_thing_on_after_the_other(config, monkeypatch):
         seen.append((t.channels_last, t.bf16, t.compile, os.environ["DHNET_NATIVE"]))
         return 2.0 * len(seen)
 
-    monkeypatch.setattr(throughput, "patches_per_second", rate)
-    monkeypatch.setattr(throughput.native, "available", lambda: True)
+    monkeypatch.setattr(training_speed, "patches_per_second", rate)
+    monkeypatch.setattr(training_speed.native, "available", lambda: True)
     monkeypatch.delenv("DHNET_NATIVE", raising=False)
-    rows = throughput.measure(config, "cpu", 1, compiled=True)
+    rows = training_speed.measure(config, "cpu", 1, compiled=True)
     assert seen == [
         (False, False, False, "0"),
         (True, False, False, "0"),
@@ -176,9 +179,10 @@ def test_throughput_switches_one_thing_on_after_the_other(config, monkeypatch):
         (True, True, False, "1"),
     ]
     assert "DHNET_NATIVE" not in os.environ
-    assert "| and native kernels | 10.00 | ×5.0 |" in throughput.markdown(rows)
+    assert "| and native kernels | 10.00 | ×5.0 |" in training_speed.markdown(rows)
     seen.clear()
-    assert [row["setting"] for row in throughput.measure(config, "cuda", 1, compiled=False)][-1] == "and torch.compile"
+    last = training_speed.measure(config, "cuda", 1, compiled=False)[-1]
+    assert last["setting"] == "and torch.compile"
 
 
 def test_speed_counts_tiles_of_the_manifests_size_by_engine_and_batch(tmp_path, monkeypatch):
@@ -194,9 +198,9 @@ def test_speed_counts_tiles_of_the_manifests_size_by_engine_and_batch(tmp_path, 
         compiled.append(options)
         return model
 
-    monkeypatch.setattr(speed, "runs_per_second", rate)
+    monkeypatch.setattr(restoration_speed, "runs_per_second", rate)
     monkeypatch.setattr(torch, "compile", compiling)
-    rows = speed.measure(weights, "cpu", [1, 4], 0.5)
+    rows = restoration_speed.measure(weights, "cpu", [1, 4], 0.5)
     assert [(r["engine"], r["type"], r["batch"], r["tiles_per_second"]) for r in rows] == [
         ("pytorch eager", "float32", 1, 10.0),
         ("pytorch eager", "float32", 4, 40.0),
@@ -205,22 +209,22 @@ def test_speed_counts_tiles_of_the_manifests_size_by_engine_and_batch(tmp_path, 
     ]
     assert given == [((n, 3, side, side), torch.float32, 0.5) for n in (1, 4, 1, 4)]
     assert len(compiled) == 1
-    assert "| pytorch compiled | float32 | 4 | 40.0 |" in speed.markdown(rows)
+    assert "| pytorch compiled | float32 | 4 | 40.0 |" in restoration_speed.markdown(rows)
 
 
 def test_speed_warms_up_and_counts_every_run(monkeypatch):
     clock = iter(range(100))
     runs = []
-    monkeypatch.setattr(speed.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(restoration_speed.time, "perf_counter", lambda: next(clock))
     # Looks at the clock before, after each run, and at the end: runs end at 1, 2 and 3 of 3 seconds.
-    assert speed.runs_per_second(runs.append, torch.zeros(1), 3) == 3 / 4
-    assert len(runs) == speed.WARM_UP + 3
+    assert restoration_speed.runs_per_second(runs.append, torch.zeros(1), 3) == 3 / 4
+    assert len(runs) == restoration_speed.WARM_UP + 3
 
 
 def test_speed_says_that_there_is_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="no GPU"):
-        speed.measure(ROOT / "weights" / "dhnet-edge", "cuda", [1], 1)
+        restoration_speed.measure(ROOT / "weights" / "dhnet-edge", "cuda", [1], 1)
 
 
 def test_throughput_measures_a_step(config, capsys, tmp_path):

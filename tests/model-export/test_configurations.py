@@ -5,14 +5,17 @@ import json
 import pytest
 import torch
 from conftest import ROOT, TINY, lively
+
 from dhnet import config as configs
-from dhnet import profile, tlc
 from dhnet.__main__ import main
-from dhnet.config import ModelConfig, UserError
-from dhnet.ddre import DDRE
-from dhnet.model import DHNet, build, load_own_state, macs, own_state, restore
-from dhnet.train import Trainer
-from dhnet.vblock import VolterraLayer
+from dhnet.config import ModelConfig
+from dhnet.errors import UserError
+from dhnet.layers import local_pooling
+from dhnet.network.ddre import DDRE
+from dhnet.network.model import DHNet, build, load_own_state, macs, own_state, restore
+from dhnet.network.vblock import VolterraLayer
+from dhnet.research import network_cost
+from dhnet.training.train import Trainer
 
 # Trainable and frozen parameters in M, GMACs of the trainable network and of the prior (what its maps need).
 COUNTS = {
@@ -41,7 +44,7 @@ def test_profile_lists_every_configuration_to_the_papers_numbers(capsys):
     listed = json.loads(capsys.readouterr().out)
     kept = json.loads((ROOT / "docs" / "network.json").read_text())
     assert [{key: value for key, value in row.items() if not key.endswith("cpu_ms")} for row in kept] == listed
-    assert profile.markdown(kept) in (ROOT / "docs" / "network.md").read_text()
+    assert network_cost.markdown(kept) in (ROOT / "docs" / "network.md").read_text()
     rows = {row["name"]: row for row in listed}
     assert set(rows) >= set(COUNTS)
     assert set(rows) == {path.stem for path in configs.published()}
@@ -76,11 +79,11 @@ def test_the_priors_time_is_apart_and_the_least_of_all_calls_stays(tmp_path, cap
     other = {**row, "name": "other"}
     for times, least in (({"cpu_ms": 1e9}, row["cpu_ms"]), ({"cpu_ms": 0.5}, 0.5), ({}, 0.5)):
         given = {key: value for key, value in row.items() if not key.endswith("cpu_ms")} | times
-        assert profile.kept(given, tmp_path / "rows.json")["cpu_ms"] == least
-    profile.kept(other, tmp_path / "rows.json")
+        assert network_cost.kept(given, tmp_path / "rows.json")["cpu_ms"] == least
+    network_cost.kept(other, tmp_path / "rows.json")
     assert [r["name"] for r in json.loads((tmp_path / "rows.json").read_text())] == ["b", "other"]
     changed = {**row, "macs": row["macs"] + 1, "cpu_ms": 7e9}
-    assert profile.kept(changed, tmp_path / "rows.json")["cpu_ms"] == 7e9  # another network: its times say nothing
+    assert network_cost.kept(changed, tmp_path / "rows.json")["cpu_ms"] == 7e9  # another network: its times say nothing
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5])
@@ -148,7 +151,7 @@ def test_local_pooling_is_global_within_its_window(options, size, same):
     x = torch.rand(1, 3, size, size) * torch.linspace(0, 1, size)
     with torch.no_grad():
         local = model(x)
-        tlc.set_window(model, None)
+        local_pooling.set_window(model, None)
         assert torch.allclose(local, model(x), atol=1e-6) is same
 
 

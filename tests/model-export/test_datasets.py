@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import TINY, picture
-from dhnet import config as configs
-from dhnet import data, datasets
-from dhnet.__main__ import main
-from dhnet.config import DataConfig, UserError
-from dhnet.data import Feed, Published
 from PIL import Image
+
+from dhnet import config as configs
+from dhnet.__main__ import main
+from dhnet.config import DataConfig
+from dhnet.data import published_datasets, training_pairs
+from dhnet.data.feed import Feed
+from dhnet.data.training_pairs import Published
+from dhnet.errors import UserError
 
 GOPRO = {
     f"GOPRO_Large/{split}/{clip}/{kind}/{frame}.png"
@@ -72,8 +75,8 @@ def trees(tmp_path_factory) -> Path:
 )
 @pytest.mark.parametrize("around", [True, False])
 def test_pairs_as_published(trees, dataset, split, names, blur, sharp, around):
-    folder = trees if around else trees / datasets.DATASETS[dataset][0]
-    pairs = datasets.published(dataset, folder, split)
+    folder = trees if around else trees / published_datasets.DATASETS[dataset][0]
+    pairs = published_datasets.published(dataset, folder, split)
     assert len({pair.name for pair in pairs}) == len(pairs) == names
     assert {pair.set for pair in pairs} == {f"{dataset}-{split}"}
     assert str(pairs[0].blur).endswith(blur)
@@ -100,7 +103,7 @@ def test_what_is_missing_is_named_in_one_line(trees, dataset, split, damage, sai
         (trees / damage).rename(hidden)
     try:
         with pytest.raises(UserError) as error:
-            datasets.published(dataset, trees, split)
+            published_datasets.published(dataset, trees, split)
     finally:
         if damage:
             hidden.rename(trees / damage)
@@ -110,8 +113,8 @@ def test_what_is_missing_is_named_in_one_line(trees, dataset, split, damage, sai
 
 def test_an_epoch_shows_every_pair_once_and_twins_stay_together(trees, monkeypatch):
     made = Published(trees, DataConfig(dataset="gopro", patch=32), seed=1)
-    shown, original = [], data.read
-    monkeypatch.setattr(data, "read", lambda path: shown.append(path) or original(path))
+    shown, original = [], training_pairs.read
+    monkeypatch.setattr(training_pairs, "read", lambda path: shown.append(path) or original(path))
     for index in range(4):
         made.batch(index, 2)
     epochs = [shown[:8], shown[8:]]
@@ -148,13 +151,17 @@ def test_batches_come_in_order_whatever_the_number_of_workers(trees):
     ],
 )
 def test_one_command_measures_on_a_published_dataset(trees, exported, capsys, dataset, folder, split, count):
-    for pair in datasets.published(dataset, trees):  # RealBlur's protocol refuses twins that show different things
+    for pair in published_datasets.published(
+        dataset, trees
+    ):  # RealBlur's protocol refuses twins that show different things
         Image.open(pair.sharp).resize((32, 24)).resize((64, 48)).save(pair.blur)
     arguments = ["--dataset", dataset, "--data", str(trees / folder), "--json"]
     assert main(["evaluate", "--model", str(exported), *arguments]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [(s["set"], s["images"]) for s in found["sets"]] == [(f"{dataset}-{split}", count)]
-    assert {row["name"] for row in found["images"]} == {p.name for p in datasets.published(dataset, trees, split)}
+    assert {row["name"] for row in found["images"]} == {
+        p.name for p in published_datasets.published(dataset, trees, split)
+    }
     assert {"psnr", "ssim"} == set(found["sets"][0]["output"])
 
 

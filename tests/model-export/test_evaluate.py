@@ -8,11 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import picture
-from dhnet import baselines, evaluate, gallery, known, metrics, results, robustness, strip, tables, text
-from dhnet.__main__ import main
-from dhnet.config import UserError
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+
+from dhnet.__main__ import main
+from dhnet.errors import UserError
+from dhnet.evaluation import (
+    evaluate,
+    gallery,
+    known_blurs,
+    markdown_tables,
+    metrics,
+    robustness,
+    side_by_side,
+    stored_results,
+    text_legibility,
+)
+from dhnet.research import baselines
 
 KODAK = Path(__file__).parents[1] / "fixtures" / "kodak"
 
@@ -63,16 +75,16 @@ def test_pairs_may_come_as_one_set_or_as_folders_of_sets(tmp_path):
 def test_means_run_per_set_and_leaf_by_leaf(tmp_path):
     for i, name in enumerate(("reds_a", "reds_b", "x")):
         make_pair(tmp_path / "mine", name, 40, 48, i)
-    rows = evaluate.evaluate_pairs(UNTOUCHED, evaluate.pair_sets(tmp_path / "mine"), None, classical=True)
+    rows = evaluate.evaluate_pairs(UNTOUCHED, evaluate.pair_sets(tmp_path / "mine"), None, baselines.restorations)
     one, other = evaluate.averages(rows)
     assert (one["set"], one["images"], other["set"], other["images"]) == ("reds-frames", 2, "mine", 1)
     assert one["input"] == one["output"]
     expected = np.mean([r["fixed"]["wiener"]["psnr"] for r in rows[:2]])
     assert one["fixed"]["wiener"]["psnr"] == pytest.approx(expected, abs=1e-4)
     for row in rows:  # shown the sharp picture, the oracle cannot do worse than a fixed choice out of the same set
-        for method in evaluate.METHODS:
+        for method in baselines.STRENGTHS:
             assert row["oracle"][method]["psnr"] >= row["fixed"][method]["psnr"] - 0.3
-    assert "unsharp, oracle" in tables.baselines({"sets": [one, other]})
+    assert "unsharp, oracle" in markdown_tables.baselines({"sets": [one, other]})
 
 
 def test_equal_pictures_get_a_number_that_json_knows():
@@ -116,15 +128,15 @@ def test_noise_has_its_size_and_is_the_same_every_time():
 
 
 def test_a_restoration_that_fits_its_input_is_told_from_an_invention(photo, monkeypatch):
-    monkeypatch.setattr(known, "MOTIONS", (9,))
-    monkeypatch.setattr(known, "DISCS", ())
-    monkeypatch.setattr(known, "FACES", {"part": (8, 8, 64, 64)})
+    monkeypatch.setattr(known_blurs, "MOTIONS", (9,))
+    monkeypatch.setattr(known_blurs, "DISCS", ())
+    monkeypatch.setattr(known_blurs, "FACES", {"part": (8, 8, 64, 64)})
     truth = np.asarray(Image.open(photo / "part.png"))
     pattern = np.where((np.arange(truth.shape[1]) // 12 % 2)[None, :, None], 25, -25)
     invention = np.clip(truth.astype(int) + pattern, 0, 255).astype(np.uint8)
 
     def measured(restore: Callable[[np.ndarray], np.ndarray]) -> dict:
-        return known.measure(Filter(restore), [photo / "part.png"])[0]
+        return known_blurs.measure(Filter(restore), [photo / "part.png"])[0]
 
     same, right, wrong = measured(lambda x: x), measured(lambda x: truth), measured(lambda x: invention)
     assert same["consistency"] == same["untouched"]
@@ -136,36 +148,36 @@ def test_a_restoration_that_fits_its_input_is_told_from_an_invention(photo, monk
 def test_defocus_and_motion_keep_a_grey_picture_and_its_light():
     grey = np.full((40, 50, 3), 77, np.uint8)
     for kind, size in (("motion", 9), ("defocus", 2.0)):
-        assert np.array_equal(known.blurred(grey, known.kernel(kind, size)), grey)
+        assert np.array_equal(known_blurs.blurred(grey, known_blurs.kernel(kind, size)), grey)
     halves = np.zeros((40, 50, 3), np.uint8)
     halves[:, 25:] = 255
-    middle = known.blurred(halves, known.kernel("defocus", 4.0))[20, 24:26, 0].mean()
+    middle = known_blurs.blurred(halves, known_blurs.kernel("defocus", 4.0))[20, 24:26, 0].mean()
     assert middle > 170  # half of the light looks brighter than 128 in sRGB
 
 
 def test_sharp_letters_are_read_and_blurred_ones_are_lost():
-    rows = text.measure(UNTOUCHED)
-    assert len(rows) == len(text.HEIGHTS) * len(text.LENGTHS)
+    rows = text_legibility.measure(UNTOUCHED)
+    assert len(rows) == len(text_legibility.HEIGHTS) * len(text_legibility.LENGTHS)
     for row in rows:
         assert row["input"] == row["output"]
         assert row["spoilt"] == row["stain"] == 0
         assert row["length"] or row["input"]["readable"] == 1
-    small = [r["input"]["readable"] for r in rows if r["height"] == text.HEIGHTS[0]]
+    small = [r["input"]["readable"] for r in rows if r["height"] == text_legibility.HEIGHTS[0]]
     assert small[-1] < 0.9 < small[0]
 
 
 def test_marks_on_bare_paper_and_changed_letters_are_seen(monkeypatch):
-    monkeypatch.setattr(text, "HEIGHTS", (18,))
-    monkeypatch.setattr(text, "LENGTHS", (5,))
+    monkeypatch.setattr(text_legibility, "HEIGHTS", (18,))
+    monkeypatch.setattr(text_legibility, "LENGTHS", (5,))
 
     def marked(x: np.ndarray) -> np.ndarray:
         out = x.copy()
-        out[3:5, 10:40] = text.PAPER - 60
+        out[3:5, 10:40] = text_legibility.PAPER - 60
         return out
 
-    assert text.measure(Filter(marked))[0]["stain"] == 60
-    assert text.measure(Filter(marked))[0]["spoilt"] == 0
-    swapped = text.measure(Filter(lambda x: np.roll(x, round(18 * 1.5), 1)))[0]
+    assert text_legibility.measure(Filter(marked))[0]["stain"] == 60
+    assert text_legibility.measure(Filter(marked))[0]["spoilt"] == 0
+    swapped = text_legibility.measure(Filter(lambda x: np.roll(x, round(18 * 1.5), 1)))[0]
     assert swapped["spoilt"] > 0.8 * swapped["input"]["readable"]
 
 
@@ -181,26 +193,26 @@ def test_the_gallery_shows_no_picture_that_may_not_be_published(tmp_path, photo)
     for name, rows in found.items():
         file = tmp_path / "out" / name
         assert Image.open(file).size == (
-            3 * gallery.WIDTH + 2 * strip.GAP,
-            len(rows) * (gallery.HEIGHT + strip.GAP) - strip.GAP,
+            3 * gallery.WIDTH + 2 * side_by_side.GAP,
+            len(rows) * (gallery.HEIGHT + side_by_side.GAP) - side_by_side.GAP,
         )
         assert file.stat().st_size < gallery.LARGEST
 
 
 def test_figures_of_other_weights_are_dropped(exported):
     row = {"set": "s", "images": 1, "input": {"psnr": 1.0, "ssim": 0.1}, "output": {"psnr": 2.0, "ssim": 0.2}}
-    results.store(exported, {"sets": [{**row, "fixed": {}}], "sharp": []})
+    stored_results.store(exported, {"sets": [{**row, "fixed": {}}], "sharp": []})
     assert json.loads((exported / "manifest.json").read_text())["measured"] == [row]
-    results.store(exported, {"text": []})
-    assert set(results.load(exported)) == {"version", "sets", "sharp", "text"}
+    stored_results.store(exported, {"text": []})
+    assert set(stored_results.load(exported)) == {"version", "sets", "sharp", "text"}
     manifest = json.loads((exported / "manifest.json").read_text())
     (exported / "manifest.json").write_text(json.dumps({**manifest, "version": "0" * 64}))
-    assert results.load(exported) == {"version": "0" * 64}
+    assert stored_results.load(exported) == {"version": "0" * 64}
 
 
 def test_one_command_measures_and_stores_everything(exported, data, photo, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(text, "HEIGHTS", (12,))
-    monkeypatch.setattr(text, "LENGTHS", (5,))
+    monkeypatch.setattr(text_legibility, "HEIGHTS", (12,))
+    monkeypatch.setattr(text_legibility, "LENGTHS", (5,))
     arguments = ["--pairs", str(data / "pairs-dev"), "--sharp", str(photo), "--baselines", "--robustness"]
     assert main(["evaluate", "--model", str(exported), *arguments, "--update-manifest"]) == 0
     shown = capsys.readouterr().out

@@ -3,12 +3,14 @@
 import pytest
 import torch
 from conftest import lively
-from dhnet import checkpoint
+
 from dhnet import config as configs
-from dhnet.config import ModelConfig, UserError
-from dhnet.model import DHNet, build, own_state
+from dhnet.config import ModelConfig
+from dhnet.errors import UserError
+from dhnet.network import checkpoint
+from dhnet.network.model import DHNet, build, own_state
 from dhnet.priors import NAFNet, Prior, UFPNet
-from dhnet.train import train
+from dhnet.training.train import train
 
 SMALL = {"width": 8, "prior_width": 4, "encoder": (1, 1, 1, 2), "prior_encoder": (1, 1, 1, 2), "routers": 2}
 

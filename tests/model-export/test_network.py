@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, TINY, lively
+
 from dhnet import config as configs
-from dhnet import native, tiling
-from dhnet.ddre import DDRE
-from dhnet.model import DHNet, macs, parameters
-from dhnet.vblock import LayerNorm2d, VBlock, Volterra
+from dhnet.evaluation import tiling
+from dhnet.layers.blocks import LayerNorm2d
+from dhnet.network import native
+from dhnet.network.ddre import DDRE
+from dhnet.network.model import DHNet, macs, parameters
+from dhnet.network.vblock import VBlock, Volterra
 
 
 def test_dhnet_has_the_size_and_cost_that_the_papers_macs_imply():

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, picture
-from dhnet import blur, losses, metrics, tiling
-from dhnet.config import DataConfig
-from dhnet.data import Source
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from dhnet.config import DataConfig
+from dhnet.data import blur_synthesis
+from dhnet.data.training_pairs import Source
+from dhnet.evaluation import metrics, tiling
+from dhnet.training import losses
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -64,7 +67,7 @@ def test_padding_reflects_without_repeating_the_edge():
 
 def test_trajectory_has_its_length_and_mean_zero():
     for seed in range(20):
-        path = blur.trajectory(np.random.default_rng(seed), 17.0, 15)
+        path = blur_synthesis.trajectory(np.random.default_rng(seed), 17.0, 15)
         assert np.allclose(path.mean(0), 0)
         assert np.linalg.norm(np.diff(path, axis=0), axis=1).sum() == pytest.approx(17.0)
 
@@ -72,7 +75,7 @@ def test_trajectory_has_its_length_and_mean_zero():
 def test_an_identity_pair_is_exact():
     photo = picture(80, 80)
     c = DataConfig(patch=32, identity=1.0, noise=0, jpeg=0)
-    given, target = blur.synthesise(photo, photo, c, np.random.default_rng(0))
+    given, target = blur_synthesis.synthesise(photo, photo, c, np.random.default_rng(0))
     assert torch.equal(given, target)
     assert np.array_equal(target.permute(1, 2, 0).numpy(), photo[24:56, 24:56])
 
@@ -80,7 +83,7 @@ def test_an_identity_pair_is_exact():
 def test_no_motion_renders_the_picture_itself():
     source = torch.from_numpy(picture(48, 48)).permute(2, 0, 1).float()
     still = torch.eye(3)[:2].repeat(3, 1, 1)
-    shots = blur.render(source, still, 32)
+    shots = blur_synthesis.render(source, still, 32)
     assert torch.allclose(shots.mean(0), source[:, 8:40, 8:40], atol=1e-2)
 
 
@@ -89,7 +92,7 @@ def test_a_straight_shake_keeps_the_centroid_of_a_spot():
     source[0, 32, 32] = 1
     maps = torch.eye(3)[:2].repeat(9, 1, 1)
     maps[:, 0, 2] = torch.arange(-4.0, 5.0)  # horizontal, symmetric about the middle frame
-    shots = blur.render(source, maps, 33)
+    shots = blur_synthesis.render(source, maps, 33)
     smear, target = shots.mean(0)[0], shots[4, 0]
     columns = torch.arange(33.0)
     centre = (smear.sum(0) * columns).sum() / smear.sum()
@@ -101,7 +104,7 @@ def test_a_straight_shake_keeps_the_centroid_of_a_spot():
 
 @pytest.mark.parametrize("sides", [0, 6])
 def test_defocus_kernels_are_normalised_and_centred(sides):
-    kernel = blur.disc(3.3, sides)
+    kernel = blur_synthesis.disc(3.3, sides)
     axis = torch.arange(len(kernel)) - len(kernel) // 2
     assert kernel.sum().item() == pytest.approx(1, abs=1e-6)
     assert (kernel.sum(0) * axis).sum().item() == pytest.approx(0, abs=1e-5)
@@ -110,7 +113,7 @@ def test_defocus_kernels_are_normalised_and_centred(sides):
 def test_a_soft_photo_is_the_target_too():
     c = DataConfig(patch=48, identity=1.0, soft=1.0, noise=0, jpeg=0)
     photo = np.random.default_rng(2).integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    made, target = blur.synthesise(photo, photo, c, np.random.default_rng(1))
+    made, target = blur_synthesis.synthesise(photo, photo, c, np.random.default_rng(1))
     sharp = torch.from_numpy(photo[24:72, 24:72].copy()).permute(2, 0, 1)
     assert torch.equal(made, target)
     assert target.float().diff(dim=2).abs().mean() < 0.9 * sharp.float().diff(dim=2).abs().mean()
@@ -122,14 +125,14 @@ def test_sharp_pairs_are_soft_more_often_and_blurred_ones_as_before():
 
     def share(c: DataConfig) -> float:
         """Of 100 targets that are smoother than noise."""
-        made = [blur.synthesise(photo, photo, c, np.random.default_rng(seed))[1] for seed in range(100)]
+        made = [blur_synthesis.synthesise(photo, photo, c, np.random.default_rng(seed))[1] for seed in range(100)]
         return sum(t.float().diff(dim=2).abs().mean().item() < 75 for t in made) / 100
 
     assert share(replace(base, identity=1.0)) == pytest.approx(0.1, abs=0.08)
     assert share(replace(base, identity=1.0, soft_identity=0.6)) == pytest.approx(0.6, abs=0.12)
     given = replace(base, identity=0.0)
     others = (given, replace(given, soft_identity=1.0))
-    pairs = [blur.synthesise(photo, photo, c, np.random.default_rng(3)) for c in others]
+    pairs = [blur_synthesis.synthesise(photo, photo, c, np.random.default_rng(3)) for c in others]
     assert all(torch.equal(a, b) for a, b in zip(*pairs, strict=True))
 
 
@@ -147,14 +150,16 @@ def test_a_reduced_photo_is_input_and_target_and_sharper_than_a_cut_of_it(data):
 def test_a_lens_out_of_focus_spreads_a_point_over_its_disc_and_keeps_its_light():
     point = torch.zeros(1, 31, 31)
     point[0, 15, 12] = 1.0
-    spread = blur.defocused(point, 4.0, 0)[0]
+    spread = blur_synthesis.defocused(point, 4.0, 0)[0]
     assert spread.sum().item() == pytest.approx(1, abs=1e-5)
-    assert torch.allclose(spread[11:20, 8:17], blur.disc(4.0, 0), atol=1e-6)
+    assert torch.allclose(spread[11:20, 8:17], blur_synthesis.disc(4.0, 0), atol=1e-6)
 
 
 def test_pairs_are_repeatable_and_of_the_patch_size():
     c = DataConfig(patch=32, objects=1.0, defocus=1.0, jpeg=1.0, noise=1.0)
-    make = [blur.synthesise(picture(80, 80), picture(80, 80, 1), c, np.random.default_rng(5)) for _ in range(2)]
+    make = [
+        blur_synthesis.synthesise(picture(80, 80), picture(80, 80, 1), c, np.random.default_rng(5)) for _ in range(2)
+    ]
     assert make[0][0].shape == (3, 32, 32)
     assert all(torch.equal(a, b) for a, b in zip(*make, strict=True))
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from dhnet.config import UserError
-from dhnet.priors import NAFNet, Prior, UFPNet, flow, load_published, multiply_accumulates
 from torch import Tensor, nn
+
+from dhnet.errors import UserError
+from dhnet.priors import NAFNet, Prior, UFPNet, flow, load_published, multiply_accumulates
 
 ENCODER, DECODER = (1, 1, 1, 28), (1, 1, 1, 1)
 SMALL = (1, 1, 1, 2)

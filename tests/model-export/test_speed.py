@@ -7,8 +7,9 @@ import os
 import pytest
 import torch
 from conftest import ROOT
-from dhnet import speed
+
 from dhnet.__main__ import main
+from dhnet.evaluation import restoration_speed
 
 WEIGHTS = ROOT / "weights" / "dhnet-edge"
 
@@ -22,7 +23,7 @@ def measured(monkeypatch):
         seen.append((len(image), os.environ["DHNET_NATIVE"]))
         return float(len(seen))
 
-    monkeypatch.setattr(speed, "runs_per_second", rate)
+    monkeypatch.setattr(restoration_speed, "runs_per_second", rate)
     monkeypatch.setattr(torch, "compile", lambda model, **_: model)
     return seen
 
@@ -30,8 +31,8 @@ def measured(monkeypatch):
 def test_measures_a_round_for_each_line_that_it_is_sent(measured, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n\n"))
     loaded = []
-    load = speed.checkpoint.load
-    monkeypatch.setattr(speed.checkpoint, "load", lambda path: loaded.append(path) or load(path))
+    load = restoration_speed.checkpoint.load
+    monkeypatch.setattr(restoration_speed.checkpoint, "load", lambda path: loaded.append(path) or load(path))
     assert main(["speed", "--in-turns", "--model", str(WEIGHTS), "--batch", "1", "2"]) == 0
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert [(row["engine"], row["batch"]) for row in first] == [
@@ -46,7 +47,7 @@ def test_measures_a_round_for_each_line_that_it_is_sent(measured, monkeypatch, c
 
 def test_native_kernels_are_off_while_pytorch_is_measured(measured, monkeypatch):
     monkeypatch.setenv("DHNET_NATIVE", "1")
-    speed.measure(WEIGHTS, "cpu", [1], 1)
+    restoration_speed.measure(WEIGHTS, "cpu", [1], 1)
     assert measured == [(1, "0"), (1, "0")]
     assert os.environ["DHNET_NATIVE"] == "1"
 
@@ -59,8 +60,8 @@ def test_a_run_includes_the_way_to_the_device_and_back():
         given.append(tensor.device.type)
         return tensor
 
-    restored = speed.through(model, "meta")
+    restored = restoration_speed.through(model, "meta")
     with pytest.raises(NotImplementedError):  # a meta tensor has nothing to copy back
         restored(image)
     assert given == ["meta"]
-    assert torch.equal(speed.through(lambda tensor: 2 * tensor, "cpu")(image), 2 * image)
+    assert torch.equal(restoration_speed.through(lambda tensor: 2 * tensor, "cpu")(image), 2 * image)

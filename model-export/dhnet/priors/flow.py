@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..tlc import exporting
+from ..layers.local_pooling import exporting
 
 CHUNK = 65536  # pixels inverted at a time: a 720p picture's maps of 361 channels take 1.3 GB each
 

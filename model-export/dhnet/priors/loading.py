@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..config import UserError
+from ..errors import UserError
 
 Network = TypeVar("Network", bound=nn.Module)
 HOLDERS = ("params", "state_dict", "ema")  # keys under which BasicSR, others and `train` keep the weights

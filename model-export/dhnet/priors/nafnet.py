@@ -7,8 +7,8 @@ GoPro and REDS: encoder 1, 1, 1, 28, middle 1, decoder 1, 1, 1, 1, width 32 or 6
 import torch
 from torch import Tensor, nn
 
-from ..tlc import WINDOW, LocalMean
-from ..vblock import LayerNorm2d, scaled
+from ..layers.blocks import LayerNorm2d, scaled
+from ..layers.local_pooling import WINDOW, LocalMean
 from .features import Features
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..tlc import WINDOW
+from ..layers.local_pooling import WINDOW
 from .flow import KernelPrior
 from .nafnet import NAFBlock, NAFNet
 

@@ -1,0 +1,67 @@
+"""Batches in the order of a run, made where they are used or by worker processes."""
+
+import itertools
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..config import DataConfig
+from .training_pairs import source
+
+
+def _work(queue, folder: Path, config: DataConfig, seed: int, size: int, first: int) -> None:
+    """Batches `first`, `first` + workers, …"""
+    torch.set_num_threads(1)
+    try:
+        made = source(folder, config, seed)
+        for index in itertools.count(first, config.workers):
+            queue.put(tuple(t.numpy() for t in made.batch(index, size)))
+    except KeyboardInterrupt:
+        pass
+    except Exception as error:  # handed to the trainer, which reports it
+        queue.put(error)
+
+
+class Inline:
+    """A process's own share of the batches, made where they are used: batch·n + i for process i of n."""
+
+    def __init__(self, folder: Path, config: DataConfig, seed: int, size: int, first: int, share: tuple[int, int]):
+        self.source = source(folder, config, seed, share)
+        self.size, self.index, self.step = size, first * share[1] + share[0], share[1]
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """The next batch as float pictures in [0, 1], [size, 3, patch, patch]."""
+        made = self.source.batch(self.index, self.size)
+        self.index += self.step
+        return tuple(t.float() / 255 for t in made)
+
+    def close(self) -> None:
+        """Nothing to stop."""
+
+
+class Feed:
+    """Batches `first`, `first`+1, … in that order, from `config.workers` processes."""
+
+    def __init__(self, folder: Path, config: DataConfig, seed: int, size: int, first: int) -> None:
+        context = torch.multiprocessing.get_context("spawn")
+        self.queues = [context.Queue(max(2, 8 // config.workers)) for _ in range(config.workers)]
+        self.processes = [
+            context.Process(target=_work, args=(queue, folder, config, seed, size, first + i), daemon=True)
+            for i, queue in enumerate(self.queues)
+        ]
+        for process in self.processes:
+            process.start()
+        self.turn = itertools.cycle(self.queues)
+
+    def next(self) -> tuple[Tensor, Tensor]:
+        """The next batch as float pictures in [0, 1], [size, 3, patch, patch]."""
+        item = next(self.turn).get()
+        if isinstance(item, Exception):
+            raise item
+        return tuple(torch.from_numpy(t).float() / 255 for t in item)
+
+    def close(self) -> None:
+        for process in self.processes:
+            process.terminate()
+            process.join()

@@ -1,0 +1,71 @@
+"""An exported model and its manifest, run by ONNX Runtime as the product runs it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+
+from ..errors import UserError
+from . import tiling
+
+WEIGHTS = Path(__file__).parents[2] / "weights"
+
+
+def model_folder(name: str) -> Path:
+    """A folder, or the name of a model under `weights/`."""
+    folder = Path(name) if Path(name).is_dir() else WEIGHTS / name
+    if not (folder / "manifest.json").is_file():
+        raise UserError(f"{name}: no exported model (no {folder / 'manifest.json'})")
+    return folder
+
+
+def read_manifest(folder: Path) -> dict:
+    """The manifest of an exported model."""
+    try:
+        return json.loads((folder / "manifest.json").read_text())
+    except json.JSONDecodeError as error:
+        raise UserError(f"{folder / 'manifest.json'}: not valid JSON: {error}") from None
+
+
+class Model:
+    """One variant of an exported model."""
+
+    def __init__(self, folder: Path, variant: str = "uint8", threads: int = 0) -> None:
+        self.manifest = read_manifest(folder)
+        found = [v for v in self.manifest["variants"] if v["id"] == variant]
+        if not found:
+            raise UserError(f"{folder}: no variant `{variant}`")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        # Idle threads would spin on cores that other work needs, on a busy machine for most of the time.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        path = folder / found[0]["file"]
+        try:
+            self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's own classes share no public base
+            raise UserError(f"{path}: ONNX Runtime cannot load it: {str(error).splitlines()[0]}") from None
+
+    def run(self, image: np.ndarray) -> np.ndarray:
+        """[N, H, W, 3] of the variant's type → the same shape and type; sides are multiples of `pad_multiple`.
+
+        A graph of fixed size gets what is missing by reflection and, in the batch, by repetition; a batch that is too
+        large for it goes in parts.
+        """
+        wanted = self.session.get_inputs()[0].shape[:3]
+        if isinstance(wanted[0], int) and len(image) > wanted[0]:
+            return np.concatenate([self.run(image[i : i + wanted[0]]) for i in range(0, len(image), wanted[0])])
+        missing = [
+            max(side - n, 0) if isinstance(side, int) else 0 for side, n in zip(wanted, image.shape, strict=False)
+        ]
+        if not any(missing):
+            return self.session.run(["restored"], {"image": image})[0]
+        filled = np.pad(image, [(0, 0), *((0, n) for n in missing[1:]), (0, 0)], mode="reflect")
+        filled = np.pad(filled, [(0, missing[0]), (0, 0), (0, 0), (0, 0)], mode="wrap")
+        n, h, w = image.shape[:3]
+        return self.session.run(["restored"], {"image": filled})[0][:n, :h, :w]
+
+    def restore(self, image: np.ndarray) -> np.ndarray:
+        """A whole uint8 picture [H, W, 3] of any size → restored, by tiles."""
+        tile = self.manifest["tile"]
+        return tiling.apply(image, self.run, tile["size"], tile["overlap"], self.manifest["pad_multiple"])

@@ -1,0 +1,9 @@
+"""JSON files as this package writes them."""
+
+import json
+from pathlib import Path
+
+
+def write_json(path: Path, value: dict | list) -> None:
+    """Indented JSON with a newline at its end."""
+    path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,4 @@
+"""Training: losses, optimiser steps, one run in several processes.
+
+May import data, evaluation and network.
+"""
