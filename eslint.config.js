@@ -40,7 +40,11 @@ const arrows = [
   ['gpu-runner/', '(^|/)(gateway|edge-runner|web)/|^cloudflare:', partsMeetInShared],
   ['workers/gateway/restorations/', '^cloudflare:', 'restorations/ decides: no runtime'],
   ...gatewayRooms.flatMap((room, place) => [
-    [`workers/gateway/${room}/`, `/(${gatewayRooms.slice(0, place).join('|') || '(?!)'})/`, 'arrows run one way: see gatewayRooms'],
+    [
+      `workers/gateway/${room}/`,
+      `/(${gatewayRooms.slice(0, place).join('|') || '(?!)'})/`,
+      'arrows run one way: see gatewayRooms',
+    ],
     ...(room === 'http' ? [] : [[`workers/gateway/${room}/`, '^hono(/|$)', 'only http/ knows the framework']]),
     ...(room === 'runners'
       ? []
