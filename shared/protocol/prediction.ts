@@ -41,7 +41,7 @@ export const predictionMetricsSchema = z.strictObject({
     .optional(),
   tiles: z.int().optional(),
   megapixels: z.number().optional(),
-  placement: z.enum(['edge', 'gpu']).optional(),
+  placement: z.enum(['edge', 'runner']).optional(),
   cache: z.enum(['hit', 'miss', 'coalesced']).optional(),
 });
 

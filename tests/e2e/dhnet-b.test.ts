@@ -58,7 +58,7 @@ it('DHNet-B with its prior restores a picture through gateway and runner as PyTo
     await new Promise((resolve) => setTimeout(resolve, 500));
     prediction = await ask('GET', `/v1/predictions/${prediction.id}`);
   }
-  const metrics = { placement: 'gpu', tiles: 2 };
+  const metrics = { placement: 'runner', tiles: 2 };
   expect(prediction).toMatchObject({ status: 'succeeded', model: 'deblur/dhnet-b', version, metrics });
   const result = await fetch(prediction.output ?? '');
   const restored = await decodeRgb(new Uint8Array(await result.arrayBuffer()));

@@ -66,7 +66,7 @@ it('curl, that chooses, follows and asks again', async () => {
   expect(told.match(/^(\d{3} |event|again).*/gm)).toEqual([
     '200 image/jpeg, placement edge, cache miss',
     '200 image/webp, placement edge, cache hit',
-    expect.stringMatching(/^200 image\/avif, placement (edge|gpu), cache hit$/),
+    expect.stringMatching(/^200 image\/avif, placement (edge|runner), cache hit$/),
     'event: completed',
     'again: 304, 0 bytes',
   ]);
@@ -146,7 +146,7 @@ it('a browser, from another origin', async () => {
       page.evaluate(progressUntilPicture),
       page.getByRole('button', { name: 'Restore' }).click(),
     ]);
-    expect(await page.getByRole('status').textContent()).toMatch(/^1\.0752 megapixels, [\d.]+ s, gpu$/);
+    expect(await page.getByRole('status').textContent()).toMatch(/^1\.0752 megapixels, [\d.]+ s, runner$/);
     expect(seen.some((share) => share > 0 && share < 1)).toBe(true);
     expect([...seen].sort((a, b) => a - b)).toEqual(seen);
     const shown = await page.evaluate(async () => {

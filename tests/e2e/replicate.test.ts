@@ -86,7 +86,7 @@ describe('predictions', () => {
       shares.push(parseProgressFromLogs(prediction)?.percentage ?? 0);
       return false;
     });
-    expect(ended).toMatchObject({ id: created.id, status: 'succeeded', metrics: { placement: 'gpu' } });
+    expect(ended).toMatchObject({ id: created.id, status: 'succeeded', metrics: { placement: 'runner' } });
     expect(shares.some((share) => share > 0)).toBe(true);
     expect((await bytesAt(ended.output)).equals(await restoredBefore(service.url, picture))).toBe(true);
     expect(await replicate.predictions.get(created.id)).toEqual(ended);

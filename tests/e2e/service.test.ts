@@ -92,7 +92,7 @@ describe('a picture above the edge’s limit', () => {
     const large = await mosaic(blurred);
     const response = await deblur(large, '', { prefer: 'wait=60' });
     expect(response.status).toBe(200);
-    expect(response.headers.get('x-placement')).toBe('gpu');
+    expect(response.headers.get('x-placement')).toBe('runner');
     const restored = await decodeRgb(await bytesOf(response));
     expect([restored.width, restored.height]).toEqual([2560, 1440]);
     const truth = await decodeRgb(await mosaic(sharpTwin));
@@ -195,7 +195,7 @@ describe('unusual but valid input', () => {
       .toBuffer();
     const response = await deblur(photo);
     expect(response.status).toBe(200);
-    expect(response.headers.get('x-placement')).toBe('gpu');
+    expect(response.headers.get('x-placement')).toBe('runner');
     expect(psnr(await decodeRgb(await bytesOf(response)), await decodeRgb(photo))).toBeGreaterThan(30);
   });
 });

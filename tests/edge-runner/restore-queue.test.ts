@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RestoreQueue, type Lease } from '../../workers/edge-runner/restore-queue.ts';
+import { RestoreQueue, type QueuePlace } from '../../workers/edge-runner/restore-queue.ts';
 
 /** A queue with a clock that the test turns: sleepers wake in the order in which they went to sleep. */
 function makeQueue(maxWaiting = 2) {
@@ -25,10 +25,10 @@ function makeQueue(maxWaiting = 2) {
   return { queue, tick, abandon };
 }
 
-function watch(acquired: Promise<Lease>, order: string[], name: string): Promise<Lease> {
-  return acquired.then((lease) => {
+function watch(acquired: Promise<QueuePlace>, order: string[], name: string): Promise<QueuePlace> {
+  return acquired.then((place) => {
     order.push(name);
-    return lease;
+    return place;
   });
 }
 
@@ -74,7 +74,7 @@ describe('restore queue', () => {
     await expect(queue.acquire()).rejects.toMatchObject({ code: 'runner_busy' });
   });
 
-  it('takes a lease back from a holder that is not heard of', async () => {
+  it('takes a place back from a holder that is not heard of', async () => {
     const { queue, tick } = makeQueue();
     const gone = await queue.acquire();
     const next = queue.acquire();
@@ -82,10 +82,10 @@ describe('restore queue', () => {
     gone.renew();
     await tick(60);
     await tick(60);
-    const lease = await next;
+    const place = await next;
     expect(() => gone.renew()).toThrow(/runner_failed/);
     gone.release();
-    expect(() => lease.renew()).not.toThrow();
+    expect(() => place.renew()).not.toThrow();
   });
 
   it('forgets those that wait no more', async () => {

@@ -34,13 +34,13 @@ it('offers nothing that the operator did not ask for', () => {
 
 describe('where large pictures are restored', () => {
   it('names one runner of one’s own', () => {
-    expect(readConfig(own).gpu).toEqual({ kind: 'own', url: 'http://127.0.0.1:5000', token: 'the-token' });
+    expect(readConfig(own).runner).toEqual({ kind: 'own', url: 'http://127.0.0.1:5000', token: 'the-token' });
   });
 
   it.each(['acme/deblur', `acme/deblur:${'0a'.repeat(32)}`, 'deployments/acme/deblur.v2'])(
     'or %s on Replicate',
     (model) => {
-      expect(readConfig({ ...replicate, REPLICATE_MODEL: model }).gpu).toEqual({
+      expect(readConfig({ ...replicate, REPLICATE_MODEL: model }).runner).toEqual({
         kind: 'replicate',
         model,
         token: 'r8_secret',

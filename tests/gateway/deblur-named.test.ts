@@ -52,9 +52,9 @@ describe('a picture at an address', () => {
   it('may be above what is held in memory, and then streams to the runner', async () => {
     const bytes = png({ width: 2000, height: 2000, bytes: 5_000_000 });
     const url = await hostedAt(picture(bytes));
-    expect(await madeHow(await named(url))).toBe('200 miss gpu image/png');
+    expect(await madeHow(await named(url))).toBe('200 miss runner image/png');
     expect((await gpu.requests())[0]?.source?.bytes).toBe(bytes.length);
-    expect(await madeHow(await named(url))).toBe('200 hit gpu image/png');
+    expect(await madeHow(await named(url))).toBe('200 hit runner image/png');
     expect(await stored('uploads/')).toHaveLength(1);
   });
 
@@ -227,7 +227,7 @@ describe('what a fetch costs', () => {
     const first = await namedAt(anonymous, url, client);
     expect([first.status, left(first)]).toEqual([200, 51]);
     const hit = await namedAt(anonymous, url, client);
-    expect([hit.headers.get('x-placement'), left(hit)]).toEqual(['gpu', 50]);
+    expect([hit.headers.get('x-placement'), left(hit)]).toEqual(['runner', 50]);
     const missing = await namedAt(anonymous, await hostedAt({ status: 404 }), client);
     expect([missing.status, left(missing)]).toEqual([502, 49]);
   });

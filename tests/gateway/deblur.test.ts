@@ -287,8 +287,8 @@ describe('placement', () => {
     ['AVIF out', png(), '?format=avif', 'image/avif'],
     ['a tile size', png(), '?tile=256', 'image/png'],
   ])('sends to the runner: %s', async (_, picture, query, type) => {
-    expect(await madeHow(await deblur(picture, query))).toBe(`200 miss gpu ${type}`);
-    expect(await madeHow(await deblur(picture, query))).toBe(`200 hit gpu ${type}`);
+    expect(await madeHow(await deblur(picture, query))).toBe(`200 miss runner ${type}`);
+    expect(await madeHow(await deblur(picture, query))).toBe(`200 hit runner ${type}`);
     expect(await edge.calls()).toEqual({ restore: 0, encode: 0 });
     const requests = await gpu.requests();
     expect(requests.map(({ method, uploads }) => [method, uploads])).toEqual([['PUT', [204, 204]]]);
@@ -297,11 +297,11 @@ describe('placement', () => {
   it('encodes again where the master fits', async () => {
     const picture = png(large);
     await deblur(picture);
-    expect(await madeHow(await deblur(picture, '?format=jpeg'))).toBe('200 hit gpu image/jpeg');
+    expect(await madeHow(await deblur(picture, '?format=jpeg'))).toBe('200 hit runner image/jpeg');
     expect((await gpu.requests()).map(({ prediction }) => prediction?.input.operation)).toEqual(['restore', 'encode']);
     const small = jpeg({ components: 4 });
     await deblur(small);
-    expect(await madeHow(await deblur(small, '?format=webp'))).toBe('200 hit gpu image/webp');
+    expect(await madeHow(await deblur(small, '?format=webp'))).toBe('200 hit runner image/webp');
     expect(await edge.calls()).toEqual({ restore: 0, encode: 1 });
   });
 });

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers';
 import { JOB_MAX_ATTEMPTS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
-import type { Work } from '../../workers/gateway/runners/ports.ts';
+import type { RunnerOperation } from '../../workers/gateway/runners/ports.ts';
 import { GpuRunner, type GpuRunnerOptions } from '../../workers/gateway/runners/gpu-runner.ts';
 import { ownRunner } from '../../workers/gateway/runners/gpu-target.ts';
 import { SignedInternalUrls } from '../../workers/gateway/runners/internal-urls.ts';
@@ -20,7 +20,7 @@ function runner({ url = env.GPU_RUNNER_URL, ...options }: Partial<GpuRunnerOptio
   return { subject, waits };
 }
 
-async function restoration(): Promise<Extract<Work, { operation: 'restore' }>> {
+async function restoration(): Promise<Extract<RunnerOperation, { operation: 'restore' }>> {
   const picture = png();
   const source = await new R2SourceStore(env.STORE, inspect).receive(
     (async function* () {

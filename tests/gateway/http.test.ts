@@ -58,7 +58,7 @@ describe('every answer', () => {
     await edge.setHealth('SETUP_FAILED');
     const response = await call('/healthz');
     expect(response.status).toBe(503);
-    expect(await response.json()).toMatchObject({ parts: { edge: 'SETUP_FAILED', gpu: 'READY' } });
+    expect(await response.json()).toMatchObject({ parts: { edge: 'SETUP_FAILED', runner: 'READY' } });
   });
 });
 
@@ -138,7 +138,7 @@ describe('configuration', () => {
   };
 
   it('is read once it is whole', () => {
-    expect(readConfig(good)).toMatchObject({ production: true, gpu: { url: 'https://gpu.example/' } });
+    expect(readConfig(good)).toMatchObject({ production: true, runner: { url: 'https://gpu.example/' } });
     expect(readConfig({ ...good, ENVIRONMENT: 'local', INTERNAL_ORIGIN: 'http://127.0.0.1:1' }).production).toBe(false);
     const ALLOW_ORIGINS = ' http://127.0.0.1:9000, https://a.example,';
     expect(readConfig({ ...good, ENVIRONMENT: 'local', ALLOW_ORIGINS }).allowOrigins).toEqual([

@@ -10,7 +10,7 @@ import { png, streamOf } from './support/pictures.ts';
 const KEY = 'ab'.repeat(32);
 const origin = 'https://deblur.test';
 const urls = new SignedInternalUrls({ origin, secret: env.INTERNAL_SECRET });
-const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'gpu' } as const;
+const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'runner' } as const;
 
 const read: InternalGrant = { purpose: 'read', kind: 'source', key: KEY };
 const write: InternalGrant = { purpose: 'write', kind: 'result', key: KEY, contentType: 'image/webp', metadata };

@@ -36,8 +36,8 @@ function manifestOf(name: ModelManifest['name'], trained: boolean): ModelManifes
 
 function catalogue(dhnet: ModelManifest | null, edge: ModelManifest | null): Catalogue {
   return [
-    { name: 'dhnet', placements: ['gpu'], manifest: dhnet },
-    { name: 'dhnet-edge', placements: ['edge', 'gpu'], manifest: edge },
+    { name: 'dhnet', placements: ['runner'], manifest: dhnet },
+    { name: 'dhnet-edge', placements: ['edge', 'runner'], manifest: edge },
   ];
 }
 
@@ -69,7 +69,7 @@ describe('withRunnerModels', () => {
 
   it('offers what the operator says the runner has, the best of it first', () => {
     const models = withRunnerModels(catalogue(null, edge), [b]);
-    expect(resolveModel(models, 'auto')).toMatchObject({ name: 'dhnet', version: b.version, placements: ['gpu'] });
+    expect(resolveModel(models, 'auto')).toMatchObject({ name: 'dhnet', version: b.version, placements: ['runner'] });
     expect(resolveModel(models, 'dhnet-edge').version).toBe(edge.version);
   });
 
@@ -105,7 +105,7 @@ describe('GET /v1/models', () => {
       parameters: manifest.parameters,
       placements: [
         { placement: 'edge', max_pixels: 1_048_576 },
-        { placement: 'gpu', max_pixels: 50_000_000 },
+        { placement: 'runner', max_pixels: 50_000_000 },
       ],
       measured: manifest.measured.map(({ set, images, input, output }) => ({ set, images, input, output })),
     });

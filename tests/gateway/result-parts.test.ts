@@ -15,7 +15,7 @@ const SHA256 = await sha256Hex(FILE);
 
 const signer = { origin: env.INTERNAL_ORIGIN, secret: env.INTERNAL_SECRET };
 const urls = new SignedInternalUrls(signer);
-const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'gpu' } as const;
+const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'runner' } as const;
 const store = new R2ResultStore(env.STORE);
 
 const newKey = (): string => crypto.getRandomValues(new Uint8Array(32)).toHex();

@@ -248,7 +248,7 @@ describe('uploads above 4 MiB', () => {
   ])('stream to the store and reach the runner whole: %s', async (_, send) => {
     // 11 MiB: two whole parts of R2's and a rest.
     const picture = png({ width: 2000, height: 2000, bytes: 11 * MIB });
-    expect(await madeHow(await send(picture))).toBe('200 miss gpu image/png');
+    expect(await madeHow(await send(picture))).toBe('200 miss runner image/png');
     const [request] = await gpu.requests();
     expect(request?.source).toEqual({ status: 200, bytes: picture.length, sha256: await sha256(picture) });
     expect(await stored('uploads/')).toHaveLength(1);

@@ -18,7 +18,7 @@ function prediction(status: string, more: Record<string, unknown> = {}): Answer 
 }
 
 function succeeded(): Answer {
-  const headers = { 'Content-Type': 'image/png', 'X-Model': 'dhnet@0123456789ab', 'X-Placement': 'gpu' };
+  const headers = { 'Content-Type': 'image/png', 'X-Model': 'dhnet@0123456789ab', 'X-Placement': 'runner' };
   server.service.routes.set(`GET ${RESULT}`, [{ status: 200, headers, body: restored }]);
   return prediction('succeeded', { output: server.origin + RESULT, metrics: { cache: 'coalesced' } });
 }

@@ -8,23 +8,23 @@ import type {
   EdgeRunnerApi,
 } from '@deblur/shared/protocol/runner-api.ts';
 import { WorkerEntrypoint } from 'cloudflare:workers';
-import { Runner } from './runner.ts';
+import { EdgeIsolate } from './isolate.ts';
 
 /** One for each isolate: it outlives requests. */
-const runner = new Runner();
+const isolate = new EdgeIsolate();
 
 export class EdgeRunner extends WorkerEntrypoint<Env> implements EdgeRunnerApi {
   restore(request: EdgeRestoreRequest): Promise<EdgeRestoreReply> {
-    return reply(() => runner.restore(this.env.ASSETS, request));
+    return reply(() => isolate.restore(this.env.ASSETS, request));
   }
 
   encode(request: Parameters<EdgeRunnerApi['encode']>[0]): Promise<EdgeEncodeReply> {
-    return reply(async () => ({ result: await runner.encode(request) }));
+    return reply(async () => ({ result: await isolate.encode(request) }));
   }
 
   async health(): ReturnType<EdgeRunnerApi['health']> {
     try {
-      await runner.ready(this.env.ASSETS);
+      await isolate.ready(this.env.ASSETS);
       return { status: 'READY' };
     } catch (error) {
       return { status: 'SETUP_FAILED', detail: wireError(error).detail };

@@ -11,8 +11,8 @@ interface Ticket {
   renewedAt: number;
 }
 
-export interface Lease {
-  /** Says that the holder is alive; at least once in `holderTimeoutMs`. @throws {DeblurError} `runner_failed` when the lease was lost */
+export interface QueuePlace {
+  /** Says that the holder is alive; at least once in `holderTimeoutMs`. @throws {DeblurError} `runner_failed` when the place was lost */
   renew(): void;
   release(): void;
 }
@@ -42,7 +42,7 @@ export class RestoreQueue {
    * @throws {DeblurError} `runner_busy` when the queue is full
    * @throws the signal's reason when it is aborted first
    */
-  async acquire(signal?: AbortSignal): Promise<Lease> {
+  async acquire(signal?: AbortSignal): Promise<QueuePlace> {
     const { maxWaiting, pollMs, now, sleep } = this.#options;
     this.#dropLost();
     if (this.#holder === undefined && this.#waiting.length === 0) return this.#hold();
@@ -66,7 +66,7 @@ export class RestoreQueue {
     }
   }
 
-  #hold(): Lease {
+  #hold(): QueuePlace {
     const ticket: Ticket = { renewedAt: this.#options.now() };
     this.#holder = ticket;
     return {

@@ -11,7 +11,7 @@ export interface Config {
   /** This gateway's origin as the runner reaches it. */
   readonly internalOrigin: string;
   readonly internalSecret: string;
-  readonly gpu: GpuConfig;
+  readonly runner: RunnerConfig;
   /** What the runner has besides the shipped models. */
   readonly runnerModels: readonly ModelFacts[];
   /** Origins that sources and webhooks may have besides public https; empty in production. */
@@ -32,7 +32,7 @@ export interface Config {
 }
 
 /** Where large pictures are restored: one's own runner, or a model on Replicate. */
-export type GpuConfig =
+export type RunnerConfig =
   | { readonly kind: 'own'; readonly url: string; readonly token: string }
   | { readonly kind: 'replicate'; readonly model: string; readonly token: string };
 
@@ -155,7 +155,7 @@ export function readConfig(env: Variables): Config {
     production: data.ENVIRONMENT === 'production',
     internalOrigin: data.INTERNAL_ORIGIN,
     internalSecret: data.INTERNAL_SECRET,
-    gpu: gpuOf(data),
+    runner: runnerConfigOf(data),
     runnerModels: data.RUNNER_MODELS,
     allowOrigins: data.ALLOW_ORIGINS,
     signingKeys: data.SIGNED_URL_KEYS,
@@ -169,7 +169,7 @@ export function readConfig(env: Variables): Config {
 }
 
 /** Of variables that agree. */
-function gpuOf(variables: z.output<typeof schema>): GpuConfig {
+function runnerConfigOf(variables: z.output<typeof schema>): RunnerConfig {
   const { GPU_RUNNER_URL = '', GPU_RUNNER_TOKEN = '', REPLICATE_MODEL: model, REPLICATE_API_TOKEN = '' } = variables;
   if (model) return { kind: 'replicate', model, token: REPLICATE_API_TOKEN };
   return { kind: 'own', url: GPU_RUNNER_URL, token: GPU_RUNNER_TOKEN };

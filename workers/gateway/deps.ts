@@ -20,7 +20,7 @@ import { DurablePredictions } from './predictions/prediction-client.ts';
 import type { PredictionPorts } from './predictions/prediction-object.ts';
 import { DurableReferences } from './references/reference-client.ts';
 import type { ReferencePorts } from './references/reference-object.ts';
-import { EdgeRunner } from './runners/edge-restorer.ts';
+import { EdgeRestorer } from './runners/edge-restorer.ts';
 import { GpuRunner } from './runners/gpu-runner.ts';
 import { ownRunner, replicateModel } from './runners/gpu-target.ts';
 import { SignedInternalUrls } from './runners/internal-urls.ts';
@@ -41,9 +41,9 @@ import { HttpWebhookSender } from './webhooks/sender.ts';
 
 /** Best restoration first. A model without a manifest is there when RUNNER_MODELS says that the runner has it. */
 const SHIPPED: Catalogue = [
-  { name: 'dhnet-b', placements: ['gpu'], manifest: null },
-  { name: 'dhnet', placements: ['gpu'], manifest: null },
-  { name: 'dhnet-edge', placements: ['edge', 'gpu'], manifest: manifestSchema.parse(edgeManifest) },
+  { name: 'dhnet-b', placements: ['runner'], manifest: null },
+  { name: 'dhnet', placements: ['runner'], manifest: null },
+  { name: 'dhnet-edge', placements: ['edge', 'runner'], manifest: manifestSchema.parse(edgeManifest) },
 ];
 
 /** One for each isolate, so that its counts travel together. */
@@ -63,8 +63,9 @@ export function createJobPorts(
   const urls = new SignedInternalUrls({ origin: config.internalOrigin, secret: config.internalSecret });
   // The binding's type is generated without the other Worker's: they meet in shared/protocol/runner-api.ts.
   const edgeRunner = env.EDGE_RUNNER as unknown as EdgeRunnerApi;
-  const { gpu } = config;
-  const target = gpu.kind === 'replicate' ? replicateModel(gpu.model, gpu.token) : ownRunner(gpu.url, gpu.token);
+  const { runner } = config;
+  const target =
+    runner.kind === 'replicate' ? replicateModel(runner.model, runner.token) : ownRunner(runner.url, runner.token);
   return {
     sources,
     results,
@@ -72,8 +73,8 @@ export function createJobPorts(
     references: referencesOf(env),
     urls,
     restorers: {
-      edge: new CountedRestorer(new EdgeRunner(edgeRunner, sources, results), 'edge', statsOf(env)),
-      gpu: new GpuRunner({ target, urls }),
+      edge: new CountedRestorer(new EdgeRestorer(edgeRunner, sources, results), 'edge', statsOf(env)),
+      runner: new GpuRunner({ target, urls }),
     },
     subscribers: new DurableSubscribers((predictionId) => predictionStub(env, predictionId)),
     stats: statsOf(env),

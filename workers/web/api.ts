@@ -86,7 +86,7 @@ async function outcomeOf(response: Response, started: number): Promise<Outcome> 
   return {
     picture: new Blob([bytes], { type }),
     model: response.headers.get('X-Model'),
-    placement: oneOf(['edge', 'gpu'], response.headers.get('X-Placement')),
+    placement: oneOf(['edge', 'runner'], response.headers.get('X-Placement')),
     engine: null,
     cache: oneOf(CACHE_STATES, response.headers.get('X-Cache')),
     milliseconds: performance.now() - started,

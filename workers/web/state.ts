@@ -35,7 +35,7 @@ export interface Outcome {
   readonly picture: Blob;
   /** The model that really ran, as `name@version`, when the service or the device says so. */
   readonly model: string | null;
-  readonly placement: 'edge' | 'gpu' | 'device' | null;
+  readonly placement: 'edge' | 'runner' | 'device' | null;
   /** What computed it on this device, such as `WebGPU`; null elsewhere. */
   readonly engine: string | null;
   readonly cache: CacheState | null;

@@ -13,7 +13,7 @@ const large = () => png({ width: 2000, height: 1000 });
 describe('a runner that answers at once and works on by itself', () => {
   it('is waited for by its callbacks', async () => {
     await gpu.set({ works: 'calls back' });
-    expect(await madeHow(await deblur(large()))).toBe('200 miss gpu image/png');
+    expect(await madeHow(await deblur(large()))).toBe('200 miss runner image/png');
     // The caller has its answer before the runner has that to its last callback.
     await until(async () => (await handedOver())[0]?.callbacks !== undefined);
     const requests = await handedOver();
@@ -38,14 +38,14 @@ describe('a runner that answers at once and works on by itself', () => {
 
   it('is asked when it does not call back', async () => {
     await gpu.set({ works: 'silently' });
-    expect(await madeHow(await deblur(large()))).toBe('200 miss gpu image/png');
+    expect(await madeHow(await deblur(large()))).toBe('200 miss runner image/png');
     const methods = (await gpu.requests()).map(({ method }) => method);
     expect(methods.slice(0, 2)).toEqual(['PUT', 'GET']);
   });
 
   it('is asked when it refuses to call back', async () => {
     await gpu.set({ works: 'silently', script: [{ kind: 'status', status: 422 }] });
-    expect(await madeHow(await deblur(large()))).toBe('200 miss gpu image/png');
+    expect(await madeHow(await deblur(large()))).toBe('200 miss runner image/png');
     const [first, second] = await gpu.requests();
     expect(first?.prediction).toHaveProperty('webhook');
     expect(second?.prediction).not.toHaveProperty('webhook');
@@ -62,8 +62,8 @@ describe('a runner that answers at once and works on by itself', () => {
     const picture = large();
     const [first, second] = await Promise.all([deblur(picture), deblur(picture)]);
     expect([await madeHow(first), await madeHow(second)].sort()).toEqual([
-      '200 coalesced gpu image/png',
-      '200 miss gpu image/png',
+      '200 coalesced runner image/png',
+      '200 miss runner image/png',
     ]);
     expect((await handedOver()).map(({ method }) => method)).toEqual(['PUT', 'PUT', 'PUT']);
   });
@@ -73,7 +73,7 @@ describe('a runner that answers at once and works on by itself', () => {
     const answer = deblur(large());
     await until(async () => (await gpu.requests()).some(({ method }) => method === 'GET'));
     await gpu.works('calls back');
-    expect(await madeHow(await answer)).toBe('200 miss gpu image/png');
+    expect(await madeHow(await answer)).toBe('200 miss runner image/png');
     const ids = (await gpu.requests())
       .filter(({ method }) => method === 'PUT')
       .map(({ path }) => path.split('-').at(-1));
@@ -114,7 +114,7 @@ describe('POST /internal/callbacks/{token}', () => {
         kind: 'result',
         key: 'ab'.repeat(32),
         contentType: 'image/png',
-        metadata: { model: 'dhnet-edge', modelVersion: 'c', placement: 'gpu' },
+        metadata: { model: 'dhnet-edge', modelVersion: 'c', placement: 'runner' },
       },
     ],
   ] as const)('refuses a URL %s', async (_, grant) => {

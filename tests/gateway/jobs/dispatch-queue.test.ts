@@ -10,7 +10,7 @@ import {
 } from '../../../workers/gateway/jobs/dispatch-queue.ts';
 
 const key = (digit: string): string => digit.repeat(64);
-const gpu = (digit: string) => ({ restorationKey: key(digit), placement: 'gpu' as const, number: 1 });
+const gpu = (digit: string) => ({ restorationKey: key(digit), placement: 'runner' as const, number: 1 });
 
 interface Sent {
   readonly body: unknown;

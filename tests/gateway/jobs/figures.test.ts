@@ -14,10 +14,12 @@ describe('a job in the gauge', () => {
     onBench(async (bench) => {
       bench.submit('p1');
       await bench.settle();
-      expect(bench.stats.reports).toMatchObject([{ id: RESTORATION_KEY, job: { state: 'running', placement: 'gpu' } }]);
+      expect(bench.stats.reports).toMatchObject([
+        { id: RESTORATION_KEY, job: { state: 'running', placement: 'runner' } },
+      ]);
       bench.gpu.step('1-1', 'succeeded');
       await bench.advance(5_000);
-      expect(bench.stats.states).toEqual(['running gpu', 'over']);
+      expect(bench.stats.states).toEqual(['running runner', 'over']);
       expect(rises(bench)).toBe(true);
     }),
   );
@@ -42,10 +44,10 @@ describe('a job in the gauge', () => {
       bench.gpu.refusals = ['busy'];
       bench.submit('p1');
       await bench.settle();
-      expect(bench.stats.states.at(-1)).toBe('queued gpu');
+      expect(bench.stats.states.at(-1)).toBe('queued runner');
       await bench.job.dispatch(1);
       await bench.settle();
-      expect(bench.stats.states.at(-1)).toBe('running gpu');
+      expect(bench.stats.states.at(-1)).toBe('running runner');
       expect(rises(bench)).toBe(true);
     }),
   );
@@ -63,7 +65,7 @@ describe('a job in the gauge', () => {
       bench.restart();
       await bench.advance(STATS_JOB_LEASE_MS);
       expect(bench.stats.states.length).toBeGreaterThan(length);
-      expect(new Set(bench.stats.states)).toEqual(new Set(['running gpu']));
+      expect(new Set(bench.stats.states)).toEqual(new Set(['running runner']));
       expect(rises(bench)).toBe(true);
     }),
   );
@@ -84,10 +86,10 @@ describe('the counters', () => {
       bench.job.leave(keyOf('jpeg'), 'p3');
       await bench.settle();
       expect(bench.stats.counts).toEqual([
-        'deblur_restorations_total gpu succeeded',
-        'deblur_restoration_seconds_total gpu',
-        'deblur_encodings_total gpu succeeded',
-        'deblur_encodings_total gpu canceled',
+        'deblur_restorations_total runner succeeded',
+        'deblur_restoration_seconds_total runner',
+        'deblur_encodings_total runner succeeded',
+        'deblur_encodings_total runner canceled',
       ]);
     }),
   );
@@ -98,7 +100,7 @@ describe('the counters', () => {
       bench.submit('p1');
       await bench.settle();
       await bench.callback(bench.gpu.step('1-1', { code: 'image_undecodable', detail: 'Broken.' }));
-      expect(bench.stats.counts).toEqual(['deblur_restorations_total gpu image_undecodable']);
+      expect(bench.stats.counts).toEqual(['deblur_restorations_total runner image_undecodable']);
     }),
   );
 });

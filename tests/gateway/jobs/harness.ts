@@ -74,7 +74,7 @@ export class Bench {
         results: this.shelf as unknown as ResultStore,
         origins: { find: async (key) => (this.erased.has(key) ? 'erased' : null) },
         references: { eraseLate: async (key) => void this.erasedLate.push(key) },
-        restorers: { edge: this.edge, gpu: this.gpu },
+        restorers: { edge: this.edge, runner: this.gpu },
         stats: this.stats,
         subscribers: { notify: (...told) => this.#take(...told) },
         callBack: async (message, delaySeconds) => void this.messages.push({ message, delaySeconds }),
@@ -114,8 +114,8 @@ export class Bench {
     return this.job.dispatch(this.messages.at(-1)?.message.number ?? 1);
   }
 
-  submit(predictionId: string, request = requestFor(), lifetimeMs = 3_600_000): { started: boolean } {
-    return this.job.submit(request, { predictionId, deadlineAt: this.now + lifetimeMs });
+  submit(subscriberId: string, request = requestFor(), lifetimeMs = 3_600_000): { started: boolean } {
+    return this.job.submit(request, { subscriberId, deadlineAt: this.now + lifetimeMs });
   }
 
   /** A callback of the runner, about the attempt in the prediction's name. */
@@ -125,12 +125,12 @@ export class Bench {
     await this.settle();
   }
 
-  eventsOf(predictionId: string): JobEvent['type'][] {
-    return (this.told.get(predictionId) ?? []).map(({ event }) => event.type);
+  eventsOf(subscriberId: string): JobEvent['type'][] {
+    return (this.told.get(subscriberId) ?? []).map(({ event }) => event.type);
   }
 
-  lastOf(predictionId: string): JobEvent | undefined {
-    return this.told.get(predictionId)?.at(-1)?.event;
+  lastOf(subscriberId: string): JobEvent | undefined {
+    return this.told.get(subscriberId)?.at(-1)?.event;
   }
 
   stateOf(key = keyOf('png')): string | undefined {
@@ -140,12 +140,12 @@ export class Bench {
 
   #kill = (): void => undefined;
 
-  async #take(predictionId: string, _key: string, sequence: number, event: JobEvent): Promise<void> {
+  async #take(subscriberId: string, _key: string, sequence: number, event: JobEvent): Promise<void> {
     this.deliveries++;
     if (this.deaf === 'before') throw new Error('the subscriber is away');
-    const told = this.told.get(predictionId) ?? [];
+    const told = this.told.get(subscriberId) ?? [];
     if ((told.at(-1)?.sequence ?? 0) < sequence) told.push({ sequence, event });
-    this.told.set(predictionId, told);
+    this.told.set(subscriberId, told);
     if (this.deaf === 'after') throw new Error('the answer is lost');
   }
 }

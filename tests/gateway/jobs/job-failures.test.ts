@@ -12,7 +12,7 @@ describe('a runner without room', () => {
       bench.gpu.retryAfterSeconds = 7;
       bench.submit('p1');
       await bench.settle();
-      const message = { restorationKey: RESTORATION_KEY, placement: 'gpu', number: 1 };
+      const message = { restorationKey: RESTORATION_KEY, placement: 'runner', number: 1 };
       expect(bench.messages).toEqual([{ message, delaySeconds: 7 }]);
       expect(await bench.job.dispatch(1)).toEqual({ refused: true, retryAfterSeconds: 7 });
       expect(await bench.job.dispatch(1)).toEqual({ refused: true, retryAfterSeconds: 7 });

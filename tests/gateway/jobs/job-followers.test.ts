@@ -68,7 +68,7 @@ describe('who follows no longer', () => {
   it(
     'ends what only the request waited for that has become this prediction',
     onBench(async (bench) => {
-      const [p1, p2] = ['p1', 'p2'].map((predictionId) => ({ predictionId, deadlineAt: bench.now + 3_600_000 }));
+      const [p1, p2] = ['p1', 'p2'].map((subscriberId) => ({ subscriberId, deadlineAt: bench.now + 3_600_000 }));
       void bench.job.obtain(requestFor(), p1);
       void bench.job.obtain(requestFor(), p2);
       await bench.settle();
@@ -85,7 +85,7 @@ describe('who follows no longer', () => {
   it(
     'does not end what was asked for anew after the request that waited was answered',
     onBench(async (bench) => {
-      const answer = bench.job.obtain(requestFor(), { predictionId: 'p1', deadlineAt: bench.now + 3_600_000 });
+      const answer = bench.job.obtain(requestFor(), { subscriberId: 'p1', deadlineAt: bench.now + 3_600_000 });
       await bench.settle();
       await bench.callback(bench.gpu.step('1-1', { code: 'image_undecodable', detail: 'It is none.' }));
       expect(await answer).toMatchObject({ ok: false });
@@ -163,7 +163,7 @@ describe('deadlines', () => {
   it(
     'of a request bound the work too',
     onBench(async (bench) => {
-      const answer = bench.job.obtain(requestFor(), { predictionId: 'p1', deadlineAt: bench.now + 10_000 });
+      const answer = bench.job.obtain(requestFor(), { subscriberId: 'p1', deadlineAt: bench.now + 10_000 });
       await bench.settle();
       await bench.advance(10_000);
       expect(await answer).toMatchObject({ ok: false, error: { code: 'deadline_exceeded' } });

@@ -17,7 +17,7 @@ interface Model {
   attempt: number;
   failures: number;
   accepted: boolean;
-  predictionId: string | null;
+  runnerPredictionId: string | null;
 }
 
 const isActive = ({ state }: Model): boolean => state === 'queued' || state === 'running';
@@ -39,7 +39,7 @@ function play(table: JobTable, models: Map<string, Model>, random: Random, now: 
     join() {
       const starts = model === undefined || !isActive(model);
       expect(table.join(requestFor(format), now)).toBe(starts);
-      const fresh = { state: 'queued', failures: 0, accepted: false, predictionId: null } as const;
+      const fresh = { state: 'queued', failures: 0, accepted: false, runnerPredictionId: null } as const;
       if (starts) models.set(key, { ...fresh, attempt: model?.attempt ?? 0 });
     },
     claimAndBegin() {
@@ -51,30 +51,35 @@ function play(table: JobTable, models: Map<string, Model>, random: Random, now: 
       expect(claimed).toMatchObject({ state: 'queued', attempt: task.attempt });
       Object.assign(claimed, { state: 'running', accepted: false });
       if (random.chance(0.2)) return;
-      const predictionId = random.pick([null, `${task.key[0]}-${task.attempt + 1}`]);
-      expect(table.begin(task, 'restore', predictionId)).toBe(true);
-      expect(table.begin(task, 'restore', predictionId)).toBe(false);
-      Object.assign(claimed, { attempt: task.attempt + 1, predictionId });
+      const runnerPredictionId = random.pick([null, `${task.key[0]}-${task.attempt + 1}`]);
+      expect(table.begin(task, 'restore', runnerPredictionId)).toBe(true);
+      expect(table.begin(task, 'restore', runnerPredictionId)).toBe(false);
+      Object.assign(claimed, { attempt: task.attempt + 1, runnerPredictionId });
     },
     heard() {
-      const id = random.pick([model?.predictionId ?? 'x', 'other']);
+      const id = random.pick([model?.runnerPredictionId ?? 'x', 'other']);
       const comesBack =
-        model?.state === 'queued' && model.attempt === attempt && model.predictionId === id && nothingRuns;
+        model?.state === 'queued' && model.attempt === attempt && model.runnerPredictionId === id && nothingRuns;
       expect(table.heard(key, attempt, { id, byCallback: random.chance(0.5) }, now)).toBe(isCurrent || comesBack);
       if (model && (isCurrent || comesBack))
-        Object.assign(model, { state: 'running', accepted: true, predictionId: id });
+        Object.assign(model, { state: 'running', accepted: true, runnerPredictionId: id });
     },
     refuse() {
       const mayBeAlive = random.chance(0.5);
       expect(table.refuse(key, attempt, now, mayBeAlive)).toBe(isCurrent);
       if (!model || !isCurrent) return;
-      Object.assign(model, { state: 'queued', accepted: false }, mayBeAlive ? {} : { predictionId: null });
+      Object.assign(model, { state: 'queued', accepted: false }, mayBeAlive ? {} : { runnerPredictionId: null });
     },
     retry() {
       const isLeft = isCurrent && model.failures + 1 < JOB_MAX_ATTEMPTS;
       expect(table.retry(key, attempt, () => now)).toBe(isLeft);
       if (!isLeft) return;
-      Object.assign(model, { state: 'queued', accepted: false, predictionId: null, failures: model.failures + 1 });
+      Object.assign(model, {
+        state: 'queued',
+        accepted: false,
+        runnerPredictionId: null,
+        failures: model.failures + 1,
+      });
     },
     succeed() {
       expect(table.succeed(key, REPORT, now)).toBe(model !== undefined && isActive(model));
@@ -125,7 +130,7 @@ describe('the table of tasks', () => {
         for (const [key, model] of models) {
           const task = table.get(key);
           expect(task).toMatchObject({ state: model.state, attempt: model.attempt });
-          if (isActive(model)) expect(task).toMatchObject({ predictionId: model.predictionId });
+          if (isActive(model)) expect(task).toMatchObject({ runnerPredictionId: model.runnerPredictionId });
           seen.add(model.state);
         }
         expect([...models.values()].filter(({ state }) => state === 'running').length).toBeLessThanOrEqual(1);

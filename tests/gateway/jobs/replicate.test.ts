@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, inject, it } from 'vitest';
-import type { Work } from '../../../workers/gateway/runners/ports.ts';
+import type { RunnerOperation } from '../../../workers/gateway/runners/ports.ts';
 import { GpuRunner } from '../../../workers/gateway/runners/gpu-runner.ts';
 import { replicateModel } from '../../../workers/gateway/runners/gpu-target.ts';
 import { SignedInternalUrls } from '../../../workers/gateway/runners/internal-urls.ts';
@@ -8,7 +8,7 @@ import type { ReplicateState } from '../support/replicate-stand-in.ts';
 import { REPORT, requestFor } from './requests.ts';
 
 const TOKEN = 'r8_of_the_tests';
-const work: Work = { operation: 'restore', task: requestFor().task };
+const work: RunnerOperation = { operation: 'restore', task: requestFor().task };
 
 function runner(model = 'acme/deblur', { token = TOKEN, origin = 'https://deblur.test' } = {}) {
   const waits: number[] = [];

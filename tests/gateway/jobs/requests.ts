@@ -10,7 +10,7 @@ export const RESTORATION_KEY = 'a'.repeat(64);
 export const keyOf = (format: 'png' | 'webp' | 'jpeg'): string =>
   ({ png: '1', webp: '2', jpeg: '3' })[format].repeat(64);
 
-export function requestFor(format: 'png' | 'webp' | 'jpeg' = 'png', placement: Placement = 'gpu'): JobRequest {
+export function requestFor(format: 'png' | 'webp' | 'jpeg' = 'png', placement: Placement = 'runner'): JobRequest {
   return {
     task: {
       restorationKey: RESTORATION_KEY,

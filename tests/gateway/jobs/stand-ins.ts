@@ -1,7 +1,7 @@
 /** What surrounds a job: the store, by name only, both runners, and the operator's figures. */
 import { DeblurError, type WireError } from '@deblur/shared/protocol/errors.ts';
 import type { JobRequest } from '../../../workers/gateway/jobs/ports.ts';
-import type { RemoteRunner, RemoteState, Restorer, Work } from '../../../workers/gateway/runners/ports.ts';
+import type { RemoteRunner, RemoteState, Restorer, RunnerOperation } from '../../../workers/gateway/runners/ports.ts';
 import type { ResultKind, ResultStore, StoredResult } from '../../../workers/gateway/results/ports.ts';
 import type { CounterName, Counts, JobGauge, LiveJob } from '../../../workers/gateway/metrics/ports.ts';
 import { REPORT } from './requests.ts';
@@ -12,11 +12,11 @@ export class Shelf implements Pick<ResultStore, 'head'> {
 
   async head(kind: ResultKind, key: string): Promise<StoredResult | null> {
     if (!this.#keys.has(kind + key)) return null;
-    const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'gpu' } as const;
+    const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'runner' } as const;
     return { key, size: 1, contentType: 'image/png', sha256: new Uint8Array(32), storedAt: new Date(0), ...metadata };
   }
 
-  store(work: Work): void {
+  store(work: RunnerOperation): void {
     if (work.operation === 'restore') this.#keys.add(`master${work.task.restorationKey}`);
     this.#keys.add(`result${work.task.resultKey}`);
   }
@@ -34,7 +34,7 @@ export type Refusal = 'busy' | 'unavailable' | 'answer lost' | WireError;
 
 /** A remote runner that does nothing by itself. */
 export class RemoteStandIn implements RemoteRunner {
-  readonly predictions = new Map<string, { readonly work: Work; state: RemoteState }>();
+  readonly predictions = new Map<string, { readonly work: RunnerOperation; state: RemoteState }>();
   readonly begun: string[] = [];
   readonly canceled: string[] = [];
   looks = 0;
@@ -52,11 +52,11 @@ export class RemoteStandIn implements RemoteRunner {
     this.#shelf = shelf;
   }
 
-  idOf(work: Work, attempt: number): string | null {
+  idOf(work: RunnerOperation, attempt: number): string | null {
     return this.names ? null : `${work.task.resultKey[0]}-${attempt}`;
   }
 
-  async begin(work: Work, attempt: number): Promise<RemoteState> {
+  async begin(work: RunnerOperation, attempt: number): Promise<RemoteState> {
     this.#assertUp();
     const refusal = this.refusals.shift();
     const { retryAfterSeconds } = this;
@@ -146,7 +146,7 @@ export class EdgeStandIn implements Restorer {
     return REPORT;
   }
 
-  async encode(task: Extract<Work, { operation: 'encode' }>['task']) {
+  async encode(task: Extract<RunnerOperation, { operation: 'encode' }>['task']) {
     await this.#run({ operation: 'encode', task });
   }
 
@@ -154,7 +154,7 @@ export class EdgeStandIn implements Restorer {
     return { ready: true, status: 'READY' };
   }
 
-  async #run(work: Work): Promise<void> {
+  async #run(work: RunnerOperation): Promise<void> {
     this.calls.push(`${work.operation} ${work.task.encoding.format}`);
     await this.holding;
     const failure = this.failures.shift();

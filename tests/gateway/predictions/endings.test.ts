@@ -10,16 +10,18 @@ const report = {
 
 it('counts the time in the queue to the start that was heard of, else to when the work must have begun', () => {
   const state = { createdAt: 10_000, startedAt: 14_000, tellsCache: true };
-  expect(success(state, report, 'gpu', 20_000)).toEqual({
+  expect(success(state, report, 'runner', 20_000)).toEqual({
     status: 'succeeded',
     error: null,
     startedAt: 14_000,
-    metrics: { predict_time: 1.5, queue_time: 4, tiles: 6, placement: 'gpu', cache: 'coalesced' },
+    metrics: { predict_time: 1.5, queue_time: 4, tiles: 6, placement: 'runner', cache: 'coalesced' },
   });
-  const unheard = success({ ...state, startedAt: null }, report, 'gpu', 20_000);
+  const unheard = success({ ...state, startedAt: null }, report, 'runner', 20_000);
   expect([unheard.startedAt, unheard.metrics.queue_time]).toEqual([18_500, 8.5]);
   // Work that others had begun before the prediction was made.
-  expect(success({ ...state, createdAt: 19_000, startedAt: null }, report, 'gpu', 20_000).metrics.queue_time).toBe(0);
+  expect(success({ ...state, createdAt: 19_000, startedAt: null }, report, 'runner', 20_000).metrics.queue_time).toBe(
+    0,
+  );
 });
 
 it('tells only those of the cache who may know', () => {

@@ -31,7 +31,7 @@ describe('a prediction', () => {
         status: 'succeeded',
         output: `https://deblur.test/v1/results/${resultKey}`,
         progress: { done: 4, total: 4 },
-        metrics: { predict_time: 2.5, tiles: 4, megapixels: 0.5, placement: 'gpu', cache: 'miss' },
+        metrics: { predict_time: 2.5, tiles: 4, megapixels: 0.5, placement: 'runner', cache: 'miss' },
       });
       expect(await stage.state.storage.getAlarm()).toBeGreaterThan(Date.now() + 29 * DAY);
     }));

@@ -195,7 +195,7 @@ describe('a source by address', () => {
     });
   });
 
-  const placed = { placement: 'gpu' };
+  const placed = { placement: 'runner' };
 
   it.each([
     ['is paid for before it is restored', null, true, [3], 'starting', 1],

@@ -64,13 +64,13 @@ export async function onStage<T>(options: StageOptions, play: (stage: Stage) => 
   const ports: PredictionPorts = {
     ...real,
     jobs: {
-      submit: async (_, { predictionId }) => {
-        calls.push(`submit ${predictionId}`);
+      submit: async (_, { subscriberId }) => {
+        calls.push(`submit ${subscriberId}`);
         await options.submit?.();
         return { started: true };
       },
-      leave: async (_, __, predictionId) => {
-        calls.push(`leave ${predictionId}`);
+      leave: async (_, __, subscriberId) => {
+        calls.push(`leave ${subscriberId}`);
         await options.leave?.();
       },
     },
@@ -99,7 +99,7 @@ export async function onStage<T>(options: StageOptions, play: (stage: Stage) => 
         new R2ResultStore(env.STORE).put('result', job.task.resultKey, png(), 'image/png', {
           model: 'dhnet-edge',
           modelVersion: model.version,
-          placement: 'gpu',
+          placement: 'runner',
         }),
     });
     // The bound class behind this storage has nothing to go on with.

@@ -82,7 +82,7 @@ describe('GET /metrics', () => {
       [seriesName('deblur_results_total', { cache: 'miss' })]: 2,
       [seriesName('deblur_results_total', { cache: 'hit' })]: 3,
       [seriesName('deblur_restorations_total', { placement: 'edge', outcome: 'succeeded' })]: 1,
-      [seriesName('deblur_restorations_total', { placement: 'gpu', outcome: 'succeeded' })]: 1,
+      [seriesName('deblur_restorations_total', { placement: 'runner', outcome: 'succeeded' })]: 1,
       [seriesName('deblur_restorations_total', { placement: 'edge', outcome: 'runner_busy' })]: 1,
       [seriesName('deblur_encodings_total', { placement: 'edge', outcome: 'succeeded' })]: 1,
       [seriesName('deblur_http_requests_total', route)]: 5,
@@ -160,8 +160,8 @@ describe('the object that counts', () => {
 
   it('knows the last state of every job, in whatever order it was told', async () => {
     const [queued, running] = [
-      { state: 'queued', placement: 'gpu' },
-      { state: 'running', placement: 'gpu' },
+      { state: 'queued', placement: 'runner' },
+      { state: 'running', placement: 'runner' },
     ] as const;
     const seen = await withTable((table) => {
       const at = (now: number) => [queued, running].map((job) => table.countJobs(job, now));
@@ -182,13 +182,13 @@ describe('the object that counts', () => {
 
   it('shows jobs, and the backlog of the GPU runners', async () => {
     const stub = env.STATS.getByName(`table-${++tables}`);
-    await stub.reportJob('a', 1, { state: 'running', placement: 'gpu' });
-    await stub.reportJob('b', 1, { state: 'queued', placement: 'gpu' });
-    await stub.reportJob('c', 1, { state: 'queued', placement: 'gpu' });
+    await stub.reportJob('a', 1, { state: 'running', placement: 'runner' });
+    await stub.reportJob('b', 1, { state: 'queued', placement: 'runner' });
+    await stub.reportJob('c', 1, { state: 'queued', placement: 'runner' });
     await stub.reportJob('d', 1, { state: 'running', placement: 'edge' });
     const text = await stub.render();
     expect(text).toContain('\ndeblur_jobs{placement="edge",state="running"} 1\n');
-    expect(text).toContain('\ndeblur_jobs{placement="gpu",state="queued"} 2\n');
+    expect(text).toContain('\ndeblur_jobs{placement="runner",state="queued"} 2\n');
     expect(text).toContain('\n# TYPE deblur_jobs_backlog gauge\ndeblur_jobs_backlog 3\n');
   });
 });

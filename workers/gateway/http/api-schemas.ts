@@ -25,7 +25,7 @@ export const problemSchema = z.strictObject({
 export const healthSchema = z.strictObject({
   status: z.enum(['ok', 'unavailable']),
   parts: z
-    .strictObject({ edge: z.string(), gpu: z.string() })
+    .strictObject({ edge: z.string(), runner: z.string() })
     .describe("Each placement's own word: READY, BUSY, STARTING, SETUP_FAILED, …, or UNREACHABLE."),
 });
 
@@ -41,7 +41,7 @@ const modelShape = {
   parameters: z.int().nullable(),
   macs_256: z.int().describe('Multiply-accumulates of one 256×256 tile.').nullable(),
   paper: z.string().nullable(),
-  placements: z.array(z.strictObject({ placement: z.enum(['edge', 'gpu']), max_pixels: z.int() })),
+  placements: z.array(z.strictObject({ placement: z.enum(['edge', 'runner']), max_pixels: z.int() })),
   measured: z
     .array(z.strictObject({ set: z.string(), images: z.int(), input: quality, output: quality }))
     .describe('Blurred and restored pictures against their sharp twins, mean per set.'),

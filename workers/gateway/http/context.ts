@@ -17,7 +17,7 @@ import type { FilePorts } from './routes/files.ts';
 import type { WebhookSecretPorts } from './routes/webhook-secret.ts';
 
 export interface Ports extends DeblurPorts, CreatePorts, AuthPorts, FilePorts, WebhookSecretPorts {
-  readonly restorers: { readonly edge: Part; readonly gpu: Part & Pick<RemoteRunner, 'read'> };
+  readonly restorers: { readonly edge: Part; readonly runner: Part & Pick<RemoteRunner, 'read'> };
   readonly urls: InternalUrls;
   readonly origins: ResultOrigins;
   readonly sourceFetcher: SourceFetcher;

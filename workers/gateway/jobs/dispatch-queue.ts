@@ -12,11 +12,11 @@ import {
   DISPATCH_RETRY_MAX_SECONDS,
 } from '@deblur/shared/limits.ts';
 import { z } from 'zod';
-import type { Placement } from '../results/ports.ts';
+import { storedPlacementSchema, type Placement } from '../results/ports.ts';
 
 const messageSchema = z.object({
   restorationKey: z.string().regex(HEX_SHA256),
-  placement: z.enum(['edge', 'gpu']),
+  placement: storedPlacementSchema,
   /** Of the job's messages since a runner had its work. */
   number: z.int().positive(),
 });

@@ -8,7 +8,7 @@ import type { JobReply, JobReport, JobRequest, Jobs, Subscription } from './port
 interface JobStub {
   obtain(request: JobRequest, waiter?: Subscription): Promise<JobReply>;
   submit(request: JobRequest, subscription: Subscription): Promise<{ readonly started: boolean }>;
-  leave(resultKey: string, predictionId: string): Promise<void>;
+  leave(resultKey: string, subscriberId: string): Promise<void>;
   report(resultKey: string, attempt: number, said: RemoteState): Promise<void>;
 }
 
@@ -43,8 +43,8 @@ export class DurableJobs implements Jobs {
     return this.#call(request.task.restorationKey, (job) => job.submit(request, subscription));
   }
 
-  leave(restorationKey: string, resultKey: string, predictionId: string): Promise<void> {
-    return this.#call(restorationKey, (job) => job.leave(resultKey, predictionId));
+  leave(restorationKey: string, resultKey: string, subscriberId: string): Promise<void> {
+    return this.#call(restorationKey, (job) => job.leave(resultKey, subscriberId));
   }
 
   report({ restorationKey, resultKey, attempt }: CallbackAddress, said: RemoteState): Promise<void> {

@@ -33,8 +33,8 @@ export abstract class RestorationJob extends DurableObject<Env> {
     return this.#job.submit(request, subscription);
   }
 
-  leave(resultKey: string, predictionId: string): void {
-    this.#job.leave(resultKey, predictionId);
+  leave(resultKey: string, subscriberId: string): void {
+    this.#job.leave(resultKey, subscriberId);
   }
 
   report(resultKey: string, attempt: number, said: RemoteState): Promise<void> {

@@ -9,7 +9,7 @@ import {
 } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { JobRequest, Subscription } from './ports.ts';
-import type { Work } from '../runners/ports.ts';
+import type { RunnerOperation } from '../runners/ports.ts';
 import { taskOf, type Task, type TaskRow } from './task.ts';
 
 const ACTIVE = `state IN ('queued', 'running')`;
@@ -31,7 +31,7 @@ export class JobTable {
       `INSERT INTO job_task (result_key, request, state, due_at, queued_at) VALUES (?1, ?2, 'queued', ?3, ?3)
        ON CONFLICT (result_key) DO UPDATE SET
          request = excluded.request, state = 'queued', due_at = excluded.due_at, queued_at = excluded.queued_at,
-         failures = 0, prediction_id = NULL, accepted = 0, refused = 0, wanted_until = 0, error_code = NULL,
+         failures = 0, runner_prediction_id = NULL, accepted = 0, refused = 0, wanted_until = 0, error_code = NULL,
          error_detail = NULL, report = NULL, claimed_at = NULL, processing_at = NULL, finished_at = NULL
        WHERE NOT ${ACTIVE} RETURNING result_key`,
       request.task.resultKey,
@@ -46,14 +46,14 @@ export class JobTable {
       this.#sql.exec('UPDATE job_task SET wanted_until = max(wanted_until, ?) WHERE result_key = ?', until, key);
       return;
     }
-    const { predictionId, deadlineAt } = waiter;
-    this.#sql.exec('INSERT OR REPLACE INTO job_want VALUES (?, ?, ?)', key, predictionId, Math.min(until, deadlineAt));
+    const { subscriberId, deadlineAt } = waiter;
+    this.#sql.exec('INSERT OR REPLACE INTO job_want VALUES (?, ?, ?)', key, subscriberId, Math.min(until, deadlineAt));
   }
 
-  /** @param predictionId undefined: the task has ended for all of them */
-  unwant(key: string, predictionId?: string): void {
-    const one = predictionId ?? null;
-    this.#sql.exec('DELETE FROM job_want WHERE result_key = ? AND (?2 IS NULL OR prediction_id = ?2)', key, one);
+  /** @param subscriberId undefined: the task has ended for all of them */
+  unwant(key: string, subscriberId?: string): void {
+    const one = subscriberId ?? null;
+    this.#sql.exec('DELETE FROM job_want WHERE result_key = ? AND (?2 IS NULL OR subscriber_id = ?2)', key, one);
   }
 
   /** queued → running: the oldest that is due, when nothing runs. */
@@ -71,12 +71,12 @@ export class JobTable {
    * running → running, with the next attempt.
    * @param claimed as `claim` gave it
    */
-  begin(claimed: Task, operation: Work['operation'], predictionId: string | null): boolean {
+  begin(claimed: Task, operation: RunnerOperation['operation'], runnerPredictionId: string | null): boolean {
     return this.#changed(
-      `UPDATE job_task SET attempt = attempt + 1, operation = ?, prediction_id = ?, calls_back = 0
+      `UPDATE job_task SET attempt = attempt + 1, operation = ?, runner_prediction_id = ?, calls_back = 0
        WHERE result_key = ? AND state = 'running' AND accepted = 0 AND attempt = ? RETURNING result_key`,
       operation,
-      predictionId,
+      runnerPredictionId,
       claimed.key,
       claimed.attempt,
     );
@@ -97,8 +97,8 @@ export class JobTable {
     const callsBack = task.callsBack || said.byCallback;
     const pollMs = Math.min(Math.max((now - task.claimedAt) / 16, JOB_POLL_MIN_MS), JOB_POLL_MAX_MS);
     return this.#changed(
-      `UPDATE job_task SET state = 'running', accepted = 1, refused = 0, prediction_id = ?1, calls_back = ?, due_at = ?
-       WHERE result_key = ? AND attempt = ? AND (state = 'running' OR (state = 'queued' AND prediction_id = ?1
+      `UPDATE job_task SET state = 'running', accepted = 1, refused = 0, runner_prediction_id = ?1, calls_back = ?, due_at = ?
+       WHERE result_key = ? AND attempt = ? AND (state = 'running' OR (state = 'queued' AND runner_prediction_id = ?1
          AND NOT EXISTS (SELECT 1 FROM job_task WHERE state = 'running'))) RETURNING result_key`,
       said.id,
       Number(callsBack),
@@ -126,7 +126,7 @@ export class JobTable {
   refuse(key: string, attempt: number, dueAt: number, mayBeAlive: boolean): boolean {
     return this.#changed(
       `UPDATE job_task SET state = 'queued', accepted = 0, refused = max(refused, 1), due_at = ?,
-         prediction_id = CASE WHEN ? THEN prediction_id END
+         runner_prediction_id = CASE WHEN ? THEN runner_prediction_id END
        WHERE result_key = ? AND state = 'running' AND attempt = ? RETURNING result_key`,
       dueAt,
       Number(mayBeAlive),
@@ -139,7 +139,7 @@ export class JobTable {
   retry(key: string, attempt: number, dueAt: (failures: number) => number): boolean {
     const failures = this.#number('SELECT failures + 1 AS n FROM job_task WHERE result_key = ?', key);
     return this.#changed(
-      `UPDATE job_task SET state = 'queued', accepted = 0, refused = 0, prediction_id = NULL, failures = ?1, due_at = ?2
+      `UPDATE job_task SET state = 'queued', accepted = 0, refused = 0, runner_prediction_id = NULL, failures = ?1, due_at = ?2
        WHERE result_key = ?3 AND state = 'running' AND attempt = ?4 AND ?1 < ?5 RETURNING result_key`,
       failures,
       dueAt(failures),

@@ -30,7 +30,7 @@ export interface JobPorts {
   /** What was erased while it was made. */
   readonly origins: ResultOrigins;
   readonly references: Pick<References, 'eraseLate'>;
-  readonly restorers: { readonly edge: Restorer; readonly gpu: RemoteRunner };
+  readonly restorers: { readonly edge: Restorer; readonly runner: RemoteRunner };
   readonly subscribers: Subscribers;
   readonly stats: Counts & JobGauge;
   /** Sends the message that brings refused work back. */
@@ -90,21 +90,21 @@ export class Job {
 
   submit(request: JobRequest, subscription: Subscription): { started: boolean } {
     const key = request.task.resultKey;
-    const { predictionId } = subscription;
-    if (this.#hasTables() && this.#outbox.has(key, predictionId)) return { started: false };
+    const { subscriberId } = subscription;
+    if (this.#hasTables() && this.#outbox.has(key, subscriberId)) return { started: false };
     const started = this.#join(request);
     this.#outbox.join(key, subscription, started);
-    this.#table.unwant(key, predictionId);
+    this.#table.unwant(key, subscriberId);
     const startedAt = this.#table.get(key)?.processingAt ?? null;
-    if (startedAt !== null) this.#outbox.announce(key, () => ({ type: 'processing', startedAt }), predictionId);
+    if (startedAt !== null) this.#outbox.announce(key, () => ({ type: 'processing', startedAt }), subscriberId);
     this.#stir();
     return { started };
   }
 
-  leave(key: string, predictionId: string): void {
+  leave(key: string, subscriberId: string): void {
     if (!this.#hasTables()) return;
-    this.#outbox.leave(key, predictionId);
-    this.#table.unwant(key, predictionId);
+    this.#outbox.leave(key, subscriberId);
+    this.#table.unwant(key, subscriberId);
     const task = this.#table.get(key);
     if (task !== undefined && !this.#outbox.isFollowed(key) && this.#table.cancel(key, this.#host.now())) {
       this.#runner.count(task, 'canceled');

@@ -1,17 +1,17 @@
 /** Who follows the tasks of a job, and what they have yet to be told: at least once, in order, until they have taken it. */
 import { NOTIFY_RETRY_MAX_MS, NOTIFY_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import type { JobEvent, Subscribers, Subscription } from './ports.ts';
-import { within } from '../with-timeout.ts';
+import { withTimeout } from '../with-timeout.ts';
 
 export interface Subscriber {
-  readonly predictionId: string;
+  readonly subscriberId: string;
   readonly joinedAt: number;
   /** Its joining queued the task. */
   readonly started: boolean;
 }
 
 interface SubscriberRow extends Record<string, SqlStorageValue> {
-  prediction_id: string;
+  subscriber_id: string;
   joined_at: number;
   started: number;
 }
@@ -23,11 +23,11 @@ interface EventRow extends Record<string, SqlStorageValue> {
 
 interface DueRow extends Record<string, SqlStorageValue> {
   result_key: string;
-  prediction_id: string;
+  subscriber_id: string;
   due_at: number;
 }
 
-const NAMED = 'result_key = ? AND prediction_id = ?';
+const NAMED = 'result_key = ? AND subscriber_id = ?';
 
 export class Outbox {
   readonly #sql: SqlStorage;
@@ -43,12 +43,12 @@ export class Outbox {
   }
 
   /** False when it follows, or has followed, already. */
-  join(key: string, { predictionId, deadlineAt }: Subscription, started: boolean): boolean {
+  join(key: string, { subscriberId, deadlineAt }: Subscription, started: boolean): boolean {
     const joined = this.#sql.exec(
-      `INSERT INTO job_subscriber (result_key, prediction_id, deadline_at, joined_at, started) VALUES (?, ?, ?, ?, ?)
+      `INSERT INTO job_subscriber (result_key, subscriber_id, deadline_at, joined_at, started) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT DO NOTHING RETURNING sequence`,
       key,
-      predictionId,
+      subscriberId,
       deadlineAt,
       this.#now(),
       Number(started),
@@ -56,13 +56,13 @@ export class Outbox {
     return joined.toArray().length > 0;
   }
 
-  has(key: string, predictionId: string): boolean {
-    return this.#sql.exec(`SELECT 1 FROM job_subscriber WHERE ${NAMED}`, key, predictionId).toArray().length > 0;
+  has(key: string, subscriberId: string): boolean {
+    return this.#sql.exec(`SELECT 1 FROM job_subscriber WHERE ${NAMED}`, key, subscriberId).toArray().length > 0;
   }
 
-  leave(key: string, predictionId: string): void {
-    this.#sql.exec(`DELETE FROM job_subscriber WHERE ${NAMED}`, key, predictionId);
-    this.#sql.exec(`DELETE FROM job_event WHERE ${NAMED}`, key, predictionId);
+  leave(key: string, subscriberId: string): void {
+    this.#sql.exec(`DELETE FROM job_subscriber WHERE ${NAMED}`, key, subscriberId);
+    this.#sql.exec(`DELETE FROM job_event WHERE ${NAMED}`, key, subscriberId);
   }
 
   /** Whether anybody waits for the task's end. */
@@ -73,9 +73,9 @@ export class Outbox {
   /** Writes an event for everybody who follows the task; `deliver` sends it. Nothing follows a terminal event. */
   announce(key: string, eventFor: (subscriber: Subscriber) => JobEvent, only?: string): void {
     for (const row of this.#followers(key)) {
-      const { prediction_id: predictionId, joined_at: joinedAt, started } = row;
-      if (only !== undefined && only !== predictionId) continue;
-      this.#append(key, predictionId, eventFor({ predictionId, joinedAt, started: started === 1 }));
+      const { subscriber_id: subscriberId, joined_at: joinedAt, started } = row;
+      if (only !== undefined && only !== subscriberId) continue;
+      this.#append(key, subscriberId, eventFor({ subscriberId, joinedAt, started: started === 1 }));
     }
   }
 
@@ -94,27 +94,27 @@ export class Outbox {
   }
 
   #followers(key: string): SubscriberRow[] {
-    const query = `SELECT prediction_id, joined_at, started FROM job_subscriber WHERE result_key = ? AND finished = 0`;
+    const query = `SELECT subscriber_id, joined_at, started FROM job_subscriber WHERE result_key = ? AND finished = 0`;
     return this.#sql.exec<SubscriberRow>(query, key).toArray();
   }
 
   #due(): DueRow[] {
     return this.#sql
       .exec<DueRow>(
-        `SELECT result_key, prediction_id, due_at FROM job_subscriber AS s WHERE EXISTS (
-           SELECT 1 FROM job_event AS e WHERE e.result_key = s.result_key AND e.prediction_id = s.prediction_id)`,
+        `SELECT result_key, subscriber_id, due_at FROM job_subscriber AS s WHERE EXISTS (
+           SELECT 1 FROM job_event AS e WHERE e.result_key = s.result_key AND e.subscriber_id = s.subscriber_id)`,
       )
       .toArray();
   }
 
-  #append(key: string, predictionId: string, event: JobEvent): void {
+  #append(key: string, subscriberId: string, event: JobEvent): void {
     if (event.type === 'progress') {
       // Overtaken before it was told; not while it is being told, because a number means one event for ever.
-      const told = this.#delivering.get(nameOf({ result_key: key, prediction_id: predictionId })) ?? 0;
+      const told = this.#delivering.get(nameOf({ result_key: key, subscriber_id: subscriberId })) ?? 0;
       this.#sql.exec(
         `DELETE FROM job_event WHERE ${NAMED} AND type = 'progress' AND sequence <> ?`,
         key,
-        predictionId,
+        subscriberId,
         told,
       );
     }
@@ -124,13 +124,13 @@ export class Outbox {
         `UPDATE job_subscriber SET sequence = sequence + 1, finished = ? WHERE ${NAMED} RETURNING sequence`,
         Number(terminal),
         key,
-        predictionId,
+        subscriberId,
       )
       .one();
     this.#sql.exec(
-      'INSERT INTO job_event (result_key, prediction_id, sequence, type, event) VALUES (?, ?, ?, ?, ?)',
+      'INSERT INTO job_event (result_key, subscriber_id, sequence, type, event) VALUES (?, ?, ?, ?, ?)',
       key,
-      predictionId,
+      subscriberId,
       sequence,
       event.type,
       JSON.stringify(event),
@@ -138,41 +138,41 @@ export class Outbox {
   }
 
   async #deliverTo(row: DueRow): Promise<void> {
-    const { result_key: key, prediction_id: predictionId } = row;
+    const { result_key: key, subscriber_id: subscriberId } = row;
     try {
       for (let next = this.#head(row); next !== undefined; next = this.#head(row)) {
         this.#delivering.set(nameOf(row), next.sequence);
-        const told = this.#subscribers.notify(predictionId, key, next.sequence, JSON.parse(next.event) as JobEvent);
-        await within(told, NOTIFY_TIMEOUT_MS, () => new Error('the subscriber does not answer'));
-        this.#sql.exec(`DELETE FROM job_event WHERE ${NAMED} AND sequence = ?`, key, predictionId, next.sequence);
-        this.#sql.exec(`UPDATE job_subscriber SET failures = 0, due_at = 0 WHERE ${NAMED}`, key, predictionId);
+        const told = this.#subscribers.notify(subscriberId, key, next.sequence, JSON.parse(next.event) as JobEvent);
+        await withTimeout(told, NOTIFY_TIMEOUT_MS, () => new Error('the subscriber does not answer'));
+        this.#sql.exec(`DELETE FROM job_event WHERE ${NAMED} AND sequence = ?`, key, subscriberId, next.sequence);
+        this.#sql.exec(`UPDATE job_subscriber SET failures = 0, due_at = 0 WHERE ${NAMED}`, key, subscriberId);
       }
     } catch (error) {
       console.warn(
-        JSON.stringify({ level: 'warn', event: 'notify_failed', prediction: predictionId, error: String(error) }),
+        JSON.stringify({ level: 'warn', event: 'notify_failed', subscriber: subscriberId, error: String(error) }),
       );
       this.#sql.exec(
         `UPDATE job_subscriber SET failures = failures + 1, due_at = ? + min(1000 << min(failures, 20), ?) WHERE ${NAMED}`,
         this.#now(),
         NOTIFY_RETRY_MAX_MS,
         key,
-        predictionId,
+        subscriberId,
       );
     } finally {
       this.#delivering.delete(nameOf(row));
     }
   }
 
-  #head({ result_key: key, prediction_id: predictionId }: DueRow): EventRow | undefined {
+  #head({ result_key: key, subscriber_id: subscriberId }: DueRow): EventRow | undefined {
     return this.#sql
       .exec<EventRow>(
         `SELECT sequence, event FROM job_event WHERE ${NAMED} ORDER BY sequence LIMIT 1`,
         key,
-        predictionId,
+        subscriberId,
       )
       .toArray()[0];
   }
 }
 
-const nameOf = ({ result_key, prediction_id }: Pick<DueRow, 'result_key' | 'prediction_id'>): string =>
-  `${result_key}/${prediction_id}`;
+const nameOf = ({ result_key, subscriber_id }: Pick<DueRow, 'result_key' | 'subscriber_id'>): string =>
+  `${result_key}/${subscriber_id}`;

@@ -33,7 +33,7 @@ export type JobReply =
 
 /** A prediction that follows a job. */
 export interface Subscription {
-  readonly predictionId: string;
+  readonly subscriberId: string;
   /** Milliseconds since the epoch. The latest deadline of all who follow bounds the work. */
   readonly deadlineAt: number;
 }
@@ -54,18 +54,18 @@ export interface Jobs {
    */
   obtain(request: JobRequest, waiter?: Subscription): Promise<JobReport>;
   /**
-   * Joins the job and returns at once; idempotent by (resultKey, predictionId). From then on the job tells the subscriber
+   * Joins the job and returns at once; idempotent by (resultKey, subscriberId). From then on the job tells the subscriber
    * (`Subscribers`), at least once and in order, up to exactly one terminal event.
    * @returns whether this is what set the work going
    */
   submit(request: JobRequest, subscription: Subscription): Promise<{ readonly started: boolean }>;
   /** The prediction follows no longer; idempotent. The last one that leaves cancels the work, unless another `obtain` asked too. */
-  leave(restorationKey: string, resultKey: string, predictionId: string): Promise<void>;
+  leave(restorationKey: string, resultKey: string, subscriberId: string): Promise<void>;
   /** A runner's callback; idempotent, in any order. */
   report(address: CallbackAddress, said: RemoteState): Promise<void>;
 }
 
 /** The way from a job to the predictions that follow it. Resolves when the prediction has taken the event. */
 export interface Subscribers {
-  notify(predictionId: string, resultKey: string, sequence: number, event: JobEvent): Promise<void>;
+  notify(subscriberId: string, resultKey: string, sequence: number, event: JobEvent): Promise<void>;
 }

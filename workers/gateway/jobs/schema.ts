@@ -42,7 +42,7 @@ const SCHEMA = `
     attempt       INTEGER NOT NULL DEFAULT 0,
     failures      INTEGER NOT NULL DEFAULT 0,  -- attempts that failed since it was queued
     operation     TEXT,                        -- of the attempt: restore, encode
-    prediction_id TEXT,                        -- of the attempt, at a remote runner; kept while it may be alive there
+    runner_prediction_id TEXT,                 -- of the attempt, at a remote runner; kept while it may be alive there
     accepted      INTEGER NOT NULL DEFAULT 0,  -- running: a remote runner has it
     calls_back    INTEGER NOT NULL DEFAULT 0,  -- of the attempt: a callback has come
     refused       INTEGER NOT NULL DEFAULT 0,  -- waits for the message of this number, until a runner has it
@@ -59,7 +59,7 @@ const SCHEMA = `
 
   CREATE TABLE IF NOT EXISTS job_subscriber (
     result_key    TEXT NOT NULL,
-    prediction_id TEXT NOT NULL,
+    subscriber_id TEXT NOT NULL,
     deadline_at   INTEGER NOT NULL,
     joined_at     INTEGER NOT NULL,
     started       INTEGER NOT NULL,            -- its joining queued the task
@@ -67,27 +67,40 @@ const SCHEMA = `
     sequence      INTEGER NOT NULL DEFAULT 0,  -- of the newest event
     failures      INTEGER NOT NULL DEFAULT 0,  -- of deliveries, since the last one that was taken
     due_at        INTEGER NOT NULL DEFAULT 0,  -- the next delivery, no sooner
-    PRIMARY KEY (result_key, prediction_id)
+    PRIMARY KEY (result_key, subscriber_id)
   ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE IF NOT EXISTS job_want (
     result_key    TEXT NOT NULL,
-    prediction_id TEXT NOT NULL,
+    subscriber_id TEXT NOT NULL,
     until         INTEGER NOT NULL,
-    PRIMARY KEY (result_key, prediction_id)
+    PRIMARY KEY (result_key, subscriber_id)
   ) STRICT, WITHOUT ROWID;
 
   CREATE TABLE IF NOT EXISTS job_event (
     result_key    TEXT NOT NULL,
-    prediction_id TEXT NOT NULL,
+    subscriber_id TEXT NOT NULL,
     sequence      INTEGER NOT NULL,
     type          TEXT NOT NULL,               -- JobEvent's
     event         TEXT NOT NULL,               -- JobEvent as JSON
-    PRIMARY KEY (result_key, prediction_id, sequence)
+    PRIMARY KEY (result_key, subscriber_id, sequence)
   ) STRICT, WITHOUT ROWID;
 `;
 
-/** Twice is once; again after everything was deleted. */
+/** Idempotent; it is called again after everything was deleted. */
 export function createTables(sql: SqlStorage): void {
+  renameOldColumns(sql);
   sql.exec(SCHEMA);
+}
+
+/** Tables of version 0.1.0 call both the runner's prediction and the subscriber `prediction_id`. */
+function renameOldColumns(sql: SqlStorage): void {
+  const tables = sql.exec<{ name: string }>(
+    `SELECT tables.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns
+     WHERE tables.type = 'table' AND tables.name LIKE 'job_%' AND columns.name = 'prediction_id'`,
+  );
+  for (const { name } of tables.toArray()) {
+    const renamed = name === 'job_task' ? 'runner_prediction_id' : 'subscriber_id';
+    sql.exec(`ALTER TABLE ${name} RENAME COLUMN prediction_id TO ${renamed}`);
+  }
 }

@@ -7,14 +7,14 @@ export interface SubscriberStub {
 }
 
 export class DurableSubscribers implements Subscribers {
-  readonly #stubOf: (predictionId: string) => SubscriberStub;
+  readonly #stubOf: (subscriberId: string) => SubscriberStub;
 
   /** @param stubOf gives a new stub each time: after an error the old one stays broken */
-  constructor(stubOf: (predictionId: string) => SubscriberStub) {
+  constructor(stubOf: (subscriberId: string) => SubscriberStub) {
     this.#stubOf = stubOf;
   }
 
-  async notify(predictionId: string, resultKey: string, sequence: number, event: JobEvent): Promise<void> {
-    await this.#stubOf(predictionId).onJobEvent(resultKey, sequence, event);
+  async notify(subscriberId: string, resultKey: string, sequence: number, event: JobEvent): Promise<void> {
+    await this.#stubOf(subscriberId).onJobEvent(resultKey, sequence, event);
   }
 }

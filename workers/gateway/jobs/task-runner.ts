@@ -6,7 +6,7 @@ import { DeblurError, hiddenCause, toWireError } from '@deblur/shared/protocol/e
 import { DISPATCH_WATCHDOG_MS, JOB_RETRY_DELAY_MS, JOB_WATCHDOG_MS } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { JobRequest } from './ports.ts';
-import type { RemoteState, Work } from '../runners/ports.ts';
+import type { RemoteState, RunnerOperation } from '../runners/ports.ts';
 import type { JobHost, JobPorts } from './job.ts';
 import type { JobTable } from './job-table.ts';
 import type { Outbox } from './outbox.ts';
@@ -94,7 +94,7 @@ export class TaskRunner {
   }
 
   /** The cheapest way to a result that there is; undefined when it is there already. */
-  async #workFor({ task }: JobRequest): Promise<Work | undefined> {
+  async #workFor({ task }: JobRequest): Promise<RunnerOperation | undefined> {
     const { results } = this.#ports;
     if ((await results.head('result', task.resultKey)) !== null) return undefined;
     const master = await results.head('master', task.restorationKey);
@@ -105,7 +105,7 @@ export class TaskRunner {
     return { operation: 'encode', task: { restorationKey, resultKey, encoding, metadata } };
   }
 
-  async #runHere(claimed: Task, work: Work): Promise<void> {
+  async #runHere(claimed: Task, work: RunnerOperation): Promise<void> {
     const { key } = claimed;
     const attempt = claimed.attempt + 1;
     if (!this.#table.begin(claimed, work.operation, null)) return;
@@ -119,26 +119,26 @@ export class TaskRunner {
     }
   }
 
-  async #handOver(claimed: Task, work: Work): Promise<void> {
-    const { gpu } = this.#ports.restorers;
+  async #handOver(claimed: Task, work: RunnerOperation): Promise<void> {
+    const { runner } = this.#ports.restorers;
     // Perhaps the runner has it already: an answer was lost, or our object died before it came.
-    const known = claimed.predictionId === null ? null : await gpu.look(claimed.predictionId);
+    const known = claimed.runnerPredictionId === null ? null : await runner.look(claimed.runnerPredictionId);
     if (known !== null && known.status !== 'failed' && known.status !== 'canceled') {
       return this.hear(claimed.key, claimed.attempt, known, false);
     }
     const attempt = claimed.attempt + 1;
-    if (!this.#table.begin(claimed, work.operation, gpu.idOf(work, attempt))) return;
+    if (!this.#table.begin(claimed, work.operation, runner.idOf(work, attempt))) return;
     try {
-      await this.hear(claimed.key, attempt, await gpu.begin(work, attempt, claimed.request.trace), false);
+      await this.hear(claimed.key, attempt, await runner.begin(work, attempt, claimed.request.trace), false);
     } catch (failure) {
       await this.#fail(claimed.key, attempt, failure);
     }
   }
 
   /** The lease has run out, or the runner does not call back: it is asked. */
-  async look({ key, attempt, predictionId }: Task): Promise<void> {
+  async look({ key, attempt, runnerPredictionId }: Task): Promise<void> {
     try {
-      const said = predictionId === null ? null : await this.#ports.restorers.gpu.look(predictionId);
+      const said = runnerPredictionId === null ? null : await this.#ports.restorers.runner.look(runnerPredictionId);
       if (said === null) throw new DeblurError('runner_failed', 'The runner lost the work.');
       await this.hear(key, attempt, said, false);
     } catch (failure) {
@@ -255,7 +255,7 @@ export class TaskRunner {
 
   /** At the edge a request is refused at once, because its caller can come back; a prediction, which cannot, waits. */
   #mayWait(task: Task): boolean {
-    return placementOf(task) === 'gpu' || this.#outbox.isFollowed(task.key);
+    return placementOf(task) === 'runner' || this.#outbox.isFollowed(task.key);
   }
 
   /** Takes up what an object left in the middle. */
@@ -271,17 +271,17 @@ export class TaskRunner {
   }
 
   /** Ends what a remote runner has of a task. It is only told: if it does not hear, its next callback is told again. */
-  stop({ predictionId }: Task): void {
-    if (predictionId === null) return;
-    const told = this.#ports.restorers.gpu.cancel(predictionId);
-    this.#host.waitUntil(told.catch((error: unknown) => logFailure(predictionId, 0, error)));
+  stop({ runnerPredictionId }: Task): void {
+    if (runnerPredictionId === null) return;
+    const told = this.#ports.restorers.runner.cancel(runnerPredictionId);
+    this.#host.waitUntil(told.catch((error: unknown) => logFailure(runnerPredictionId, 0, error)));
   }
 
   /** A runner is at work on what has ended, or on an attempt that was given up. */
   stopStray(task: Task | undefined, said: RemoteState, attempt?: number): void {
     if (task?.state === 'succeeded' && task.attempt === attempt) return;
     if (said.status !== 'starting' && said.status !== 'processing') return;
-    this.#host.waitUntil(this.#ports.restorers.gpu.cancel(said.id).catch(() => undefined));
+    this.#host.waitUntil(this.#ports.restorers.runner.cancel(said.id).catch(() => undefined));
   }
 
   async #hasMaster({ task }: JobRequest): Promise<boolean> {

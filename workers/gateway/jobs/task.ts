@@ -2,8 +2,8 @@
 import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { JobRequest } from './ports.ts';
-import type { Placement } from '../results/ports.ts';
-import type { Work } from '../runners/ports.ts';
+import { parseStored, type Placement } from '../results/ports.ts';
+import type { RunnerOperation } from '../runners/ports.ts';
 
 export type TaskState = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled';
 
@@ -12,8 +12,9 @@ export interface Task {
   readonly request: JobRequest;
   readonly state: TaskState;
   readonly attempt: number;
-  readonly operation: Work['operation'] | null;
-  readonly predictionId: string | null;
+  readonly operation: RunnerOperation['operation'] | null;
+  /** The attempt's prediction at a remote runner; kept while it may be alive there. */
+  readonly runnerPredictionId: string | null;
   readonly accepted: boolean;
   readonly callsBack: boolean;
   readonly dueAt: number;
@@ -36,14 +37,14 @@ export function placementOf({ operation, request }: Task): Placement {
 
 /** The casts trust what JobTable wrote, in this version or the one before. */
 export function taskOf(row: TaskRow): Task {
-  const json = <T>(text: SqlStorageValue | undefined): T => JSON.parse(text as string) as T;
+  const json = <T>(text: SqlStorageValue | undefined): T => parseStored(text as string);
   return {
     key: row['result_key'] as string,
     request: json(row['request']),
     state: row['state'] as TaskState,
     attempt: row['attempt'] as number,
-    operation: row['operation'] as Work['operation'] | null,
-    predictionId: row['prediction_id'] as string | null,
+    operation: row['operation'] as RunnerOperation['operation'] | null,
+    runnerPredictionId: row['runner_prediction_id'] as string | null,
     accepted: row['accepted'] === 1,
     callsBack: row['calls_back'] === 1,
     dueAt: row['due_at'] as number,

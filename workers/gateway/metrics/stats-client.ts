@@ -3,7 +3,7 @@ import { waitUntil } from 'cloudflare:workers';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { STATS_FLUSH_MS, STATS_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import type { CounterName, Counts, JobGauge, LabelsOf, LiveJob, Metrics } from './ports.ts';
-import { within } from '../with-timeout.ts';
+import { withTimeout } from '../with-timeout.ts';
 import { CounterBatches, type CounterBatch } from './counter-batches.ts';
 import { seriesName } from './exposition.ts';
 
@@ -36,11 +36,11 @@ export class StatsClient implements Counts, JobGauge, Metrics {
   }
 
   async reportJob(jobId: string, sequence: number, job: LiveJob | null): Promise<void> {
-    await within(this.#stub().reportJob(jobId, sequence, job), STATS_TIMEOUT_MS, late);
+    await withTimeout(this.#stub().reportJob(jobId, sequence, job), STATS_TIMEOUT_MS, late);
   }
 
   render(): Promise<string> {
-    return within(this.#stub().render(), STATS_TIMEOUT_MS, late);
+    return withTimeout(this.#stub().render(), STATS_TIMEOUT_MS, late);
   }
 
   /** Waits for what else comes, then sends it all; what cannot be sent goes with the next flush. */
@@ -51,7 +51,7 @@ export class StatsClient implements Counts, JobGauge, Metrics {
     try {
       // The second time for what came while an earlier flush had failed.
       for (let batch = batches.next(), sent = 0; batch !== null && sent < 2; batch = batches.next(), sent++) {
-        await within(this.#stub().report(batch), STATS_TIMEOUT_MS, late);
+        await withTimeout(this.#stub().report(batch), STATS_TIMEOUT_MS, late);
         batches.acknowledge(batch);
       }
     } catch (error) {

@@ -8,7 +8,7 @@ import type { CounterBatch } from './counter-batches.ts';
 import { exposition, familyOf, seriesName, type MetricFamily } from './exposition.ts';
 import { StatsTable } from './stats-table.ts';
 
-const PLACEMENTS = ['edge', 'gpu'] as const;
+const PLACEMENTS = ['edge', 'runner'] as const;
 
 export class StatsObject extends DurableObject<Env> {
   readonly #table: StatsTable;
@@ -48,7 +48,7 @@ export class StatsObject extends DurableObject<Env> {
       JOB_STATES.map((state) => ({ placement, state, jobs: this.#table.countJobs({ placement, state }, now) })),
     );
     const series = counts.map(({ jobs, ...labels }) => [seriesName('deblur_jobs', labels), jobs] as const);
-    const backlog = counts.filter(({ placement }) => placement === 'gpu').reduce((sum, { jobs }) => sum + jobs, 0);
+    const backlog = counts.filter(({ placement }) => placement === 'runner').reduce((sum, { jobs }) => sum + jobs, 0);
     return [
       { name: 'deblur_jobs', type: 'gauge', help: 'Jobs that are not over, by placement and state.', series },
       {

@@ -39,7 +39,7 @@ export interface CreateTerms extends Naming {
   readonly webhookEvents: readonly WebhookEvent[] | null;
 }
 
-export interface CreateRequest extends CreateTerms {
+export interface CreatePredictionRequest extends CreateTerms {
   /** The bytes, or the text that names them: an address or a file's id. */
   readonly image: ReceivedSource | string;
   readonly options: Options;
@@ -53,7 +53,10 @@ export interface CreateRequest extends CreateTerms {
  * @throws {DeblurError} what is wrong with the picture, the address or the options, `model_unavailable`, and what
  * Predictions.create throws; nothing of the upload is left then
  */
-export async function createPrediction(ports: CreatePorts, request: CreateRequest): Promise<CreatedPrediction> {
+export async function createPrediction(
+  ports: CreatePorts,
+  request: CreatePredictionRequest,
+): Promise<CreatedPrediction> {
   let { image } = request;
   const shown = typeof image === 'string' ? image : `sha256:${image.digest}`;
   try {
@@ -73,7 +76,7 @@ export async function createPrediction(ports: CreatePorts, request: CreateReques
 /** Pays for what is new; of equal creates at the same moment only the first stays paid. */
 async function createPaid(
   ports: CreatePorts,
-  request: CreateRequest,
+  request: CreatePredictionRequest,
   draft: PredictionDraft,
   image: ReceivedSource | string,
   model: AvailableModel,
@@ -144,7 +147,7 @@ async function sourceOf(
 
 /** @param picture its digest, or the address under which it is to be fetched */
 async function draftOf(
-  terms: CreateTerms & Pick<CreateRequest, 'options'>,
+  terms: CreateTerms & Pick<CreatePredictionRequest, 'options'>,
   { name, version }: Pick<AvailableModel, 'name' | 'version'>,
   picture: string,
   input: PredictionInput,

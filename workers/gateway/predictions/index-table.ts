@@ -18,7 +18,7 @@ const SCHEMA = `
   CREATE INDEX IF NOT EXISTS idempotency_expiry ON idempotency (expires_at);`;
 
 /** What an idempotency key means for a create. */
-export type Claim =
+export type IdempotencyClaim =
   /** Create it by this id: the caller's own, or that of an earlier create that did not come to its end. */
   | { readonly outcome: 'claimed'; readonly id: string }
   | { readonly outcome: 'settled'; readonly id: string }
@@ -63,7 +63,7 @@ export class IndexTable {
   }
 
   /** Nothing is awaited between look and write: of any number of equal requests one claims the key. */
-  claim(key: string, fingerprint: string, id: string, now: number): Claim {
+  claim(key: string, fingerprint: string, id: string, now: number): IdempotencyClaim {
     const [known] = this.#sql.exec<KeyRow>('SELECT * FROM idempotency WHERE key = ?', key).toArray();
     const expired = known === undefined || known.expires_at <= now;
     if (!expired && known.fingerprint !== fingerprint) return { outcome: 'other_request' };

@@ -14,7 +14,7 @@ import type {
   PredictionSource,
   Repeatable,
 } from './ports.ts';
-import type { Claim, IndexCursor, IndexPage } from './index-table.ts';
+import type { IdempotencyClaim, IndexCursor, IndexPage } from './index-table.ts';
 import type { CreateReply } from './prediction-object.ts';
 
 /** The methods of the bound objects that are called from here. */
@@ -30,7 +30,7 @@ interface PredictionStub {
 
 interface IndexStub {
   add(id: string): Promise<void>;
-  claim(key: string, fingerprint: string, id: string): Promise<Claim>;
+  claim(key: string, fingerprint: string, id: string): Promise<IdempotencyClaim>;
   settle(key: string, id: string): Promise<void>;
   release(key: string, id: string): Promise<void>;
   page(cursor: IndexCursor | null): Promise<IndexPage>;

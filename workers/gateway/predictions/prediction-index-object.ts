@@ -1,7 +1,7 @@
 /** One object for each tenant: the list of its predictions, and the single door for its idempotency keys. */
 import { DurableObject } from 'cloudflare:workers';
 import { PREDICTION_PAGE_SIZE, PREDICTION_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
-import { IndexTable, type Claim, type IndexCursor, type IndexPage } from './index-table.ts';
+import { IndexTable, type IdempotencyClaim, type IndexCursor, type IndexPage } from './index-table.ts';
 
 /** What has expired is forgotten once a day. */
 const PURGE_INTERVAL_MS = 24 * 3600 * 1000;
@@ -21,7 +21,7 @@ export class PredictionIndexObject extends DurableObject<Env> {
     await this.#purgeLater();
   }
 
-  async claim(key: string, fingerprint: string, id: string): Promise<Claim> {
+  async claim(key: string, fingerprint: string, id: string): Promise<IdempotencyClaim> {
     this.#table.create();
     const claim = this.#table.claim(key, fingerprint, id, Date.now());
     await this.#purgeLater();

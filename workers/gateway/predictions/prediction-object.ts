@@ -25,7 +25,7 @@ import { predictionName } from './prediction-id.ts';
 import type { PredictionCommand, PredictionSnapshot } from './ports.ts';
 import { presentPrediction } from './present-prediction.ts';
 import type { Counts } from '../metrics/ports.ts';
-import { within } from '../with-timeout.ts';
+import { withTimeout } from '../with-timeout.ts';
 import { deliveryOf } from './delivery-event.ts';
 import { DEADLINE_EXCEEDED, HIT, measured, RESULT_ERASED, success } from './outcome.ts';
 import { PredictionTable, type Ending, type PredictionState } from './prediction-table.ts';
@@ -227,15 +227,15 @@ export abstract class PredictionResource extends DurableObject<Env> {
     },
     submit: async ({ job, tenantId, id, deadlineAt }) => {
       if (job === null) throw new DeblurError('internal', 'The job is not known.');
-      const subscriber = { predictionId: predictionName(tenantId, id), deadlineAt };
-      await within(this.#ports.jobs.submit(job, subscriber), JOB_CALL_TIMEOUT_MS, unreachable);
+      const subscriber = { subscriberId: predictionName(tenantId, id), deadlineAt };
+      await withTimeout(this.#ports.jobs.submit(job, subscriber), JOB_CALL_TIMEOUT_MS, unreachable);
       this.#table.proceed('submit', 'joined');
     },
     leave: async ({ job, tenantId, id }) => {
       if (job !== null) {
         const { restorationKey, resultKey } = job.task;
         const left = this.#ports.jobs.leave(restorationKey, resultKey, predictionName(tenantId, id));
-        await within(left, JOB_CALL_TIMEOUT_MS, unreachable);
+        await withTimeout(left, JOB_CALL_TIMEOUT_MS, unreachable);
       }
       this.#table.proceed('leave', 'done');
     },

@@ -12,6 +12,7 @@ import type { PredictionMetrics, PredictionStatus } from '@deblur/shared/protoco
 import type { PredictionCommand } from './ports.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { JobRequest } from '../jobs/ports.ts';
+import { parseStored } from '../results/ports.ts';
 import type { PredictionRecord } from './present-prediction.ts';
 
 const SCHEMA = `
@@ -41,7 +42,7 @@ const SCHEMA = `
     started_revision INTEGER
   ) STRICT`;
 
-export type Work = 'fetch' | 'submit' | 'joined' | 'leave' | 'done';
+export type PredictionStep = 'fetch' | 'submit' | 'joined' | 'leave' | 'done';
 
 /** Everything that is known of a prediction. */
 export interface PredictionState extends PredictionRecord {
@@ -50,7 +51,7 @@ export interface PredictionState extends PredictionRecord {
   readonly fingerprint: string;
   readonly options: Options;
   readonly sourceUrl: string | null;
-  readonly work: Work;
+  readonly work: PredictionStep;
   readonly attempt: number;
   readonly retryAt: number | null;
   readonly job: JobRequest | null;
@@ -71,7 +72,7 @@ export interface Ending {
 interface Row extends Record<string, SqlStorageValue> {
   command: string;
   status: PredictionStatus;
-  work: Work;
+  work: PredictionStep;
   attempt: number;
   retry_at: number | null;
   job: string | null;
@@ -152,12 +153,12 @@ export class PredictionTable {
   }
 
   /** A try begins, and counts: should the object die in it, the alarm at `watchedUntil` begins the next. */
-  attempt(work: Work, watchedUntil: number): void {
+  attempt(work: PredictionStep, watchedUntil: number): void {
     this.#changes('UPDATE prediction SET attempt = attempt + 1, retry_at = ? WHERE work = ?', watchedUntil, work);
   }
 
   /** The try has failed; the next one is due then. */
-  retry(work: Work, at: number): void {
+  retry(work: PredictionStep, at: number): void {
     this.#changes('UPDATE prediction SET retry_at = ? WHERE work = ?', at, work);
   }
 
@@ -234,7 +235,7 @@ function stateOf(row: Row): PredictionState {
     source: { readonly url: string } | null;
     streamSecret?: string;
   };
-  const job = row.job === null ? null : (JSON.parse(row.job) as JobRequest);
+  const job = row.job === null ? null : parseStored<JobRequest>(row.job);
   const { progress_done: done, progress_total: total, error_code: code, error_detail: detail } = row;
   const { id, tenantId, trace, account, fingerprint, options, origin, model, input, webhook, webhookEvents } = command;
   return {
@@ -262,7 +263,7 @@ function stateOf(row: Row): PredictionState {
     tellsCache: row.tells_cache === 1,
     error: code === null || detail === null ? null : { code, detail },
     progress: done === null || total === null ? null : { done, total },
-    metrics: row.metrics === null ? {} : (JSON.parse(row.metrics) as PredictionMetrics),
+    metrics: row.metrics === null ? {} : parseStored<PredictionMetrics>(row.metrics),
     createdAt: row.created_at,
     startedAt: row.started_at,
     completedAt: row.completed_at,

@@ -7,7 +7,7 @@ import type { ReceivedSource, StoredBody } from '../sources/ports.ts';
 import type { ResultStore, StoredResult } from '../results/ports.ts';
 import type { Tenant } from '../tenants/access-ports.ts';
 import { toldCache, type References } from '../references/ports.ts';
-import { within } from '../with-timeout.ts';
+import { withTimeout } from '../with-timeout.ts';
 
 export interface DeblurPorts {
   readonly catalogue: Catalogue;
@@ -73,7 +73,7 @@ export async function deblur(ports: DeblurPorts, command: DeblurCommand): Promis
     if (stored !== null) return { result: stored, cache: toldCache('hit', tellsCache), cost: 'hit', lookupMs };
 
     await source.keep();
-    const waiter = { predictionId: command.subscriberId, deadlineAt };
+    const waiter = { subscriberId: command.subscriberId, deadlineAt };
     const job = await waitedFor(ports.jobs, request, waiter, command);
     if (job === null) return { pending: request, tellsCache, deadlineAt };
     const result = await ports.results.get('result', resultKey);
@@ -98,7 +98,11 @@ async function waitedFor(
   if (waitSeconds === 0) return null;
   const expired = new DeblurError('deadline_exceeded', 'The deadline has passed.');
   try {
-    return await within(jobs.obtain(request, waiter), Math.min(waitSeconds, deadlineSeconds) * 1000, () => expired);
+    return await withTimeout(
+      jobs.obtain(request, waiter),
+      Math.min(waitSeconds, deadlineSeconds) * 1000,
+      () => expired,
+    );
   } catch (error) {
     if (error === expired && waitSeconds < deadlineSeconds) return null;
     throw error;

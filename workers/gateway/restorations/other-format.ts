@@ -7,7 +7,7 @@ import { canonicalEncoding, resultKey } from '@deblur/shared/protocol/result-key
 import type { DeblurPorts } from './deblur.ts';
 import { placeEncoding } from './placement.ts';
 import type { References, ResultOrigin, ResultOrigins } from '../references/ports.ts';
-import { within } from '../with-timeout.ts';
+import { withTimeout } from '../with-timeout.ts';
 
 export interface SiblingPorts extends Pick<DeblurPorts, 'results' | 'jobs'> {
   readonly references: References;
@@ -33,7 +33,7 @@ export async function acceptableSibling(ports: SiblingPorts, origin: ResultOrigi
   if (stored === null && master === null) return task.resultKey;
   // Whoever may erase the one may erase the other; what nobody holds has no one to make siblings for.
   if (!(await ports.references.derive(task.resultKey, sibling))) return task.resultKey;
-  if (stored === null) await within(ports.jobs.obtain(sibling.request), DEFAULT_WAIT_SECONDS * 1000, waitExpired);
+  if (stored === null) await withTimeout(ports.jobs.obtain(sibling.request), DEFAULT_WAIT_SECONDS * 1000, waitExpired);
   return key;
 }
 

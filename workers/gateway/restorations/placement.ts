@@ -26,12 +26,12 @@ export function placeRestoration({ header, bytes, placements, output, tile }: Pl
     !header.cmyk &&
     EDGE_INPUTS.includes(header.format) &&
     edgeEncodes(header, output);
-  return fits ? 'edge' : 'gpu';
+  return fits ? 'edge' : 'runner';
 }
 
 /** Where a master, an RGB PNG of the source's size and depth, is encoded once more. */
 export function placeEncoding({ header, output }: Pick<PlacementQuestion, 'header' | 'output'>): Placement {
-  return edgeEncodes(header, output) ? 'edge' : 'gpu';
+  return edgeEncodes(header, output) ? 'edge' : 'runner';
 }
 
 function edgeEncodes(header: PlacementQuestion['header'], output: OutputFormat): boolean {

@@ -10,7 +10,7 @@ import type { ReceivedSource } from '../sources/ports.ts';
 import type { Tenant } from '../tenants/access-ports.ts';
 import type { References } from '../references/ports.ts';
 import { SourceChanged, type SourceLinks } from '../sources/ports.ts';
-import { within } from '../with-timeout.ts';
+import { withTimeout } from '../with-timeout.ts';
 
 export interface LinkPorts extends DeblurPorts {
   readonly links: SourceLinks;
@@ -71,7 +71,7 @@ async function restoreSource(ports: LinkPorts, source: ReceivedSource, command: 
   await source.keep();
   const expired = new DeblurError('deadline_exceeded', 'The wait has expired.');
   try {
-    const { cache } = await within(ports.jobs.obtain(request), waitSeconds * 1000, () => expired);
+    const { cache } = await withTimeout(ports.jobs.obtain(request), waitSeconds * 1000, () => expired);
     return { resultKey, cache };
   } catch (error) {
     if (error === expired) return { resultKey, cache: 'pending' };

@@ -1,10 +1,23 @@
 /** Stored pictures: masters and results. */
 import type { ModelName } from '@deblur/shared/protocol/options.ts';
+import { z } from 'zod';
 import type { StoredBody } from '../sources/ports.ts';
 import type { ResultParts } from './multipart.ts';
 
 /** Where a restoration runs. */
-export type Placement = 'edge' | 'gpu';
+export type Placement = 'edge' | 'runner';
+
+/** A placement in a stored record; records of version 0.1.0 say `gpu` for `runner`. */
+export const storedPlacementSchema = z
+  .enum(['edge', 'runner', 'gpu'])
+  .transform((placement): Placement => (placement === 'gpu' ? 'runner' : placement));
+
+/** Parses JSON that this gateway stored, in this version or in 0.1.0. */
+export function parseStored<T>(text: string): T {
+  const current = (key: string, value: unknown): unknown =>
+    /placement$/i.test(key) && value === 'gpu' ? 'runner' : value;
+  return JSON.parse(text, current) as T;
+}
 
 /** What is known of a stored result or master. */
 export interface ResultMetadata {

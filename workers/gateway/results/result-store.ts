@@ -7,12 +7,13 @@ import { z } from 'zod';
 import type { PartsResult, PartsUpload } from './multipart.ts';
 import type { ByteRange, ResultKind, ResultMetadata, ResultStore, ResultUpload, StoredResult } from './ports.ts';
 import type { StoredBody } from '../sources/ports.ts';
+import { storedPlacementSchema } from './ports.ts';
 import { partsKey, resultObjectKey } from '../bucket-keys.ts';
 
 const metadataSchema = z.object({
   model: z.enum(MODEL_NAMES),
   model_version: z.string(),
-  placement: z.enum(['edge', 'gpu']),
+  placement: storedPlacementSchema,
 });
 
 /** R2's errors for what its caller did; their numbers end its messages. */

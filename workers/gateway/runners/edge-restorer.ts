@@ -6,10 +6,10 @@ import type { EdgeReply, EdgeRunnerApi, RestoreReport } from '@deblur/shared/pro
 import type { EncodingTask, PartHealth, Restorer, RestorationTask } from './ports.ts';
 import type { ResultMetadata, ResultStore } from '../results/ports.ts';
 import type { SourceStore } from '../sources/ports.ts';
-import { within } from '../with-timeout.ts';
+import { withTimeout } from '../with-timeout.ts';
 import { RUNNER_BROKE, runnerError } from './runner-schemas.ts';
 
-export class EdgeRunner implements Restorer {
+export class EdgeRestorer implements Restorer {
   readonly #binding: EdgeRunnerApi;
   readonly #sources: SourceStore;
   readonly #results: ResultStore;
@@ -43,7 +43,7 @@ export class EdgeRunner implements Restorer {
   async health(): Promise<PartHealth> {
     try {
       const late = () => new Error('late');
-      const { status } = await within(this.#binding.health(), HEALTH_TIMEOUT_MS, late);
+      const { status } = await withTimeout(this.#binding.health(), HEALTH_TIMEOUT_MS, late);
       return { ready: status === 'READY', status };
     } catch {
       return { ready: false, status: 'UNREACHABLE' };
@@ -56,7 +56,7 @@ async function answer<T extends object>(call: Promise<EdgeReply<T>>): Promise<T>
   const broke = call.catch((cause: unknown) => {
     throw new DeblurError('runner_failed', RUNNER_BROKE, { cause });
   });
-  const reply = await within(broke, EDGE_RESTORE_TIMEOUT_MS, () => {
+  const reply = await withTimeout(broke, EDGE_RESTORE_TIMEOUT_MS, () => {
     return new DeblurError(
       'deadline_exceeded',
       `The edge runner took longer than ${EDGE_RESTORE_TIMEOUT_MS / 1000} s.`,

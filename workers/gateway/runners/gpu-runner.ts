@@ -26,7 +26,7 @@ import type {
   RemoteRunner,
   RemoteState,
   RestorationTask,
-  Work,
+  RunnerOperation,
 } from './ports.ts';
 import type { ResultKind, ResultMetadata } from '../results/ports.ts';
 import { gpuFetch, type Backoff } from './gpu-fetch.ts';
@@ -71,11 +71,11 @@ export class GpuRunner implements RemoteRunner {
     this.#options = options;
   }
 
-  idOf(work: Work, attempt: number): string | null {
+  idOf(work: RunnerOperation, attempt: number): string | null {
     return this.#options.target.nameOf(nameOf(work, attempt));
   }
 
-  async begin(work: Work, attempt: number, trace?: TraceContext): Promise<RemoteState> {
+  async begin(work: RunnerOperation, attempt: number, trace?: TraceContext): Promise<RemoteState> {
     const { target, urls } = this.#options;
     const input = work.operation === 'restore' ? await this.#restoration(work.task) : await this.#encoding(work.task);
     const { restorationKey, resultKey } = work.task;
@@ -158,7 +158,7 @@ export class GpuRunner implements RemoteRunner {
   async #restoration(task: RestorationTask): Promise<GpuInput> {
     const { model, modelVersion, encoding, restorationKey, resultKey, tile } = task;
     const { urls } = this.#options;
-    const metadata: ResultMetadata = { model, modelVersion, placement: 'gpu' };
+    const metadata: ResultMetadata = { model, modelVersion, placement: 'runner' };
     return {
       operation: 'restore',
       image: await urls.sign({ purpose: 'read', kind: 'source', key: task.sourceDigest }),
@@ -209,7 +209,7 @@ export class GpuRunner implements RemoteRunner {
 }
 
 /** Names one attempt at one piece of work, so that creating it twice is creating it once. */
-function nameOf({ operation, task }: Work, attempt: number): string {
+function nameOf({ operation, task }: RunnerOperation, attempt: number): string {
   return `${operation}-${task.resultKey}-${attempt}`;
 }
 

@@ -10,6 +10,7 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { INTERNAL_URL_TTL_SECONDS, UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
 import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
+import { storedPlacementSchema } from '../results/ports.ts';
 import type { InternalGrant, InternalUrls } from './ports.ts';
 
 const key = z.string().regex(HEX_SHA256);
@@ -26,7 +27,7 @@ const payloadSchema = z.intersection(
       metadata: z.object({
         model: z.enum(MODEL_NAMES),
         modelVersion: z.string(),
-        placement: z.enum(['edge', 'gpu']),
+        placement: storedPlacementSchema,
       }),
       partBytes: z.int().min(UPLOAD_PART_MIN_BYTES).optional(),
     }),

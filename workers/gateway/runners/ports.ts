@@ -26,7 +26,7 @@ export interface EncodingTask {
 }
 
 /** What a placement is asked to do. */
-export type Work =
+export type RunnerOperation =
   | { readonly operation: 'restore'; readonly task: RestorationTask }
   | { readonly operation: 'encode'; readonly task: EncodingTask };
 
@@ -64,9 +64,9 @@ export type RemoteState =
  */
 export interface RemoteRunner extends Part {
   /** The name that `begin` will give the prediction of this attempt; null when the runner names it. */
-  idOf(work: Work, attempt: number): string | null;
+  idOf(work: RunnerOperation, attempt: number): string | null;
   /** Hands the work over, and the trace with it. Twice with one attempt is once, where the name is ours. */
-  begin(work: Work, attempt: number, trace?: TraceContext): Promise<RemoteState>;
+  begin(work: RunnerOperation, attempt: number, trace?: TraceContext): Promise<RemoteState>;
   /** Null when it does not know the prediction: it never came there, or died with its runner. */
   look(id: string): Promise<RemoteState | null>;
   /** Ends it; one that is over or unknown stays so. */

@@ -81,7 +81,7 @@ function placementText({ placement, engine }: Outcome): string {
   switch (placement) {
     case 'edge':
       return 'At the edge';
-    case 'gpu':
+    case 'runner':
       return 'GPU runner';
     case 'device':
       return `This device, ${engine ?? 'WebAssembly'}`;

@@ -5,7 +5,7 @@
 import { OUTPUT_FORMATS } from '@deblur/shared/protocol/options.ts';
 import { loadModelFiles } from '../../../../workers/edge-runner/model-files.ts';
 import { createOrtSession, type OrtWebSession } from '../../../../workers/edge-runner/ort-web-session.ts';
-import { Runner } from '../../../../workers/edge-runner/runner.ts';
+import { EdgeIsolate } from '../../../../workers/edge-runner/isolate.ts';
 
 interface BenchEnv {
   readonly ASSETS: Fetcher;
@@ -22,7 +22,7 @@ Object.assign(WebAssembly, {
   },
 });
 
-const runner = new Runner();
+const runner = new EdgeIsolate();
 let session: Promise<OrtWebSession> | undefined;
 
 async function coldStart({ ASSETS }: BenchEnv): Promise<Response> {

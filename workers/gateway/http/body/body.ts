@@ -2,7 +2,7 @@
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { REFUSED_BODY_DRAIN_MAX_BYTES, REFUSED_BODY_DRAIN_MS, UPLOAD_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import type { MiddlewareHandler } from 'hono';
-import { within } from '../../with-timeout.ts';
+import { withTimeout } from '../../with-timeout.ts';
 import type { AppEnv } from '../context.ts';
 
 /** @throws {DeblurError} `body_too_large` when the length is announced and too much, before anything is read */
@@ -26,7 +26,7 @@ export async function* bodyChunks(
   let ended = false;
   try {
     for (;;) {
-      const { value, done } = await within(brokenOff(reader.read()), Math.max(0, deadline - Date.now()), late);
+      const { value, done } = await withTimeout(brokenOff(reader.read()), Math.max(0, deadline - Date.now()), late);
       if (done) {
         ended = true;
         return;
@@ -55,7 +55,7 @@ async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<v
   const deadline = Date.now() + REFUSED_BODY_DRAIN_MS;
   try {
     for (let bytes = 0; bytes < REFUSED_BODY_DRAIN_MAX_BYTES;) {
-      const { value, done } = await within(reader.read(), Math.max(0, deadline - Date.now()), late);
+      const { value, done } = await withTimeout(reader.read(), Math.max(0, deadline - Date.now()), late);
       if (done) return;
       bytes += value.length;
     }

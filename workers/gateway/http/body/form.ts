@@ -2,7 +2,7 @@
 import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { MULTIPART_FIELDS_MAX_BYTES, REFUSED_BODY_DRAIN_MS } from '@deblur/shared/limits.ts';
-import { within } from '../../with-timeout.ts';
+import { withTimeout } from '../../with-timeout.ts';
 
 /** A picture taken in, as ReceivedSource: what was stored of it goes when the form is refused behind it. */
 interface Received {
@@ -73,7 +73,7 @@ export async function readForm<Image extends Received>(
     // Whoever receives the picture waits for its end: it is told that there is none, and cleans up before we answer. The
     // body is let run out for a moment, see drain in body.ts; one that stands still is not waited for.
     file?.destroy(malformed('The picture broke off.', error));
-    const drained = within(pumped, 2 * REFUSED_BODY_DRAIN_MS, () => new Error('late'));
+    const drained = withTimeout(pumped, 2 * REFUSED_BODY_DRAIN_MS, () => new Error('late'));
     const [received] = await Promise.allSettled([image, drained]);
     if (received.status === 'fulfilled') await received.value?.discard();
     throw error;

@@ -3,16 +3,16 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { ASYNC_UPLOAD_MAX_BYTES, JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { invalidOption, optionError, parseOptions } from '@deblur/shared/protocol/options.ts';
 import { createPredictionSchema, type CreatePrediction } from '@deblur/shared/protocol/prediction.ts';
-import type { CreateRequest } from '../../predictions/create-prediction.ts';
+import type { CreatePredictionRequest } from '../../predictions/create-prediction.ts';
 import type { SourceStore } from '../../sources/ports.ts';
 import { assertContentLength, bodyChunks, bodyText, limitBytes } from './body.ts';
 import { readForm } from './form.ts';
 import { mergeEntries, parseJsonObject, receiveText, type Entries } from './upload.ts';
 
 /** What is said in the body and in the query. */
-export type CreateBody = Pick<CreateRequest, 'image' | 'options' | 'given' | 'webhook' | 'webhookEvents'> & {
+export type CreateBody = Pick<CreatePredictionRequest, 'image' | 'options' | 'given' | 'webhook' | 'webhookEvents'> & {
   readonly version: string | null;
-  readonly inputModel: CreateRequest['options']['model'] | undefined;
+  readonly inputModel: CreatePredictionRequest['options']['model'] | undefined;
 };
 
 type Terms = Omit<CreateBody, 'image'>;

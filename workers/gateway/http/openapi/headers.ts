@@ -18,7 +18,7 @@ export const HEADERS = {
   Link: text('The immutable result: `</v1/results/…>; rel="canonical"`.'),
   'Server-Timing': text('Where the time went, in milliseconds.'),
   'X-Model': text('Model and version that really ran.', { pattern: '^[a-z0-9-]+@[0-9a-f]{12}$' }),
-  'X-Placement': text('Where it ran.', { enum: ['edge', 'gpu'] }),
+  'X-Placement': text('Where it ran.', { enum: ['edge', 'runner'] }),
   'X-Cache': text("`miss`: this request's inference. `coalesced`: another's, waited for. `hit`: none.", {
     enum: ['hit', 'miss', 'coalesced'],
   }),

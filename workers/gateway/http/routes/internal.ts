@@ -89,7 +89,7 @@ export function postCallback({ urls, restorers, jobs }: Ports): Handler<AppEnv, 
   return async (c) => {
     const address = await granted(urls.verify(c.req.param('token')), 'callback');
     const text = await bodyText(c.req.raw.body, CALLBACK_BODY_MAX_BYTES);
-    await jobs.report(address, restorers.gpu.read(parseJson(text)));
+    await jobs.report(address, restorers.runner.read(parseJson(text)));
     return c.body(null, 204);
   };
 }

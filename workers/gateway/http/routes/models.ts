@@ -8,7 +8,7 @@ import { modelAt } from '../../restorations/requested-model.ts';
 import type { AppEnv, Ports } from '../context.ts';
 import type { modelListSchema, modelSchema } from '../api-schemas.ts';
 
-const MAX_PIXELS_AT: Readonly<Record<Placement, number>> = { edge: EDGE_MAX_PIXELS, gpu: MAX_PIXELS };
+const MAX_PIXELS_AT: Readonly<Record<Placement, number>> = { edge: EDGE_MAX_PIXELS, runner: MAX_PIXELS };
 
 /** `GET /v1/models`: which there are, which are trained, how well they restore and where they run. */
 export function getModels({ catalogue }: Ports): Handler<AppEnv> {

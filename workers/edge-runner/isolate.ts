@@ -7,7 +7,7 @@ import type { EdgeRestoreRequest, EdgeRunnerApi } from '@deblur/shared/protocol/
 import { loadModelFiles } from './model-files.ts';
 import { createOrtSession, type OrtWebSession } from './ort-web-session.ts';
 import { acceptedHeader, encodeMaster, restorePicture, type RestoredPicture } from './restore-picture.ts';
-import { RestoreQueue, type Lease } from './restore-queue.ts';
+import { RestoreQueue, type QueuePlace } from './restore-queue.ts';
 import { assertEncodable, WasmCodec } from './wasm-codec.ts';
 
 /** The one model whose session fits an isolate. */
@@ -26,7 +26,7 @@ interface LoadedModel {
 
 type EncodeRequest = Parameters<EdgeRunnerApi['encode']>[0];
 
-export class Runner {
+export class EdgeIsolate {
   readonly #codec = new WasmCodec();
   readonly #queue = new RestoreQueue({
     maxWaiting: EDGE_QUEUE_MAX,
@@ -44,13 +44,13 @@ export class Runner {
   ): Promise<RestoredPicture> {
     const header = acceptedHeader(source);
     assertEncodable(header, encoding.format);
-    return this.#exclusively(async (lease, signal) => {
-      const { manifest, session } = await this.#loaded(assets, lease);
+    return this.#exclusively(async (place, signal) => {
+      const { manifest, session } = await this.#loaded(assets, place);
       if (model !== manifest.name || modelVersion !== manifest.version) {
         throw new DeblurError('model_unavailable', 'The edge runner has another model or another version of it.');
       }
       const tiling = { ...manifest.tile, padMultiple: manifest.pad_multiple };
-      const checkpoint = (): void => lease.renew();
+      const checkpoint = (): void => place.renew();
       return restorePicture(source, header, encoding, { codec: this.#codec, session, tiling, signal, checkpoint });
     });
   }
@@ -65,17 +65,17 @@ export class Runner {
   /** Resolves once the session exists. @throws {DeblurError} why it does not */
   async ready(assets: Fetcher): Promise<void> {
     if (this.#model?.session.broken === false) return;
-    await this.#exclusively((lease) => this.#loaded(assets, lease));
+    await this.#exclusively((place) => this.#loaded(assets, place));
   }
 
-  async #exclusively<Result>(use: (lease: Lease, signal: AbortSignal) => Promise<Result>): Promise<Result> {
+  async #exclusively<Result>(use: (place: QueuePlace, signal: AbortSignal) => Promise<Result>): Promise<Result> {
     const signal = AbortSignal.timeout(EDGE_RESTORE_TIMEOUT_MS);
     try {
-      const lease = await this.#queue.acquire(signal);
+      const place = await this.#queue.acquire(signal);
       try {
-        return await use(lease, signal);
+        return await use(place, signal);
       } finally {
-        lease.release();
+        place.release();
       }
     } catch (error) {
       if (error !== signal.reason) throw error;
@@ -87,15 +87,15 @@ export class Runner {
    * Creates the session at first use. A failure is not kept: the next request tries again. Only what ONNX Runtime cannot
    * recover from stays, for the life of the isolate.
    */
-  async #loaded(assets: Fetcher, lease: Lease): Promise<LoadedModel> {
+  async #loaded(assets: Fetcher, place: QueuePlace): Promise<LoadedModel> {
     if (this.#model?.session.broken === true) {
       throw new DeblurError('runner_unavailable', 'The session failed and this isolate cannot make another.');
     }
     if (this.#model === undefined) {
       const { manifest, variant, onnx } = await loadModelFiles(assets, EDGE_MODEL);
-      lease.renew();
+      place.renew();
       this.#model = { manifest, session: await createOrtSession(onnx, variant) };
-      lease.renew();
+      place.renew();
     }
     return this.#model;
   }
