@@ -63,7 +63,19 @@ const arrows = [
     http: ['predictions', 'transfers', 'ops'],
     peers: ['http', 'predictions', 'threads', 'ops'],
   }),
-  ...['shared/', 'workers/', 'gpu-runner/'].map((path) => [path, '(^|/)tests/', 'nothing imports tests/']),
+  ['sdk/client/', '^(?!\\./)', 'sdk/client/ runs everywhere and stands alone: its own files, no package, no runtime'],
+  [
+    'sdk/webhooks/',
+    '^(?!standardwebhooks$|\\./|\\.\\./client/)',
+    'sdk/webhooks/ knows sdk/client/ and the official library',
+  ],
+  [
+    'sdk/local/',
+    '/(cli|edge-runner|gateway|web)/',
+    'sdk/local/ is the pixel path of shared/ with the codecs of gpu-runner/',
+  ],
+  ['sdk/cli/', '/(shared|gpu-runner|workers)/', 'sdk/cli/ knows sdk/client/ and sdk/local/'],
+  ...['shared/', 'workers/', 'gpu-runner/', 'sdk/'].map((path) => [path, '(^|/)tests/', 'nothing imports tests/']),
 ];
 
 /** A foreign library that fails in its own ways is imported by one adapter, so that its failures are wrapped in one place. */
@@ -74,6 +86,7 @@ const adapters = [
       'workers/edge-runner/ort-web-session.ts',
       'workers/web/device/ort-session.ts',
       'gpu-runner/sessions/session-worker.ts',
+      'sdk/local/model.ts',
     ],
   ],
   ['^sharp$', ['gpu-runner/pictures/sharp-codec.ts']],

@@ -49,6 +49,12 @@ it.each([
   ['gpu-runner/predictions/runner-service.ts', '../http/cog-contract.ts'],
   ['gpu-runner/http/predictions.ts', '../peers/peers.ts'],
   ['gpu-runner/http/predictions.ts', '../sessions/sessions.ts'],
+  ['sdk/client/deblur.ts', '@deblur/shared/limits.ts'],
+  ['sdk/client/deblur.ts', 'node:fs'],
+  ['sdk/webhooks/index.ts', '@deblur/shared/protocol/standard-webhooks.ts'],
+  ['sdk/local/restore-picture.ts', 'sharp'],
+  ['sdk/local/restore-picture.ts', '../cli/report.ts'],
+  ['sdk/cli/main.ts', '@deblur/shared/limits.ts'],
 ])('%s may not import %s', async (file, imported) => {
   expect(await complaints(file, imported)).toHaveLength(1);
 });
@@ -69,6 +75,9 @@ it.each([
   ['gpu-runner/pictures/picture-restorer.ts', '../sessions/sessions.ts'],
   ['gpu-runner/peers/pass-to-peers.ts', '../http/cog-contract.ts'],
   ['gpu-runner/http/predictions.ts', '../limits.ts'],
+  ['sdk/webhooks/index.ts', 'standardwebhooks'],
+  ['sdk/local/model.ts', 'onnxruntime-node'],
+  ['sdk/cli/restore.ts', '../client/index.ts'],
 ])('%s may import %s', async (file, imported) => {
   expect(await complaints(file, imported)).toEqual([]);
 });
