@@ -9,19 +9,27 @@ export const PEER_TIMEOUT_MS = 2_000;
 /** Connecting to a source or a receiver: a public host answers a SYN at once or is down. */
 export const CONNECT_TIMEOUT_MS = 10_000;
 
-/** A whole download or one upload attempt: 100 MB at 1 MB/s, and some. */
+/** A whole download: 100 MB at 1 MB/s, and some. */
 export const TRANSFER_TIMEOUT_MS = 120_000;
 
 /** Enough for a signed URL that redirects to storage in another region; a longer chain is a loop or a probe. */
 export const MAX_REDIRECTS = 3;
 
 /**
- * One attempt and its retries: 0.25 s, 0.5 s, 1 s, … apart. While nobody answers there are more of them, over a quarter of a
- * minute, so that a gateway that restarts is met again and the inference is not done twice.
+ * Attempts of an upload, 0.25 s, 0.5 s, 1 s, … apart. A receiver that cannot be reached is tried for a quarter of a minute, so
+ * that a gateway that restarts is met again and the inference is not done twice.
  */
 export const UPLOAD_ATTEMPTS = 4;
-export const UPLOAD_UNANSWERED_ATTEMPTS = 7;
+export const UPLOAD_UNREACHED_ATTEMPTS = 7;
 export const UPLOAD_BACKOFF_MS = 250;
+
+/**
+ * A receiver that took every byte of an upload stores and answers within a second; after these times a slot is no longer held
+ * for it. Bytes travel at 1 MB/s at least.
+ */
+export const UPLOAD_ANSWER_TIMEOUT_MS = 15_000;
+export const UPLOAD_TIMED_OUT_ATTEMPTS = 2;
+export const UPLOAD_MIN_BYTES_PER_MS = 1_000;
 
 /** Parts of one file under way at once: one is on the line while the other's answer is awaited. */
 export const UPLOAD_PARTS_AT_ONCE = 2;
@@ -52,8 +60,18 @@ export const WEBHOOK_LOGS_INTERVAL_MS = 500;
 /** After the last prediction ended, how long webhooks that are not taken yet may hold the exit. */
 export const WEBHOOK_FLUSH_MS = 8_000;
 
-/** One libvips decode or encode. 50 MP of AVIF take about 10 s on one core; ten times that is a hostile file. */
-export const CODEC_TIMEOUT_SECONDS = 120;
+/**
+ * One decode or encode by libvips. AVIF takes about 0.2 s for a megapixel on one core; a step that takes ten times as long,
+ * after the start of its process on a busy machine, is a hostile file.
+ */
+export const CODEC_TIMEOUT_BASE_MS = 10_000;
+export const CODEC_TIMEOUT_MS_PER_MEGAPIXEL = 2_000;
+
+/**
+ * After its picture was cancelled, how long a picture thread may take to stop. Tiles that run in a session end first, and a
+ * loop over 64 MP takes a second; a thread that is stuck is replaced.
+ */
+export const PICTURE_STOP_MS = 15_000;
 
 /**
  * Above this a picture's encoders run one after the other and JPEG's Huffman tables are the standard ones: fitting them to

@@ -6,7 +6,7 @@ import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { LARGE_PIXELS } from '../limits.ts';
 import type { PictureRequest } from './picture-messages.ts';
 import { encodePng, PngEncoder } from './png-encoder.ts';
-import { avifFromPng, sharpCodec } from './sharp-codec.ts';
+import type { CodecSteps } from './codec-steps.ts';
 
 export interface WrittenFiles {
   readonly master: Uint8Array | undefined;
@@ -15,20 +15,28 @@ export interface WrittenFiles {
 
 type WantedFiles = Pick<PictureRequest, 'encoding' | 'wantMaster' | 'wantResult'>;
 
+export interface PictureSource {
+  readonly header: ImageHeader;
+  readonly metadata: Metadata;
+  readonly codec: CodecSteps;
+}
+
 export class PictureFiles {
   readonly format: OutputFormat;
   readonly #request: WantedFiles;
   readonly #header: ImageHeader;
   readonly #metadata: Metadata;
+  readonly #codec: CodecSteps;
   /** Where a PNG was asked for, as master or as result. */
   readonly #png: PngEncoder | undefined;
   #pngFile: Promise<Uint8Array> | undefined;
 
-  constructor(request: WantedFiles, header: ImageHeader, metadata: Metadata) {
+  constructor(request: WantedFiles, { header, metadata, codec }: PictureSource) {
     this.format = request.encoding.format ?? OUTPUT_FORMATS.find((name) => name === header.format) ?? 'png';
     this.#request = request;
     this.#header = header;
     this.#metadata = metadata;
+    this.#codec = codec;
     const wanted = request.wantMaster || (request.wantResult && this.format === 'png');
     this.#png = wanted ? new PngEncoder() : undefined;
   }
@@ -66,9 +74,9 @@ export class PictureFiles {
     const carried = carriedMetadata(this.#metadata, options.metadata, { convertedToRgb: this.#header.cmyk, channels });
     if (format === 'avif' && Object.keys(carried).length > 0) {
       const png = await writeMetadata(await this.#pngOf(image), 'png', carried);
-      return owned(await avifFromPng(png, carried, options.quality));
+      return owned(await this.#codec.avifFromPng(png, carried, options.quality));
     }
-    const pixels = format === 'png' ? await this.#pngOf(image) : await sharpCodec.encode(image, options);
+    const pixels = format === 'png' ? await this.#pngOf(image) : await this.#codec.encode(image, options);
     return owned(format === 'avif' ? pixels : await writeMetadata(pixels, format, carried));
   }
 

@@ -5,6 +5,7 @@ import type { ModelManifest, ModelVariant } from '@deblur/shared/protocol/model-
 import type { ModelName } from '@deblur/shared/protocol/options.ts';
 import type { Config } from '../config.ts';
 import { HttpClient } from '../transfers/http-client.ts';
+import { PICTURE_STOP_MS } from '../limits.ts';
 import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import { ModelFiles } from '../models/model-files.ts';
@@ -135,12 +136,22 @@ export class PictureRestorer {
     await Promise.all([this.#sessions.close(), ...this.#threads.map((thread) => thread.close())]);
   }
 
-  #call(request: PictureRequest, signal: AbortSignal): Promise<PictureReply> {
+  async #call(request: PictureRequest, signal: AbortSignal): Promise<PictureReply> {
     const ports = request.network === undefined ? [] : [request.network.port];
     const running = this.#threads.filter(({ state }) => state === 'running');
     const [thread] = running.sort((a, b) => a.pending - b.pending);
     if (thread === undefined) throw new DeblurError('runner_failed', 'A worker of the runner is being replaced.');
-    return thread.call(request, [request.source.buffer as ArrayBuffer, ...ports], signal);
+    let timer: NodeJS.Timeout | undefined;
+    const stopInTime = (): void => {
+      timer = setTimeout(() => thread.replace('a cancelled picture did not stop'), PICTURE_STOP_MS);
+    };
+    signal.addEventListener('abort', stopInTime, { once: true });
+    try {
+      return await thread.call(request, [request.source.buffer as ArrayBuffer, ...ports], signal);
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', stopInTime);
+    }
   }
 
   /**

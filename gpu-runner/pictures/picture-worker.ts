@@ -11,11 +11,11 @@ import type { Tile, TileSession } from '@deblur/shared/pixels/ports.ts';
 import { applyOrientation, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { restoreImage, type Restored } from '@deblur/shared/pixels/restore.ts';
 import { planTiles } from '@deblur/shared/pixels/tiling.ts';
+import { IsolatedCodec } from './isolated-codec.ts';
 import { PictureFiles } from './picture-files.ts';
 import type { NetworkAccess, PictureReply, PictureRequest, TileCall, TileReply } from './picture-messages.ts';
 import { RpcClient, serveRpc, type Transferred } from '../threads/rpc.ts';
 import { TileSlots } from '../sessions/shared-tile.ts';
-import { readAvifMetadata, sharpCodec } from './sharp-codec.ts';
 
 if (parentPort === null) throw new Error('picture-worker.ts runs as a worker thread');
 serveRpc<PictureRequest, PictureReply>(parentPort, async (request, signal) => {
@@ -30,12 +30,19 @@ async function workOn(request: PictureRequest, signal: AbortSignal): Promise<Tra
   const { source } = request;
   const clock = stopwatch();
   const header = acceptHeader(source);
+  const codec = new IsolatedCodec(header, signal);
   const metadata =
-    header.format === 'avif' ? await readAvifMetadata(source) : await readMetadata(source, header.format);
+    header.format === 'avif' ? await codec.readAvifMetadata(source) : await readMetadata(source, header.format);
   const network = request.network === undefined ? undefined : networkOf(request.network);
-  const files = new PictureFiles(request, header, metadata);
+  const files = new PictureFiles(request, { header, metadata, codec });
   try {
-    const { image, tiles, decodeMs, restoreMs } = await pixelsOf(source, header, { network, files, clock, signal });
+    const { image, tiles, decodeMs, restoreMs } = await pixelsOf(source, header, {
+      network,
+      codec,
+      files,
+      clock,
+      signal,
+    });
     signal.throwIfAborted();
     const { master, result } = await files.written(image);
     const { width, height } = image;
@@ -50,6 +57,7 @@ async function workOn(request: PictureRequest, signal: AbortSignal): Promise<Tra
 
 interface PictureWork {
   readonly network: Network | undefined;
+  readonly codec: IsolatedCodec;
   readonly files: PictureFiles;
   readonly clock: () => number;
   readonly signal: AbortSignal;
@@ -62,7 +70,7 @@ interface Pixels extends Restored {
 
 /** What was decoded ends with this function: while files are written, only the restored picture is held. */
 async function pixelsOf(source: Uint8Array, header: ImageHeader, work: PictureWork): Promise<Pixels> {
-  const stored = await sharpCodec.decode(source, header);
+  const stored = await work.codec.decode(source, header);
   const decodeMs = work.clock();
   work.signal.throwIfAborted();
   const made = await restored(stored, header, work);

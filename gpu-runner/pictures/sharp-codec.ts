@@ -5,7 +5,8 @@ import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import type { Metadata } from '@deblur/shared/metadata/index.ts';
 import type { ImageCodec } from '@deblur/shared/pixels/ports.ts';
 import { flattenOnWhite, type Channels, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
-import { CODEC_TIMEOUT_SECONDS, LARGE_PIXELS } from '../limits.ts';
+import { LARGE_PIXELS } from '../limits.ts';
+import type { CodecSteps } from './codec-steps.ts';
 import { encodePng } from './png-encoder.ts';
 
 // libvips keeps the results of operations by default: pictures of strangers, and memory that never comes back.
@@ -35,7 +36,7 @@ export const sharpCodec: ImageCodec = {
     const greyAlpha = header.channels === 2 && !wide;
     const space = greyAlpha || !grey ? (wide ? 'rgb16' : 'srgb') : wide ? 'grey16' : 'b-w';
     const { data, info } = await guarded(() =>
-      open(bytes, options)
+      sharp(bytes, options)
         .toColourspace(space)
         .raw({ depth: wide ? 'ushort' : 'uchar' })
         .toBuffer({ resolveWithObject: true }),
@@ -58,7 +59,7 @@ export const sharpCodec: ImageCodec = {
 
 /** EXIF, ICC and XMP of an AVIF, whose boxes only libheif reads here. */
 export async function readAvifMetadata(bytes: Uint8Array): Promise<Metadata> {
-  const { exif, icc, xmp } = await guarded(() => open(bytes, INPUT).metadata());
+  const { exif, icc, xmp } = await guarded(() => sharp(bytes, INPUT).metadata());
   return {
     ...(exif === undefined ? {} : { exif: withoutPrefix(exif) }),
     ...(icc === undefined ? {} : { icc: new Uint8Array(icc) }),
@@ -71,21 +72,17 @@ export async function readAvifMetadata(bytes: Uint8Array): Promise<Metadata> {
  * @param carried what the PNG has; anything else, libvips would make up from defaults
  */
 export async function avifFromPng(png: Uint8Array, carried: Metadata, quality: number): Promise<Uint8Array> {
-  let picture = open(png, INPUT);
+  let picture = sharp(png, INPUT);
   if (carried.exif !== undefined) picture = picture.keepExif();
   if (carried.icc !== undefined) picture = picture.keepIccProfile();
   if (carried.xmp !== undefined) picture = picture.keepXmp();
   return write(withFormat(picture, { format: 'avif', quality }));
 }
 
-function open(bytes: Uint8Array, options: SharpOptions): Sharp {
-  return sharp(bytes, options).timeout({ seconds: CODEC_TIMEOUT_SECONDS });
-}
+export const sharpSteps: CodecSteps = { ...sharpCodec, avifFromPng, readAvifMetadata };
 
 function raw({ data, width, height, channels }: RawImage): Sharp {
-  return sharp(data, { raw: { width, height, channels }, limitInputPixels: MAX_PIXELS }).timeout({
-    seconds: CODEC_TIMEOUT_SECONDS,
-  });
+  return sharp(data, { raw: { width, height, channels }, limitInputPixels: MAX_PIXELS });
 }
 
 function asJpeg(picture: Sharp, quality: number, pixels: number): Sharp {

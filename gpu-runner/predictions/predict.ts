@@ -1,7 +1,8 @@
 /** What a prediction does, from fetch to upload. */
-import { DeblurError, toWireError } from '@deblur/shared/protocol/errors.ts';
+import { DeblurError, hiddenCause, toWireError } from '@deblur/shared/protocol/errors.ts';
 import { DEFAULT_QUALITY } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES, type OutputFormat } from '@deblur/shared/protocol/options.ts';
+import { abortable } from '../threads/abortable.ts';
 import type { HttpClient } from '../transfers/http-client.ts';
 import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
@@ -20,20 +21,21 @@ export interface PredictPorts {
 }
 
 /**
- * Runs a prediction to its end. Never rejects: every end is a state of the prediction.
+ * Runs a prediction to its end. Never rejects: every end is a state of the prediction. Resolves when its work has stopped, too,
+ * which may be later than its end.
  * @param source an address or data URI, or the file itself, which is given away
  */
 export async function predict(prediction: Prediction, source: string | Uint8Array, ports: PredictPorts): Promise<void> {
   const { metrics, log, timeoutSeconds } = ports;
-  const expire = (): void =>
+  const passDeadline = (): void =>
     prediction.abort(new DeblurError('deadline_exceeded', `Not done within ${timeoutSeconds} seconds.`));
-  const timer = setTimeout(expire, timeoutSeconds * 1000);
+  const timer = setTimeout(passDeadline, timeoutSeconds * 1000);
   prediction.start();
+  const work = restoreAndDeliver(prediction, source, ports);
   try {
-    const bytes = typeof source === 'string' ? await download(prediction, source, ports) : source;
-    const made = await make(prediction, bytes, ports.restorer);
-    metrics.made(made.report, made.queueMs);
-    prediction.succeed(await deliver(prediction, made, ports), made.report);
+    // A cancel or the deadline ends the prediction at once, wherever its work is.
+    const { output, report } = await abortable(work, prediction.signal);
+    prediction.succeed(output, report);
   } catch (error) {
     if (error instanceof Canceled) prediction.markCanceled();
     else fail(prediction, error, log);
@@ -50,14 +52,22 @@ export async function predict(prediction: Prediction, source: string | Uint8Arra
     code: error?.code,
     ...prediction.metrics,
   });
+  await work.catch(() => undefined);
+}
+
+async function restoreAndDeliver(prediction: Prediction, source: string | Uint8Array, ports: PredictPorts) {
+  const bytes = typeof source === 'string' ? await download(prediction, source, ports) : source;
+  const made = await make(prediction, bytes, ports.restorer);
+  ports.metrics.made(made.report, made.queueMs);
+  return { output: await deliver(prediction, made, ports), report: made.report };
 }
 
 function fail(prediction: Prediction, error: unknown, log: Log): void {
   const wire = toWireError(error);
-  // What the caller did wrong is the caller's news; what we did wrong is ours.
-  if (wire.code === 'internal' || wire.code === 'runner_failed') {
-    log.error('prediction_failed', error, { id: prediction.id, request_id: prediction.trace.requestId });
-  }
+  const fields = { id: prediction.id, request_id: prediction.trace.requestId, code: wire.code };
+  // A fault of the request is no error of the runner, but the operator may want to know what the decoder said.
+  if (wire.code === 'internal' || wire.code === 'runner_failed') log.error('prediction_failed', error, fields);
+  else log.info('prediction_refused', { ...fields, cause: hiddenCause(error) });
   prediction.fail(wire);
 }
 

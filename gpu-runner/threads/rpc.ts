@@ -4,7 +4,7 @@
  * work there has really stopped.
  */
 import type { Transferable } from 'node:worker_threads';
-import { DeblurError, fromWireError, toWireError, type WireError } from '@deblur/shared/protocol/errors.ts';
+import { DeblurError, hiddenCause, toWireError, type WireError } from '@deblur/shared/protocol/errors.ts';
 
 /** What MessagePort, Worker and parentPort have in common. */
 export interface Endpoint {
@@ -26,7 +26,7 @@ type ReplyMessage<Reply> =
   /** The first word of the answering side: it has loaded everything that it imports. */
   | { readonly id: 'serving' }
   | { readonly id: number; readonly ok: true; readonly value: Reply }
-  | { readonly id: number; readonly ok: false; readonly error: WireError; readonly message: string };
+  | { readonly id: number; readonly ok: false; readonly error: WireError; readonly cause: string | undefined };
 
 /** The calling side. */
 export class RpcClient<Request, Reply> {
@@ -98,10 +98,9 @@ export class RpcClient<Request, Reply> {
   }
 }
 
-/** The native message of an `internal` error is for the log, not for the caller. */
-function fromReply({ error, message }: { error: WireError; message: string }): DeblurError {
-  if (error.code !== 'internal') return fromWireError(error);
-  return new DeblurError(error.code, error.detail, { cause: message });
+/** The cause, such as a native message, is for the log and not for the caller. */
+function fromReply({ error, cause }: { error: WireError; cause: string | undefined }): DeblurError {
+  return new DeblurError(error.code, error.detail, { cause });
 }
 
 /** The answering side: runs `handle` for every call, several at once if they come so. */
@@ -117,8 +116,8 @@ export function serveRpc<Request, Reply>(
       const { value, transfer } = await handle(request, controller.signal);
       endpoint.postMessage({ id, ok: true, value } satisfies ReplyMessage<Reply>, transfer);
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      endpoint.postMessage({ id, ok: false, error: toWireError(error), message } satisfies ReplyMessage<Reply>);
+      const cause = hiddenCause(error);
+      endpoint.postMessage({ id, ok: false, error: toWireError(error), cause } satisfies ReplyMessage<Reply>);
     } finally {
       running.delete(id);
     }

@@ -30,7 +30,9 @@ export class WorkerThread<Request, Reply> {
   #worker: Worker | undefined;
   #client: RpcClient<Request, Reply> | undefined;
   #state: ThreadState = 'restarting';
-  #restarts = 0;
+  /** Ends of its own, and starts that failed. */
+  #deaths = 0;
+  #isReplaced = false;
 
   private constructor(options: ThreadOptions<Request>) {
     this.#options = options;
@@ -64,6 +66,14 @@ export class WorkerThread<Request, Reply> {
     return client.call(request, transfer, signal);
   }
 
+  /** Ends a thread that is stuck and starts another: its calls fail. Unlike a death of its own it may happen any number of times. */
+  replace(reason: string): void {
+    if (this.#state !== 'running' || this.#isReplaced) return;
+    this.#isReplaced = true;
+    this.#options.log.error('thread_replaced', reason, { thread: this.#options.name });
+    void this.#worker?.terminate();
+  }
+
   /** Takes no more calls, lets those in progress end for a while, and ends the thread. */
   async close(): Promise<void> {
     this.#state = 'closed';
@@ -83,6 +93,8 @@ export class WorkerThread<Request, Reply> {
     worker.on('error', (error) => this.#options.log.error('thread_error', error, { thread: this.#options.name }));
     worker.on('exit', () => {
       client.fail(threadGone());
+      if (!this.#isReplaced) this.#deaths++;
+      this.#isReplaced = false;
       if (this.#state === 'running') void this.#relaunch();
     });
     await client.serving;
@@ -94,16 +106,16 @@ export class WorkerThread<Request, Reply> {
 
   async #relaunch(): Promise<void> {
     this.#state = 'restarting';
-    while (this.#restarts < THREAD_MAX_RESTARTS) {
-      this.#restarts++;
+    while (this.#deaths <= THREAD_MAX_RESTARTS) {
       await sleep(THREAD_RESTART_DELAY_MS);
       if (this.#isClosed()) return;
       try {
         await this.#launch();
         this.#options.onRestart?.();
-        this.#options.log.info('thread_restarted', { thread: this.#options.name, restarts: this.#restarts });
+        this.#options.log.info('thread_restarted', { thread: this.#options.name, deaths: this.#deaths });
         return;
       } catch (error) {
+        this.#deaths++;
         this.#options.log.error('thread_restart_failed', error, { thread: this.#options.name });
         await this.#worker?.terminate();
       }

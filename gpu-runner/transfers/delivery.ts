@@ -9,8 +9,10 @@ export type AnswerHeaders = Dispatcher.ResponseData['headers'];
 export interface RetryPolicy {
   /** Calls in all, the first included. */
   readonly attempts: number;
-  /** The same while no answer comes at all, if that is more: whoever restarts is silent for a while, and then takes it. */
-  readonly unansweredAttempts?: number;
+  /** The same while the receiver cannot be reached, if that is more: one that restarts is away for a while. */
+  readonly unreachedAttempts?: number;
+  /** The same while it takes the message and does not answer in time, if that is less. */
+  readonly timedOutAttempts?: number;
   /** Before the second call; doubled before each further one. */
   readonly backoffMs: number;
   readonly maxBackoffMs: number;
@@ -30,17 +32,28 @@ export async function deliver(
   url: string,
   request: () => Promise<Omit<HttpRequest, 'signal'>>,
   http: HttpClient,
-  { attempts, unansweredAttempts = attempts, backoffMs, maxBackoffMs, timeoutMs }: RetryPolicy,
+  policy: RetryPolicy,
   signal: AbortSignal,
 ): Promise<AnswerHeaders> {
   for (let made = 1; ; made++) {
-    const timed = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+    const timeout = AbortSignal.timeout(policy.timeoutMs);
+    const timed = AbortSignal.any([signal, timeout]);
     const { status, headers } = await call(url, { ...(await request()), signal: timed }, http, signal);
     if (status !== undefined && status >= 200 && status < 300) return headers;
-    const most = status === undefined ? unansweredAttempts : attempts;
-    if (made >= most || !isRetryable(status)) throw new UndeliveredError(status);
-    await sleep(Math.min(backoffMs * 2 ** (made - 1), maxBackoffMs), undefined, { signal });
+    const timedOut = status === undefined && timeout.aborted;
+    if (made >= attemptsOf(policy, status, timedOut) || !isRetryable(status))
+      throw new UndeliveredError(status, timedOut);
+    await sleep(Math.min(policy.backoffMs * 2 ** (made - 1), policy.maxBackoffMs), undefined, { signal });
   }
+}
+
+function attemptsOf(
+  { attempts, unreachedAttempts = attempts, timedOutAttempts = attempts }: RetryPolicy,
+  status: number | undefined,
+  timedOut: boolean,
+): number {
+  if (status !== undefined) return attempts;
+  return timedOut ? timedOutAttempts : unreachedAttempts;
 }
 
 /** Nobody took it. */
@@ -48,8 +61,9 @@ export class UndeliveredError extends Error {
   override readonly name = 'UndeliveredError';
 
   /** @param status of the last answer; undefined when none came */
-  constructor(status: number | undefined) {
-    super(status === undefined ? 'it could not be reached' : `it answered with status ${status}`);
+  constructor(status: number | undefined, timedOut: boolean) {
+    const silence = timedOut ? 'it did not answer in time' : 'it could not be reached';
+    super(status === undefined ? silence : `it answered with status ${status}`);
   }
 }
 

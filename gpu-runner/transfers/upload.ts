@@ -4,12 +4,14 @@ import type { UploadCompletion } from '@deblur/shared/protocol/runner-api.ts';
 import { deliver, UndeliveredError, type AnswerHeaders } from './delivery.ts';
 import type { HttpClient, HttpRequest } from './http-client.ts';
 import {
-  TRANSFER_TIMEOUT_MS,
   UPLOAD_ABORT_TIMEOUT_MS,
+  UPLOAD_ANSWER_TIMEOUT_MS,
   UPLOAD_ATTEMPTS,
   UPLOAD_BACKOFF_MS,
+  UPLOAD_MIN_BYTES_PER_MS,
   UPLOAD_PARTS_AT_ONCE,
-  UPLOAD_UNANSWERED_ATTEMPTS,
+  UPLOAD_TIMED_OUT_ATTEMPTS,
+  UPLOAD_UNREACHED_ATTEMPTS,
 } from '../limits.ts';
 import { sha256 } from './sha256.ts';
 
@@ -25,10 +27,10 @@ export interface Upload {
 
 const RETRY = {
   attempts: UPLOAD_ATTEMPTS,
-  unansweredAttempts: UPLOAD_UNANSWERED_ATTEMPTS,
+  unreachedAttempts: UPLOAD_UNREACHED_ATTEMPTS,
+  timedOutAttempts: UPLOAD_TIMED_OUT_ATTEMPTS,
   backoffMs: UPLOAD_BACKOFF_MS,
   maxBackoffMs: Infinity,
-  timeoutMs: TRANSFER_TIMEOUT_MS,
 };
 
 const ONCE = { attempts: 1, backoffMs: 0, maxBackoffMs: 0, timeoutMs: UPLOAD_ABORT_TIMEOUT_MS };
@@ -42,7 +44,8 @@ export async function upload(file: Upload, http: HttpClient, signal: AbortSignal
   const { bytes, headers = {}, partBytes = Infinity } = file;
   const send: Send = (url, request, until) => {
     const described = { ...request, headers: { ...headers, ...request.headers } };
-    return deliver(url, async () => described, http, RETRY, until);
+    const timeoutMs = UPLOAD_ANSWER_TIMEOUT_MS + Math.ceil((request.body?.length ?? 0) / UPLOAD_MIN_BYTES_PER_MS);
+    return deliver(url, async () => described, http, { ...RETRY, timeoutMs }, until);
   };
   const abandon = (url: string): Promise<unknown> =>
     deliver(url, async () => ({ method: 'DELETE', headers }), http, ONCE, new AbortController().signal);

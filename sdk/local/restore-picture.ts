@@ -7,7 +7,7 @@ import { restoreImage } from '@deblur/shared/pixels/restore.ts';
 import { DeblurError as ServiceError } from '@deblur/shared/protocol/errors.ts';
 import { MEDIA_TYPES, parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
 import { PictureFiles } from '../../gpu-runner/pictures/picture-files.ts';
-import { readAvifMetadata, sharpCodec } from '../../gpu-runner/pictures/sharp-codec.ts';
+import { readAvifMetadata, sharpCodec, sharpSteps } from '../../gpu-runner/pictures/sharp-codec.ts';
 import { tilingFor } from '../../gpu-runner/sessions/tile-shape.ts';
 import { DeblurError } from '../client/errors.ts';
 import { apiOptions } from '../client/picture.ts';
@@ -56,7 +56,8 @@ async function restored(
   });
   const { format, quality, metadata: mode } = options;
   const encoding = { format: format === 'auto' ? undefined : format, quality, metadata: mode };
-  const files = new PictureFiles({ encoding, wantMaster: false, wantResult: true }, header, metadata);
+  const of = { header, metadata, codec: sharpSteps };
+  const files = new PictureFiles({ encoding, wantMaster: false, wantResult: true }, of);
   const { result } = await files.written(image);
   files.close();
   if (result === undefined) throw new Error('no result was written');

@@ -27,7 +27,7 @@ it('keeps the code of a named failure, and tells nothing of another', async () =
   await start();
   await expect(thread.call('refuse')).rejects.toMatchObject({ code: 'image_animated', detail: 'Two pictures.' });
   const failure = await thread.call('break').catch((error: unknown) => error);
-  expect(failure).toMatchObject({ code: 'internal', cause: '/secret/path is broken' });
+  expect(failure).toMatchObject({ code: 'internal', cause: expect.stringContaining('/secret/path is broken') });
   expect(String((failure as Error).message)).not.toContain('secret');
 });
 
