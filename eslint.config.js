@@ -89,6 +89,7 @@ const adapters = [
       'sdk/local/model.ts',
     ],
   ],
+  ['^wabt$', ['scripts/kernels/module.ts']],
   ['^sharp$', ['gpu-runner/pictures/sharp-codec.ts']],
   ['^(@jsquash|@cf-wasm)/', ['workers/edge-runner/wasm-codec.ts']],
 ];
