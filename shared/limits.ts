@@ -33,8 +33,8 @@ export const EDGE_SOURCE_MAX_BYTES = 8 * MiB;
 /** Everything in a multipart body that is not the picture: part headers and option fields. */
 export const MULTIPART_FIELDS_MAX_BYTES = 64 * KiB;
 
-/** One file that a runner hands back: 50 MP of 16-bit RGB, uncompressed, is 300 MB. */
-export const RESULT_UPLOAD_MAX_BYTES = 320_000_000;
+/** One file that a runner hands back: 64 MP of 16-bit RGB, uncompressed, is 384 MB. */
+export const RESULT_UPLOAD_MAX_BYTES = 400_000_000;
 
 /**
  * A file above this comes in parts of so many bytes: Cloudflare refuses bodies above 100 MB on its smaller plans. In R2 an
@@ -67,11 +67,11 @@ export const EDGE_SESSION_MEMORY_MAX_BYTES = 60 * MiB;
 /** The linear memory that all WebAssembly codecs share, one after the other. */
 export const EDGE_CODEC_MEMORY_MAX_BYTES = 32 * MiB;
 
-/** The largest picture anywhere: 50 MP RGB is 150 MB decoded, twice that with its result. */
-export const MAX_PIXELS = 50_000_000;
+/** The largest picture anywhere. Phones make 50.3 MP (8192×6144); 64 MP of RGB are 192 MB decoded, and twice that with the result. */
+export const MAX_PIXELS = 64_000_000;
 
-/** No side above what JPEG can express; it also bounds one row of tiles. */
-export const MAX_SIDE_PIXELS = 65_535;
+/** No side above what libjpeg takes; it also bounds one row of tiles. */
+export const MAX_SIDE_PIXELS = 65_500;
 
 // ---- Time --------------------------------------------------------------------------------------
 

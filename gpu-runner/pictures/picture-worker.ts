@@ -7,6 +7,8 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { assertPixelLimits, readImageHeader, type ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import { readMetadata } from '@deblur/shared/metadata/index.ts';
+import { assertFormatHolds } from '@deblur/shared/protocol/format-limits.ts';
+import type { OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { Tile, TileSession } from '@deblur/shared/pixels/ports.ts';
 import { applyOrientation, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { restoreImage, type Restored } from '@deblur/shared/pixels/restore.ts';
@@ -29,7 +31,7 @@ serveRpc<PictureRequest, PictureReply>(parentPort, async (request, signal) => {
 async function workOn(request: PictureRequest, signal: AbortSignal): Promise<Transferred<PictureReply>> {
   const { source } = request;
   const clock = stopwatch();
-  const header = acceptHeader(source);
+  const header = acceptHeader(source, request.encoding.format);
   const codec = new IsolatedCodec(header, signal);
   const metadata =
     header.format === 'avif' ? await codec.readAvifMetadata(source) : await readMetadata(source, header.format);
@@ -78,10 +80,11 @@ async function pixelsOf(source: Uint8Array, header: ImageHeader, work: PictureWo
 }
 
 /** Everything that can be refused by the header is refused here, before a pixel is decoded. */
-function acceptHeader(source: Uint8Array): ImageHeader {
+function acceptHeader(source: Uint8Array, format: OutputFormat | undefined): ImageHeader {
   const header = readImageHeader(source);
   if (header.animated) throw new DeblurError('image_animated', 'The file has more than one picture.');
   assertPixelLimits(header, MAX_PIXELS);
+  if (format !== undefined) assertFormatHolds(format, header);
   return header;
 }
 

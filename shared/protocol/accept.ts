@@ -1,5 +1,6 @@
 /** Which format a result is written in when the caller leaves it to us: RFC 9110 § 12.5.1, proactive negotiation. */
 import { DeblurError } from './errors.ts';
+import { formatHolds, type PictureSize } from './format-limits.ts';
 import type { ImageFormat } from '../image-header/index.ts';
 import { MEDIA_TYPES, OUTPUT_FORMATS, type OutputFormat } from './options.ts';
 
@@ -20,20 +21,23 @@ interface MediaRange {
 const PREFERENCE: readonly OutputFormat[] = ['webp', 'avif', 'jpeg', 'png'];
 
 /**
- * The format for `format=auto`: the source's own (PNG for formats that we do not write) unless the client likes another
- * one better.
+ * The format for `format=auto`: the source's own (PNG for formats that we do not write, and for those that cannot hold the picture)
+ * unless the client likes another one better.
  * @param accept the `Accept` header; absent, empty or malformed means that anything will do
- * @throws {DeblurError} `not_acceptable` when the client accepts none of the formats that we write
+ * @param size of the result: formats that cannot hold it are left out
+ * @throws {DeblurError} `not_acceptable` when the client accepts none of the formats that are left
  */
-export function negotiateFormat(accept: string | null, source: ImageFormat): OutputFormat {
-  const own = OUTPUT_FORMATS.find((format) => format === source) ?? 'png';
+export function negotiateFormat(accept: string | null, source: ImageFormat, size: PictureSize): OutputFormat {
+  const possible = OUTPUT_FORMATS.filter((format) => formatHolds(format, size));
+  const own = possible.find((format) => format === source) ?? 'png';
   const ranges = parseAccept(accept ?? '');
   if (ranges === undefined || ranges.length === 0) return own;
-  const qualities = new Map(OUTPUT_FORMATS.map((format) => [format, qualityOf(format, ranges)]));
+  const qualities = new Map(possible.map((format) => [format, qualityOf(format, ranges)]));
   const best = Math.max(...qualities.values());
   if (best === 0) {
-    const written = Object.values(MEDIA_TYPES).join(', ');
-    throw new DeblurError('not_acceptable', `The Accept header allows none of ${written}.`);
+    const written = possible.map((format) => MEDIA_TYPES[format]).join(', ');
+    const reason = possible.length < OUTPUT_FORMATS.length ? ', which can hold a picture of this size' : '';
+    throw new DeblurError('not_acceptable', `The Accept header allows none of ${written}${reason}.`);
   }
   return [own, ...PREFERENCE].find((format) => qualities.get(format) === best) ?? own;
 }

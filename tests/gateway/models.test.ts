@@ -105,7 +105,7 @@ describe('GET /v1/models', () => {
       parameters: manifest.parameters,
       placements: [
         { placement: 'edge', max_pixels: 1_048_576 },
-        { placement: 'runner', max_pixels: 50_000_000 },
+        { placement: 'runner', max_pixels: 64_000_000 },
       ],
       measured: manifest.measured.map(({ set, images, input, output }) => ({ set, images, input, output })),
     });

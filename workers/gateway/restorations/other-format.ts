@@ -2,6 +2,7 @@
 import { acceptsFormat, negotiateFormat } from '@deblur/shared/protocol/accept.ts';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { DEFAULT_QUALITY, DEFAULT_WAIT_SECONDS } from '@deblur/shared/limits.ts';
+import type { PictureSize } from '@deblur/shared/protocol/format-limits.ts';
 import type { EncodeOptions, OutputFormat } from '@deblur/shared/protocol/options.ts';
 import { canonicalEncoding, resultKey } from '@deblur/shared/protocol/result-key.ts';
 import type { DeblurPorts } from './deblur.ts';
@@ -22,7 +23,7 @@ export interface SiblingPorts extends Pick<DeblurPorts, 'results' | 'jobs'> {
  */
 export async function acceptableSibling(ports: SiblingPorts, origin: ResultOrigin, accept: string): Promise<string> {
   const { task } = origin.request;
-  const format = acceptableFormat(accept, task.encoding.format);
+  const format = acceptableFormat(accept, task.encoding.format, origin.header);
   if (format === null || format === task.encoding.format) return task.resultKey;
   const sibling = await siblingOf(origin, format);
   const { resultKey: key } = sibling.request.task;
@@ -38,10 +39,10 @@ export async function acceptableSibling(ports: SiblingPorts, origin: ResultOrigi
 }
 
 /** Null when the caller takes none of ours. One that it only likes less than others is no reason to encode. */
-function acceptableFormat(accept: string, stored: OutputFormat): OutputFormat | null {
+function acceptableFormat(accept: string, stored: OutputFormat, size: PictureSize): OutputFormat | null {
   if (acceptsFormat(accept, stored)) return stored;
   try {
-    return negotiateFormat(accept, stored);
+    return negotiateFormat(accept, stored, size);
   } catch (error) {
     if (error instanceof DeblurError) return null;
     throw error;

@@ -1,5 +1,6 @@
 /** From a picture and options to the job that restores it: which model, which keys, where. */
 import { negotiateFormat } from '@deblur/shared/protocol/accept.ts';
+import { assertFormatHolds } from '@deblur/shared/protocol/format-limits.ts';
 import type { EncodeOptions, Options } from '@deblur/shared/protocol/options.ts';
 import { canonicalEncoding, restorationKey, resultKey } from '@deblur/shared/protocol/result-key.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
@@ -17,12 +18,13 @@ export interface JobQuestion {
   readonly trace?: TraceContext | undefined;
 }
 
-/** @throws {DeblurError} `not_acceptable` */
+/** @throws {DeblurError} `not_acceptable`; `invalid_option` when the named format cannot hold the picture */
 export async function planJob(model: AvailableModel, question: JobQuestion): Promise<JobRequest> {
   const { source, options, accept, trace } = question;
   const { header, bytes, digest } = source;
   const { tile, quality, metadata } = options;
-  const format = options.format === 'auto' ? negotiateFormat(accept, header.format) : options.format;
+  const format = options.format === 'auto' ? negotiateFormat(accept, header.format, header) : options.format;
+  assertFormatHolds(format, header);
   const encoding: EncodeOptions = canonicalEncoding({ format, quality, metadata });
   const restoration = { sourceDigest: digest, model: model.name, modelVersion: model.version };
   const key = await restorationKey({ ...restoration, tile });
