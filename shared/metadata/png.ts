@@ -1,7 +1,7 @@
 /** Metadata in PNG, third edition: iCCP § 11.3.2.3, iTXt § 11.3.3.4, eXIf § 11.3.4.7; XMP part 3 § 1.1.5. */
 import { ByteView } from '../image-header/byte-view.ts';
 import { withoutExifPrefix } from '../image-header/exif.ts';
-import { CHUNK_OVERHEAD_BYTES, crc32, pngChunks } from '../image-header/png.ts';
+import { CHUNK_OVERHEAD_BYTES, crc32, pngChunks, type PngChunk } from '../image-header/png.ts';
 import { METADATA_BLOCK_MAX_BYTES } from '../limits.ts';
 import { concat, latin1, u32be } from './bytes.ts';
 import type { Metadata, MetadataDraft } from './types.ts';
@@ -14,14 +14,23 @@ const TEXT_CHUNKS = new Set(['iTXt', 'zTXt', 'tEXt']);
 /** Other statements about colour, which a profile replaces and must not contradict. */
 const COLOUR_CHUNKS = new Set(['sRGB', 'gAMA', 'cHRM', 'cICP', 'iCCP']);
 
+/** Inflated in vain of each kind, at most: a file may have as many compressed chunks as it likes. */
+const MAX_TRIES = 2;
+
 export async function readPngMetadata(bytes: Uint8Array, found: MetadataDraft): Promise<void> {
   const view = new ByteView(bytes);
+  const tries = { icc: 0, xmp: 0 };
+  const wanted = (kind: 'icc' | 'xmp'): boolean => found[kind] === undefined && tries[kind]++ < MAX_TRIES;
   for (const { type, at, length } of pngChunks(view)) {
     if (length > METADATA_BLOCK_MAX_BYTES) continue;
     if (type === 'eXIf') found.exif ??= withoutExifPrefix(view.slice(at, length));
-    if (TEXT_CHUNKS.has(type) && found.xmp === undefined) await readText(type, view.slice(at, length), found);
-    if (type === 'iCCP' && found.icc === undefined) await readProfile(view.slice(at, length), found);
+    if (isPacket(view, { type, at, length }) && wanted('xmp')) await readText(type, view.slice(at, length), found);
+    if (type === 'iCCP' && wanted('icc')) await readProfile(view.slice(at, length), found);
   }
+}
+
+function isPacket(view: ByteView, { type, at, length }: PngChunk): boolean {
+  return TEXT_CHUNKS.has(type) && length > XMP_KEYWORD.length && view.has(at, `${XMP_KEYWORD}\0`);
 }
 
 /** Name, zero, method 0, zlib stream. */
@@ -34,7 +43,6 @@ async function readProfile(data: Uint8Array, found: MetadataDraft): Promise<void
 
 /** The packet in a text chunk of any kind: the specification has iTXt, libvips writes zTXt. */
 async function readText(type: string, data: Uint8Array, found: MetadataDraft): Promise<void> {
-  if (!new ByteView(data).has(0, `${XMP_KEYWORD}\0`)) return;
   const { compressed, text } = packetOf(type, data.subarray(XMP_KEYWORD.length + 1));
   const xmp = compressed ? await inflate(text, METADATA_BLOCK_MAX_BYTES) : text;
   if (xmp !== undefined && xmp.length > 0) found.xmp = xmp;

@@ -6,6 +6,7 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { ByteView } from '@deblur/shared/image-header/byte-view.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { crc32, pngChunks } from '@deblur/shared/image-header/png.ts';
+import { Inflater } from '@deblur/shared/metadata/inflate.ts';
 import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { ADAM7, COLOUR, FILTER, paeth, SEQUENTIAL, STORED_CHANNELS } from './layout.ts';
 
@@ -113,7 +114,7 @@ function sampleAt(line: Uint8Array, index: number, depth: number): number {
 
 /** Inflates and unfilters, one line at a time. */
 class LineReader {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #inflater: Inflater;
   /** Bytes back to the same sample of the pixel to the left; 1 below 8 bits (§ 9.2). */
   readonly #pixelBytes: number;
   #piece = new Uint8Array();
@@ -122,13 +123,7 @@ class LineReader {
   #above = new Uint8Array();
 
   constructor(data: readonly Uint8Array[], pixelBytes: number) {
-    const source = new ReadableStream<Uint8Array>({
-      start(controller) {
-        for (const piece of data) if (piece.length > 0) controller.enqueue(piece);
-        controller.close();
-      },
-    });
-    this.#reader = source.pipeThrough<Uint8Array>(new DecompressionStream('deflate')).getReader();
+    this.#inflater = new Inflater(data);
     this.#pixelBytes = pixelBytes;
   }
 
@@ -147,7 +142,7 @@ class LineReader {
   }
 
   async close(): Promise<void> {
-    await this.#reader.cancel().catch(() => undefined);
+    await this.#inflater.close();
   }
 
   async #byte(): Promise<number> {
@@ -166,14 +161,12 @@ class LineReader {
   }
 
   async #refill(): Promise<void> {
-    do {
-      const { value, done } = await this.#reader.read().catch(() => {
-        throw undecodable();
-      });
-      if (done) throw new DeblurError('image_truncated', 'The PNG ends before its picture does.');
-      this.#piece = value as Uint8Array<ArrayBuffer>;
-      this.#at = 0;
-    } while (this.#piece.length === 0);
+    const piece = await this.#inflater.read().catch(() => {
+      throw undecodable();
+    });
+    if (piece === undefined) throw new DeblurError('image_truncated', 'The PNG ends before its picture does.');
+    this.#piece = piece as Uint8Array<ArrayBuffer>;
+    this.#at = 0;
   }
 }
 
