@@ -1,4 +1,5 @@
 /** Pixels → the files that were asked for, with the source's metadata. PNG is written while the picture is being restored. */
+import { formatHolds } from '@deblur/shared/protocol/format-limits.ts';
 import { OUTPUT_FORMATS, type EncodeOptions, type OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { carriedMetadata, writeMetadata, type Metadata } from '@deblur/shared/metadata/index.ts';
@@ -32,7 +33,8 @@ export class PictureFiles {
   #pngFile: Promise<Uint8Array> | undefined;
 
   constructor(request: WantedFiles, { header, metadata, codec }: PictureSource) {
-    this.format = request.encoding.format ?? OUTPUT_FORMATS.find((name) => name === header.format) ?? 'png';
+    const own = OUTPUT_FORMATS.find((name) => name === header.format && formatHolds(name, header));
+    this.format = request.encoding.format ?? own ?? 'png';
     this.#request = request;
     this.#header = header;
     this.#metadata = metadata;
@@ -71,7 +73,12 @@ export class PictureFiles {
     const { format } = options;
     // WebP, and AVIF as libheif writes it, have no grey: what is written is RGB.
     const channels = format === 'webp' || format === 'avif' ? 3 : image.channels;
-    const carried = carriedMetadata(this.#metadata, options.metadata, { convertedToRgb: this.#header.cmyk, channels });
+    const { width, height } = image;
+    const carried = carriedMetadata(this.#metadata, options.metadata, {
+      convertedToRgb: this.#header.cmyk,
+      channels,
+      size: { width, height },
+    });
     if (format === 'avif' && Object.keys(carried).length > 0) {
       const png = await writeMetadata(await this.#pngOf(image), 'png', carried);
       return owned(await this.#codec.avifFromPng(png, carried, options.quality));

@@ -1,10 +1,12 @@
 /** Pixels in and out of files by libvips. This is the only file that imports sharp. */
-import sharp, { type Sharp, type SharpOptions } from 'sharp';
+import sharp, { type OutputInfo, type Sharp, type SharpOptions } from 'sharp';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { refuseFilledGaps } from '@deblur/shared/image-header/libjpeg-warnings.ts';
 import { MAX_PIXELS } from '@deblur/shared/limits.ts';
+import { decoderInput } from '@deblur/shared/metadata/decoder-input.ts';
 import type { Metadata } from '@deblur/shared/metadata/index.ts';
 import type { ImageCodec } from '@deblur/shared/pixels/ports.ts';
-import { flattenOnWhite, type Channels, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
+import { flattenOnWhite, samplesLike, type Channels, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { LARGE_PIXELS } from '../limits.ts';
 import type { CodecSteps } from './codec-steps.ts';
 import { encodePng } from './png-encoder.ts';
@@ -28,24 +30,26 @@ const INPUT: SharpOptions = {
 };
 
 export const sharpCodec: ImageCodec = {
-  async decode(bytes, header) {
-    const options = header.cmyk ? { ...INPUT, ignoreIcc: false } : INPUT;
+  async decode(file, header) {
     const wide = header.bitDepth === 16;
     const grey = header.channels <= 2;
     // As `b-w` with 8 bits, sharp drops the alpha of grey pictures; as `srgb` it comes along, and grey three times.
     const greyAlpha = header.channels === 2 && !wide;
     const space = greyAlpha || !grey ? (wide ? 'rgb16' : 'srgb') : wide ? 'grey16' : 'b-w';
-    const { data, info } = await guarded(() =>
-      sharp(bytes, options)
+    const bytes = decoderInput(file, header);
+    const read = (failOn: 'error' | 'warning'): Promise<{ data: Buffer; info: OutputInfo }> =>
+      sharp(bytes, { ...INPUT, failOn, ignoreIcc: !header.cmyk })
         .toColourspace(space)
         .raw({ depth: wide ? 'ushort' : 'uchar' })
-        .toBuffer({ resolveWithObject: true }),
-    );
+        .toBuffer({ resolveWithObject: true });
+    const { data, info } = await guarded(() => (header.format === 'jpeg' ? withoutGaps(read) : read('error')));
     const decoded = toRawImage(data, info.width, info.height, info.channels, wide);
     if (decoded.width !== header.width || decoded.height !== header.height) {
       throw new DeblurError('image_undecodable', 'The picture has another size than its header says.');
     }
-    return greyAlpha && decoded.channels === 4 ? keepGreyAndAlpha(decoded) : decoded;
+    if (greyAlpha && decoded.channels === 4) return keepChannels(decoded, [0, 3]);
+    // An extra sample that is no alpha (see readTiffHeader) comes last.
+    return decoded.channels === 4 && header.channels === 3 ? keepChannels(decoded, [0, 1, 2]) : decoded;
   },
 
   encode(image, options) {
@@ -126,14 +130,26 @@ function isChannels(value: number): value is Channels {
   return value >= 1 && value <= 4;
 }
 
-function keepGreyAndAlpha({ width, height, data }: RawImage): RawImage {
+function keepChannels({ width, height, channels, data }: RawImage, kept: readonly number[]): RawImage {
   const pixels = width * height;
-  const kept = new Uint8Array(pixels * 2);
-  for (let p = 0; p < pixels; p++) {
-    kept[p * 2] = data[p * 4]!;
-    kept[p * 2 + 1] = data[p * 4 + 3]!;
+  const out = samplesLike(data, pixels * kept.length);
+  for (let p = 0, target = 0; p < pixels; p++) {
+    for (const channel of kept) out[target++] = data[p * channels + channel]!;
   }
-  return { width, height, channels: 2, data: kept };
+  return { width, height, channels: kept.length as Channels, data: out };
+}
+
+/**
+ * A JPEG whose rows all came. libvips tells warnings only by failing on them: a harmless one costs a second decoding.
+ * @throws {DeblurError} see refuseFilledGaps
+ */
+async function withoutGaps<T>(read: (failOn: 'error' | 'warning') => Promise<T>): Promise<T> {
+  try {
+    return await read('warning');
+  } catch (warning) {
+    refuseFilledGaps([warning instanceof Error ? warning.message : '']);
+    return read('error');
+  }
 }
 
 /** libvips hands EXIF over as JPEG has it, with `Exif\0\0` before the TIFF structure. */
@@ -147,6 +163,7 @@ async function guarded<T>(decode: () => Promise<T>): Promise<T> {
   try {
     return await decode();
   } catch (cause) {
+    if (cause instanceof DeblurError) throw cause;
     const message = cause instanceof Error ? cause.message : '';
     if (/premature end|unexpected end|truncat|end of (file|stream)/i.test(message)) {
       throw new DeblurError('image_truncated', 'The picture ends before its last pixel.', { cause });

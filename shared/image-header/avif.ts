@@ -1,5 +1,6 @@
 /** AVIF: AV1 Image File Format 1.1 over HEIF (ISO/IEC 23008-12) and MIAF. */
 import { DeblurError } from '../protocol/errors.ts';
+import { assertAvifCost } from './avif-cost.ts';
 import {
   boxes,
   childBox,
@@ -34,9 +35,12 @@ export function readAvifHeader(view: ByteView): ImageHeader {
   const primary = table.items.get(table.primaryId);
   if (primary === undefined) throw undecodable('The AVIF has no primary picture.');
   const coded = codedItem(table, primary);
-  const { width, height } = displayedSize(view, primary.properties);
+  const { width, height } = displayedSize(view, primary);
   const { monochrome, depth } = readSamples(view, coded.properties, primary.properties);
-  const alpha = hasAlphaItem(view, table);
+  const alphaId = alphaItem(view, table);
+  const alpha = alphaId !== undefined;
+  if (view.complete)
+    assertAvifCost(view, meta, table, { primaryId: table.primaryId, alphaId, ...statedSize(view, primary) });
   return {
     format: 'avif',
     width,
@@ -99,12 +103,16 @@ function codedItem(table: ItemTable, primary: Item): Item {
   return first;
 }
 
-/** `ispe`, then what the transforms make of it, in their order. */
-function displayedSize(view: ByteView, properties: Properties): { width: number; height: number } {
+function statedSize(view: ByteView, { properties }: Item): { width: number; height: number } {
   const ispe = property(properties, 'ispe');
   if (ispe === undefined || ispe.end - ispe.at < 12) throw undecodable('The AVIF has no size.');
-  let width = view.u32(ispe.at + 4);
-  let height = view.u32(ispe.at + 8);
+  return { width: view.u32(ispe.at + 4), height: view.u32(ispe.at + 8) };
+}
+
+/** The stated size, then what the transforms make of it, in their order. */
+function displayedSize(view: ByteView, item: Item): { width: number; height: number } {
+  const { properties } = item;
+  let { width, height } = statedSize(view, item);
   for (const { type, at, end } of properties) {
     if (type === 'clap' && end - at >= 16) {
       width = Math.min(width, ratio(view, at));
@@ -134,12 +142,12 @@ function readSamples(view: ByteView, ...candidates: readonly Properties[]): { mo
   throw undecodable('The AVIF has no AV1 configuration.');
 }
 
-/** An auxiliary item of the alpha kind that belongs to the primary one. */
-function hasAlphaItem(view: ByteView, { references, items, primaryId }: ItemTable): boolean {
-  return references.some(({ type, from, to }) => {
+/** The identifier of an auxiliary item of the alpha kind that belongs to the primary one. */
+function alphaItem(view: ByteView, { references, items, primaryId }: ItemTable): number | undefined {
+  return references.find(({ type, from, to }) => {
     if (type !== 'auxl' || !to.includes(primaryId)) return false;
     const auxC = property(items.get(from)?.properties ?? [], 'auxC');
     // The payload ends with the kind, zero-terminated; the version and flags come first.
     return auxC !== undefined && ALPHA_URNS.some((urn) => view.has(auxC.at + 4, `${urn}\0`));
-  });
+  })?.from;
 }

@@ -69,6 +69,12 @@ export function childBox(view: ByteView, parent: Box, skip: number, type: string
   return undefined;
 }
 
+/** Bytes of the file. */
+export interface Extent {
+  readonly at: number;
+  readonly length: number;
+}
+
 /** Reads inside one box: what lies beyond its end is a broken file, not a truncated one. */
 class Cursor {
   at: number;
@@ -90,6 +96,13 @@ class Cursor {
     this.at += bytes;
     if (this.at > this.#end) throw undecodable('A box of the file is shorter than its contents.');
     return bytes === 1 ? this.#view.u8(at) : bytes === 2 ? this.#view.u16(at) : this.#view.u32(at);
+  }
+
+  /** A number of 0, 4 or 8 bytes, as `iloc` has them. */
+  readSized(bytes: number): number {
+    if (bytes === 0) return 0;
+    const high = bytes === 8 ? this.read(4) : 0;
+    return high * 2 ** 32 + this.read(4);
   }
 
   /** Version and flags of a full box. */
@@ -175,4 +188,59 @@ function readReferences(view: ByteView, iref: Box): Reference[] {
     references.push({ type: box.type, from, to });
   }
   return references;
+}
+
+/**
+ * `iloc` (ISO/IEC 14496-12 § 8.11.3): where the bytes of each item lie, in the file or in `idat`. Items of other construction are
+ * left out. A length of 0 reaches to the end of the file, or of `idat`.
+ * @param meta the `meta` box of a whole file
+ */
+export function readItemExtents(view: ByteView, meta: Box): ReadonlyMap<number, readonly Extent[]> {
+  const iloc = childBox(view, meta, 4, 'iloc');
+  const found = new Map<number, readonly Extent[]>();
+  if (iloc === undefined) return found;
+  const cursor = new Cursor(view, iloc);
+  const { version } = cursor.versionAndFlags();
+  const sizes = cursor.read(2);
+  const sizeAt = (shift: number): number => (sizes >> shift) & 15;
+  const [offsetBytes, lengthBytes, baseBytes, indexBytes] = [sizeAt(12), sizeAt(8), sizeAt(4), sizeAt(0)];
+  const idat = childBox(view, meta, 4, 'idat');
+  const count = entryCounter();
+  for (let items = cursor.read(version < 2 ? 2 : 4); items > 0; items--) {
+    count();
+    const id = cursor.read(version < 2 ? 2 : 4);
+    const construction = version === 0 ? 0 : cursor.read(2) & 15;
+    cursor.read(2);
+    const base = cursor.readSized(baseBytes);
+    const from = construction === 1 ? idat?.at : 0;
+    const until = construction === 1 ? idat?.end : view.length;
+    const extents: Extent[] = [];
+    for (let left = cursor.read(2); left > 0; left--) {
+      count();
+      if (version > 0) cursor.readSized(indexBytes);
+      const at = base + cursor.readSized(offsetBytes) + (from ?? 0);
+      const length = cursor.readSized(lengthBytes);
+      extents.push({ at, length: length === 0 ? Math.max(0, (until ?? 0) - at) : length });
+    }
+    if (construction <= 1 && from !== undefined) found.set(id, extents);
+  }
+  return found;
+}
+
+/**
+ * The bytes of one item. @throws {DeblurError} `image_truncated` when they lie beyond the end of the file; `image_undecodable` when
+ * its extents name more bytes than the file has, or none
+ */
+export function itemBytes(view: ByteView, extents: readonly Extent[] | undefined): Uint8Array {
+  const total = (extents ?? []).reduce((sum, { length }) => sum + length, 0);
+  if (extents === undefined || total === 0) throw undecodable('An item of the file has no data.');
+  if (total > view.length && extents.length > 1) throw undecodable('An item of the file names its data too often.');
+  if (extents.length === 1) return view.slice(extents[0]!.at, extents[0]!.length);
+  const out = new Uint8Array(total);
+  let at = 0;
+  for (const extent of extents) {
+    out.set(view.slice(extent.at, extent.length), at);
+    at += extent.length;
+  }
+  return out;
 }

@@ -6,6 +6,7 @@ import { DeblurError } from '../protocol/errors.ts';
 import { HEADER_RANGE_BYTES, HEADER_RANGES_MAX, MAX_SIDE_PIXELS } from '../limits.ts';
 import { isBmff, readAvifHeader } from './avif.ts';
 import { ByteView, HeaderIncomplete, undecodable, type Piece } from './byte-view.ts';
+import { cameraRawUnsupported, isCameraRaw } from './camera-raw.ts';
 import { isGif, readGifHeader } from './gif.ts';
 import { isTiff } from './ifd.ts';
 import { isJpeg, readJpegHeader } from './jpeg.ts';
@@ -19,6 +20,7 @@ export type { ImageFormat, ImageHeader } from './types.ts';
 
 const FORMATS: readonly { readonly is: (view: ByteView) => boolean; readonly read: (view: ByteView) => ImageHeader }[] =
   [
+    { is: isCameraRaw, read: refuseCameraRaw },
     { is: isJpeg, read: readJpegHeader },
     { is: isPng, read: readPngHeader },
     { is: isWebp, read: readWebpHeader },
@@ -27,7 +29,11 @@ const FORMATS: readonly { readonly is: (view: ByteView) => boolean; readonly rea
     { is: isGif, read: readGifHeader },
   ];
 
-/** Enough for every signature. */
+function refuseCameraRaw(): never {
+  throw cameraRawUnsupported();
+}
+
+/** Enough for every signature of a format that is read. */
 const SIGNATURE_BYTES = 12;
 
 /**

@@ -1,4 +1,5 @@
 /** PNG, third edition (W3C): chunks § 5, IHDR § 11.2.1, acTL § 11.3.6.2, eXIf § 11.3.4.7. */
+import { DeblurError } from '../protocol/errors.ts';
 import type { Channels } from '../pixels/raw-image.ts';
 import { undecodable, type ByteView } from './byte-view.ts';
 import { exifOrientation } from './exif.ts';
@@ -34,16 +35,19 @@ export function isPng(view: ByteView): boolean {
   return view.has(0, SIGNATURE);
 }
 
-/** Chunks up to and including IEND. */
+/** Chunks up to and including IEND. A whole file may also end behind any of its data chunks: whether all rows came, the decoder tells. */
 export function* pngChunks(view: ByteView): Generator<PngChunk, void> {
   let at = SIGNATURE.length;
+  let dataSeen = false;
   for (let count = 0; count < MAX_CHUNKS; count++) {
+    if (dataSeen && view.complete && at === view.length) return;
     const length = view.u32(at);
     const type = view.ascii(at + 4, 4);
     if (length > MAX_CHUNK_BYTES || !/^[A-Za-z]{4}$/.test(type)) throw undecodable('The PNG has a broken chunk.');
     yield { type, at: at + 8, length };
     view.require(at, length + CHUNK_OVERHEAD_BYTES);
     if (type === 'IEND') return;
+    dataSeen ||= type === 'IDAT';
     at += length + CHUNK_OVERHEAD_BYTES;
   }
   throw undecodable('The PNG has too many chunks.');
@@ -58,6 +62,12 @@ interface Ihdr {
 
 function readIhdr(view: ByteView): Ihdr {
   const at = SIGNATURE.length + 8;
+  if (view.ascii(at - 4, 4) === 'CgBI') {
+    throw new DeblurError(
+      'unsupported_media_type',
+      'PNG files in Apple’s CgBI variant are not supported: export the picture as a standard PNG.',
+    );
+  }
   if (view.u32(at - 8) !== 13 || view.ascii(at - 4, 4) !== 'IHDR') throw undecodable('The PNG has no header chunk.');
   const width = view.u32(at);
   const height = view.u32(at + 4);

@@ -1,48 +1,116 @@
-/** TIFF 6.0: the first directory, and whether more pages follow. */
+/** TIFF 6.0 and BigTIFF: the first directory, and whether more pages follow. */
 import { DeblurError } from '../protocol/errors.ts';
 import type { Channels } from '../pixels/raw-image.ts';
 import { undecodable, type ByteView } from './byte-view.ts';
-import { entryValue, findEntry, ifdOrientation, readIfd, readTiffStart, TAG, tagValue, type Ifd } from './ifd.ts';
+import { cameraRawUnsupported } from './camera-raw.ts';
+import { findEntry, TAG, TiffReader, type Ifd } from './ifd.ts';
+import { assertDirectoryCost, requirePixels } from './tiff-pixels.ts';
 import type { ImageHeader } from './types.ts';
 
-const PHOTOMETRIC = { whiteIsZero: 0, blackIsZero: 1, rgb: 2, palette: 3, separated: 5, ycbcr: 6, cielab: 8 } as const;
+const PHOTOMETRIC = { whiteIsZero: 0, blackIsZero: 1, rgb: 2, palette: 3, separated: 5, ycbcr: 6 } as const;
+
+/** Colour filter array and linear raw (DNG 1.7 § 4): the numbers of a sensor. */
+const RAW_PHOTOMETRICS: readonly (number | undefined)[] = [32_803, 34_892];
+
+const LAB_PHOTOMETRICS: readonly (number | undefined)[] = [8, 9, 10, 32_844, 32_845];
+
+/** What the runner's libtiff reads. */
+const COMPRESSIONS: readonly number[] = [1, 2, 3, 4, 5, 7, 8, 32_773, 32_946];
+
+const COMPRESSION_NAMES: Readonly<Record<number, string>> = {
+  6: 'old-style JPEG',
+  33_003: 'JPEG 2000',
+  33_005: 'JPEG 2000',
+  34_712: 'JPEG 2000',
+  34_887: 'LERC',
+  34_925: 'LZMA',
+  50_000: 'Zstandard',
+  50_001: 'WebP',
+  50_002: 'JPEG XL',
+  52_546: 'JPEG XL',
+};
+
+/** Kodak, Sony, Nikon, Pentax and lossy DNG: compressions of sensor data. */
+const RAW_COMPRESSIONS: readonly number[] = [32_767, 32_769, 34_713, 34_892, 65_000, 65_535];
 
 /** NewSubfileType (tag 254): bit 0 a reduced copy of another page, bit 2 a transparency mask. */
+const REDUCED = 0b001;
 const REDUCED_OR_MASK = 0b101;
 
 /** More directories than any still picture has: thumbnails come in ones and twos. */
 const MAX_DIRECTORIES = 16;
 
+/**
+ * @throws {DeblurError} `unsupported_media_type` for camera raw files, CIELab and compressions that the runner does not read;
+ *   `image_undecodable`, `image_truncated`
+ */
 export function readTiffHeader(view: ByteView): ImageHeader {
-  const { littleEndian, firstIfd } = readTiffStart(view);
-  const ifd = readIfd(view, firstIfd, littleEndian);
-  const value = (tag: number): number | undefined => tagValue(view, ifd, tag, littleEndian);
+  const reader = new TiffReader(view);
+  const ifd = reader.readIfd(reader.firstIfd);
+  const value = (tag: number): number | undefined => reader.tagValue(ifd, tag);
   const width = value(TAG.width) ?? 0;
   const height = value(TAG.height) ?? 0;
   if (width === 0 || height === 0) throw undecodable('The TIFF has no size.');
-  if ((value(TAG.sampleFormat) ?? 1) !== 1) throw undecodable('Only TIFFs with unsigned whole samples are supported.');
+  refuseCameraRaw(reader, ifd, width * height);
   const photometric = value(TAG.photometric);
+  if (LAB_PHOTOMETRICS.includes(photometric)) throw unsupported('in CIELab or LogLuv colours');
+  if ((value(TAG.sampleFormat) ?? 1) !== 1) throw undecodable('Only TIFFs with unsigned whole samples are supported.');
+  requireKnownCompression(value(TAG.compression) ?? 1);
   const samples = value(TAG.samplesPerPixel) ?? 1;
-  if (view.complete) requirePixels(view, ifd, littleEndian);
+  const channels = channelsOf(reader, ifd, photometric, samples);
+  assertDirectoryCost(reader, ifd, { width, height });
+  if (view.complete) requirePixels(reader, ifd, { width, height });
   return {
     format: 'tiff',
     width,
     height,
-    channels: channelsOf(photometric, samples),
-    bitDepth: bitDepthOf(view, ifd, samples, photometric, littleEndian),
+    channels,
+    bitDepth: bitDepthOf(reader, ifd, samples, photometric),
     cmyk: photometric === PHOTOMETRIC.separated,
-    animated: hasSecondPage(view, ifd, littleEndian),
-    orientation: ifdOrientation(view, ifd, littleEndian),
+    animated: hasSecondPage(reader, ifd),
+    orientation: reader.orientation(ifd),
   };
 }
 
-function channelsOf(photometric: number | undefined, samples: number): Channels {
+function unsupported(what: string): DeblurError {
+  return new DeblurError('unsupported_media_type', `TIFF pictures ${what} are not supported.`);
+}
+
+function requireKnownCompression(compression: number): void {
+  if (COMPRESSIONS.includes(compression)) return;
+  throw unsupported(`compressed with ${COMPRESSION_NAMES[compression] ?? `method ${compression}`}`);
+}
+
+/** Raw formats are TIFFs whose first directory is a preview, and which keep the sensor's data in a SubIFD or in a tag. */
+function refuseCameraRaw(reader: TiffReader, ifd: Ifd, pixels: number): void {
+  if (findEntry(ifd, TAG.dngVersion) !== undefined) throw cameraRawUnsupported();
+  if (((reader.tagValue(ifd, TAG.newSubfileType) ?? 0) & REDUCED) !== 0) throw cameraRawUnsupported();
+  for (const directory of [ifd, ...subDirectories(reader, ifd)]) {
+    const value = (tag: number): number => reader.tagValue(directory, tag) ?? 0;
+    if (RAW_PHOTOMETRICS.includes(value(TAG.photometric))) throw cameraRawUnsupported();
+    if (RAW_COMPRESSIONS.includes(value(TAG.compression))) throw cameraRawUnsupported();
+    // A first directory that is smaller than one below it is a preview, too, whether or not it says so.
+    const reduced = (value(TAG.newSubfileType) & REDUCED_OR_MASK) !== 0;
+    if (!reduced && value(TAG.width) * value(TAG.height) > pixels) throw cameraRawUnsupported();
+  }
+}
+
+function subDirectories(reader: TiffReader, ifd: Ifd): Ifd[] {
+  const entry = findEntry(ifd, TAG.subIfds);
+  if (entry === undefined) return [];
+  const count = Math.min(entry.count, MAX_DIRECTORIES);
+  const offsets = Array.from({ length: count }, (_, i) => reader.value(entry, i));
+  return offsets.flatMap((at) => (at === undefined ? [] : [reader.readIfd(at)]));
+}
+
+function channelsOf(reader: TiffReader, ifd: Ifd, photometric: number | undefined, samples: number): Channels {
   const colours = photometric === undefined ? undefined : coloursOf(photometric);
   if (colours === undefined) throw undecodable('The TIFF has a colour model that is not supported.');
   const extra = samples - colours;
   if (extra !== 0 && extra !== 1) throw undecodable('The TIFF has channels that are neither colour nor alpha.');
   const decoded = photometric === PHOTOMETRIC.palette || colours > 1 ? 3 : 1;
-  if (extra === 0) return decoded;
+  // An extra sample that is declared to be unspecified (0) is no alpha: editors keep selections in it.
+  if (extra === 0 || reader.tagValue(ifd, TAG.extraSamples) === 0) return decoded;
   return decoded === 1 ? 2 : 4;
 }
 
@@ -55,7 +123,6 @@ function coloursOf(photometric: number): number | undefined {
       return 1;
     case PHOTOMETRIC.rgb:
     case PHOTOMETRIC.ycbcr:
-    case PHOTOMETRIC.cielab:
       return 3;
     case PHOTOMETRIC.separated:
       return 4;
@@ -64,18 +131,12 @@ function coloursOf(photometric: number): number | undefined {
   }
 }
 
-function bitDepthOf(
-  view: ByteView,
-  ifd: Ifd,
-  samples: number,
-  photometric: number | undefined,
-  littleEndian: boolean,
-): 8 | 16 {
+function bitDepthOf(reader: TiffReader, ifd: Ifd, samples: number, photometric: number | undefined): 8 | 16 {
   const entry = findEntry(ifd, TAG.bitsPerSample);
   const depths = new Set<number | undefined>();
   // Some writers state the depth once for all samples.
   const stated = Math.min(samples, entry?.count ?? 0);
-  for (let i = 0; i < stated; i++) depths.add(entryValue(view, entry!, i, littleEndian));
+  for (let i = 0; i < stated; i++) depths.add(reader.value(entry!, i));
   const [depth = 1] = depths;
   if (depths.size > 1 || ![1, 2, 4, 8, 16].includes(depth))
     throw undecodable('The TIFF has a depth that is not supported.');
@@ -83,32 +144,16 @@ function bitDepthOf(
   return depth === 16 && photometric !== PHOTOMETRIC.palette ? 16 : 8;
 }
 
-function requirePixels(view: ByteView, ifd: Ifd, littleEndian: boolean): void {
-  const offsets = findEntry(ifd, TAG.stripOffsets) ?? findEntry(ifd, TAG.tileOffsets);
-  const lengths = findEntry(ifd, TAG.stripByteCounts) ?? findEntry(ifd, TAG.tileByteCounts);
-  if (offsets === undefined || lengths === undefined) throw undecodable('The TIFF has no picture data.');
-  // Each value takes a byte of the file or more, so the file bounds the loop.
-  view.require(offsets.valueAt, offsets.byteLength);
-  view.require(lengths.valueAt, lengths.byteLength);
-  for (let i = 0; i < Math.min(offsets.count, lengths.count); i++) {
-    const offset = entryValue(view, offsets, i, littleEndian);
-    const length = entryValue(view, lengths, i, littleEndian);
-    if (offset === undefined || length === undefined) throw undecodable('The TIFF has no picture data.');
-    if (offset + length > view.length)
-      throw new DeblurError('image_truncated', 'The TIFF ends before its picture does.');
-  }
-}
-
-function hasSecondPage(view: ByteView, first: Ifd, littleEndian: boolean): boolean {
+function hasSecondPage(reader: TiffReader, first: Ifd): boolean {
   const seen = new Set([first.at]);
   let { next } = first;
   while (next !== 0 && !seen.has(next)) {
     if (seen.size >= MAX_DIRECTORIES) return true;
     seen.add(next);
-    const ifd = readIfd(view, next, littleEndian);
-    const type = tagValue(view, ifd, TAG.newSubfileType, littleEndian) ?? 0;
+    const ifd = reader.readIfd(next);
+    const type = reader.tagValue(ifd, TAG.newSubfileType) ?? 0;
     // The older SubfileType says 2 for a reduced copy.
-    const reduced = (type & REDUCED_OR_MASK) !== 0 || tagValue(view, ifd, TAG.subfileType, littleEndian) === 2;
+    const reduced = (type & REDUCED_OR_MASK) !== 0 || reader.tagValue(ifd, TAG.subfileType) === 2;
     if (!reduced) return true;
     next = ifd.next;
   }

@@ -25,7 +25,19 @@ export function isWebp(view: ByteView): boolean {
 export function* webpChunks(view: ByteView): Generator<RiffChunk, void> {
   const end = 8 + view.u32(4, true);
   if (view.complete) view.require(0, end);
-  let at = RIFF_HEADER_BYTES;
+  yield* chunksBetween(view, RIFF_HEADER_BYTES, end);
+}
+
+/** ANMF (§ 2.7.1.3): offset, size, duration and flags of a frame, then its chunks. */
+const ANMF_HEADER_BYTES = 16;
+
+/** Chunks of the frame in an ANMF chunk. */
+export function frameChunks(view: ByteView, { at, length }: RiffChunk): Generator<RiffChunk, void> {
+  return chunksBetween(view, at + ANMF_HEADER_BYTES, at + length);
+}
+
+function* chunksBetween(view: ByteView, start: number, end: number): Generator<RiffChunk, void> {
+  let at = start;
   for (let count = 0; at + 8 <= end; count++) {
     if (count >= MAX_CHUNKS) throw undecodable('The WebP has too many chunks.');
     const type = view.ascii(at, 4);
@@ -66,40 +78,73 @@ export function readWebpFrame(view: ByteView, { type, at, length }: RiffChunk): 
 }
 
 export function readWebpHeader(view: ByteView): ImageHeader {
-  const still = { format: 'webp', bitDepth: 8, cmyk: false, animated: false, orientation: 1 } as const;
-  let canvas: { flags: number; width: number; height: number } | undefined;
-  let frame: WebpFrame | undefined;
-  let alphaChunk = false;
-  let orientation: number | undefined;
-  for (const chunk of webpChunks(view)) {
-    const first = chunk.at === RIFF_HEADER_BYTES + 8;
-    if (first && chunk.type === 'VP8X') {
-      canvas = readCanvas(view, chunk);
-      if (canvas.flags & VP8X.animation) {
-        const channels = canvas.flags & VP8X.alpha ? 4 : 3;
-        return { ...still, animated: true, channels, width: canvas.width, height: canvas.height };
-      }
-    }
-    if (chunk.type === 'ALPH') alphaChunk = true;
-    if (isFrameChunk(chunk)) frame ??= readWebpFrame(view, chunk);
-    if (chunk.type === 'EXIF' && canvas !== undefined && view.complete) {
-      orientation ??= exifOrientation(view.slice(chunk.at, chunk.length));
-    }
-    // Without VP8X nothing counts but the first chunk; of an incomplete file, only what comes before the pixels.
-    if (canvas === undefined || (frame !== undefined && !view.complete)) break;
+  const still = { format: 'webp', bitDepth: 8, cmyk: false, animated: false } as const;
+  const { canvas, chunks, orientation, frames } = walk(view);
+  const channelsOfCanvas = canvas !== undefined && canvas.flags & VP8X.alpha ? 4 : 3;
+  if (canvas !== undefined && frames > 1) {
+    return { ...still, animated: true, channels: channelsOfCanvas, ...sizeOf(canvas), orientation: 1 };
   }
-  if (frame === undefined) throw undecodable('The WebP has no picture data.');
-  const { width, height } = frame;
-  if (canvas !== undefined && (canvas.width !== width || canvas.height !== height)) {
+  const frameChunk = chunks.find(isFrameChunk);
+  if (frameChunk === undefined) throw undecodable('The WebP has no picture data.');
+  const frame = readWebpFrame(view, frameChunk);
+  if (canvas !== undefined && (canvas.width !== frame.width || canvas.height !== frame.height)) {
     throw undecodable('The WebP states two different sizes.');
   }
   // libwebp's rule: a lossless bitstream knows itself; beside a lossy one the container or an ALPH chunk says it.
-  const lossyAlpha = canvas !== undefined && (alphaChunk || (canvas.flags & VP8X.alpha) !== 0);
+  const lossyAlpha = channelsOfCanvas === 4 || (canvas !== undefined && chunks.some(({ type }) => type === 'ALPH'));
   const alpha = frame.lossless ? frame.alpha : lossyAlpha;
-  return { ...still, width, height, channels: alpha ? 4 : 3, orientation: orientation ?? 1 };
+  return { ...still, ...sizeOf(frame), channels: alpha ? 4 : 3, orientation };
 }
 
-function readCanvas(view: ByteView, { at, length }: RiffChunk): { flags: number; width: number; height: number } {
+interface Walk {
+  readonly canvas: Canvas | undefined;
+  /** ALPH and bitstream of the picture; of an animation, those of its last frame so far. */
+  readonly chunks: readonly RiffChunk[];
+  readonly orientation: number;
+  /** Frames of an animation; 0 for a still picture. */
+  readonly frames: number;
+}
+
+/** Of an incomplete file, only what comes before the pixels, or before the second frame. */
+function walk(view: ByteView): Walk {
+  let canvas: Canvas | undefined;
+  let chunks: RiffChunk[] = [];
+  let orientation: number | undefined;
+  let frames = 0;
+  for (const chunk of webpChunks(view)) {
+    if (chunk.at === RIFF_HEADER_BYTES + 8 && chunk.type === 'VP8X') canvas = readCanvas(view, chunk);
+    const animated = canvas !== undefined && (canvas.flags & VP8X.animation) !== 0;
+    if (animated && chunk.type === 'ANMF') {
+      if (++frames > 1) break;
+      chunks = [...frameChunks(view, chunk)];
+    }
+    if (chunk.type === 'ALPH' || isFrameChunk(chunk)) chunks.push(chunk);
+    if (chunk.type === 'EXIF' && canvas !== undefined && view.complete) {
+      orientation ??= exifOrientation(view.slice(chunk.at, chunk.length));
+    }
+    // Without VP8X nothing counts but the first chunk.
+    if (canvas === undefined || (!animated && chunks.some(isFrameChunk) && !view.complete)) break;
+  }
+  return { canvas, chunks, orientation: orientation ?? 1, frames };
+}
+
+/** ALPH, if there is one, and the bitstream of a whole file with one picture, whether or not it calls itself an animation. */
+export function pictureChunks(view: ByteView): { readonly flags: number; readonly chunks: readonly RiffChunk[] } {
+  const { canvas, chunks } = walk(view);
+  return { flags: canvas?.flags ?? 0, chunks: chunks.filter((chunk) => chunk.type === 'ALPH' || isFrameChunk(chunk)) };
+}
+
+interface Canvas {
+  readonly flags: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+function sizeOf({ width, height }: Pick<Canvas, 'width' | 'height'>): { width: number; height: number } {
+  return { width, height };
+}
+
+function readCanvas(view: ByteView, { at, length }: RiffChunk): Canvas {
   if (length < 10) throw undecodable('The WebP header is invalid.');
   return { flags: view.u8(at), width: view.u24le(at + 4) + 1, height: view.u24le(at + 7) + 1 };
 }

@@ -6,14 +6,15 @@ import type { ImageFormat } from '../image-header/index.ts';
 import { METADATA_BLOCK_MAX_BYTES } from '../limits.ts';
 import type { MetadataMode } from '../protocol/options.ts';
 import type { Channels } from '../pixels/raw-image.ts';
-import { cleanExif, cleanXmp } from './clean.ts';
+import { cleanExif, type Size } from './clean-exif.ts';
+import { cleanXmp } from './clean-xmp.ts';
 import { readJpegMetadata, writeJpegMetadata } from './jpeg.ts';
 import { readPngMetadata, writePngMetadata } from './png.ts';
 import { readTiffMetadata } from './tiff.ts';
 import type { Metadata, MetadataDraft } from './types.ts';
 import { readWebpMetadata, writeWebpMetadata } from './webp.ts';
 
-export { cleanExif } from './clean.ts';
+export { cleanExif } from './clean-exif.ts';
 export type { Metadata } from './types.ts';
 
 /**
@@ -42,6 +43,7 @@ export interface CarryOptions {
   readonly convertedToRgb: boolean;
   /** Of the picture that is written. */
   readonly channels: Channels;
+  readonly size: Size;
 }
 
 /**
@@ -51,12 +53,12 @@ export interface CarryOptions {
 export function carriedMetadata(
   metadata: Metadata,
   mode: MetadataMode,
-  { convertedToRgb, channels }: CarryOptions,
+  { convertedToRgb, channels, size }: CarryOptions,
 ): Metadata {
   return selectBlocks(metadata, (block, kind) => {
     if (kind === 'icc') return !convertedToRgb && profileFits(block, channels) ? block : undefined;
     if (mode === 'strip') return undefined;
-    return kind === 'exif' ? cleanExif(block) : cleanXmp(block);
+    return kind === 'exif' ? cleanExif(block, size) : cleanXmp(block, size);
   });
 }
 

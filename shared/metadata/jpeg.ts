@@ -1,6 +1,7 @@
 /** Metadata in JPEG: EXIF 2.32 § 4.7.2 (APP1), XMP part 3 § 1.1.3 (APP1), ICC.1 Annex B.4 (APP2, in pieces). */
 import { ByteView } from '../image-header/byte-view.ts';
-import { isExifSegment, jpegSegments, MARKER } from '../image-header/jpeg.ts';
+import { isExifSegment } from '../image-header/jpeg.ts';
+import { jpegSegments, MARKER } from '../image-header/jpeg-segments.ts';
 import { concat, latin1, u16be } from './bytes.ts';
 import type { Metadata, MetadataDraft } from './types.ts';
 

@@ -1,12 +1,12 @@
 /** Metadata in TIFF: ICC in tag 34675 (ICC.1 Annex B.3), XMP in tag 700 (XMP part 3 § 1.1.7). Its EXIF is its own directory and stays there. */
 import { ByteView } from '../image-header/byte-view.ts';
-import { findEntry, readIfd, readTiffStart, TAG } from '../image-header/ifd.ts';
+import { findEntry, TAG, TiffReader } from '../image-header/ifd.ts';
 import type { MetadataDraft } from './types.ts';
 
 export function readTiffMetadata(bytes: Uint8Array, found: MetadataDraft): void {
   const view = new ByteView(bytes);
-  const { littleEndian, firstIfd } = readTiffStart(view);
-  const ifd = readIfd(view, firstIfd, littleEndian);
+  const reader = new TiffReader(view);
+  const ifd = reader.readIfd(reader.firstIfd);
   const block = (tag: number): Uint8Array | undefined => {
     const entry = findEntry(ifd, tag);
     return entry === undefined ? undefined : view.slice(entry.valueAt, entry.byteLength);

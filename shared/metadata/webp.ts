@@ -21,16 +21,18 @@ export function writeWebpMetadata(file: Uint8Array, { exif, icc, xmp }: Metadata
   const chunks = [...webpChunks(view)];
   const body = concat([
     latin1('WEBP'),
-    chunk('VP8X', extendedHeader(view, chunks, { icc, exif, xmp })),
-    ...(icc === undefined ? [] : [chunk('ICCP', icc)]),
-    ...chunks.filter(({ type }) => !OURS.has(type)).map(({ type, at, length }) => chunk(type, view.slice(at, length))),
-    ...(exif === undefined ? [] : [chunk('EXIF', exif)]),
-    ...(xmp === undefined ? [] : [chunk('XMP ', xmp)]),
+    riffChunk('VP8X', extendedHeader(view, chunks, { icc, exif, xmp })),
+    ...(icc === undefined ? [] : [riffChunk('ICCP', icc)]),
+    ...chunks
+      .filter(({ type }) => !OURS.has(type))
+      .map(({ type, at, length }) => riffChunk(type, view.slice(at, length))),
+    ...(exif === undefined ? [] : [riffChunk('EXIF', exif)]),
+    ...(xmp === undefined ? [] : [riffChunk('XMP ', xmp)]),
   ]);
-  return concat([latin1('RIFF'), u32le(body.length), body]);
+  return riffChunk('RIFF', body);
 }
 
-/** Flags, three reserved bytes, then width and height less one in three bytes each. */
+/** Flags and three reserved bytes, then the canvas. */
 function extendedHeader(
   view: ByteView,
   chunks: readonly RiffChunk[],
@@ -44,10 +46,15 @@ function extendedHeader(
     (alpha || chunks.some(({ type }) => type === 'ALPH') ? VP8X.alpha : 0) |
     (exif === undefined ? 0 : VP8X.exif) |
     (xmp === undefined ? 0 : VP8X.xmp);
-  return concat([u32le(flags), u32le(width - 1).subarray(0, 3), u32le(height - 1).subarray(0, 3)]);
+  return concat([u32le(flags), canvasSize(width, height)]);
 }
 
-/** Chunks start at even offsets. */
-function chunk(type: string, data: Uint8Array): Uint8Array {
+/** Width and height of the canvas less one, in three bytes each. */
+export function canvasSize(width: number, height: number): Uint8Array {
+  return concat([u32le(width - 1).subarray(0, 3), u32le(height - 1).subarray(0, 3)]);
+}
+
+/** A chunk of a RIFF file: chunks start at even offsets. */
+export function riffChunk(type: string, data: Uint8Array): Uint8Array {
   return concat([latin1(type), u32le(data.length), data, new Uint8Array(data.length % 2)]);
 }

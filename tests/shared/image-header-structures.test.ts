@@ -2,7 +2,7 @@
 import { readImageHeader, type ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { describe, expect, it } from 'vitest';
 import { bytesOf, join, photo, u32be } from './support/pictures.ts';
-import { bmff } from './support/containers.ts';
+import { av1, bmff } from './support/containers.ts';
 
 const WIDTH = 37;
 const HEIGHT = 53;
@@ -112,6 +112,22 @@ describe('AVIF structures that sharp does not write', () => {
   });
 });
 
+describe('the cost of an AVIF is that of its AV1 data', () => {
+  it.each<[string, Parameters<typeof bmff>[0]]>([
+    ['a picture of 268 MP behind boxes that say 37×53', { coded: av1(16_384, 16_384) }],
+    ['a thousand hidden frames', { coded: av1(37, 53, 1000) }],
+    ['no sequence header', { coded: join([0x32, 0]) }],
+    ['an item without data', { coded: new Uint8Array() }],
+    ['a tile of 268 MP', { coded: av1(16_384, 16_384), grid: true }],
+  ])('which is refused with %s', (_, options) => {
+    expect(() => readImageHeader(bmff(options))).toThrow('image_undecodable');
+  });
+
+  it('which may be a few times the picture', () => {
+    expect(readImageHeader(bmff({ coded: av1(64, 64, 4) }))).toMatchObject({ width: WIDTH, height: HEIGHT });
+  });
+});
+
 describe('TIFF directories', () => {
   /** Little-endian, one strip; `next` is the offset of the following directory, `extra` lies after this one. */
   const tiff = (next: number, extra: readonly number[] = [], photometric = 2): Uint8Array => {
@@ -145,6 +161,16 @@ describe('TIFF directories', () => {
   });
 
   it('may state a colour model that nobody has', () => {
-    expect(() => readImageHeader(tiff(0, [], 32_803))).toThrow('image_undecodable');
+    expect(() => readImageHeader(tiff(0, [], 7))).toThrow('image_undecodable');
+  });
+
+  it.each([
+    ['a colour filter array', 32_803, 'Camera raw'],
+    ['linear raw', 34_892, 'Camera raw'],
+    ['CIELab', 8, 'CIELab'],
+  ])('are refused by name with %s', (_, photometric, name) => {
+    expect(() => readImageHeader(tiff(0, [], photometric))).toThrow(
+      `unsupported_media_type: ${name === 'CIELab' ? 'TIFF pictures in CIELab' : name}`,
+    );
   });
 });

@@ -106,8 +106,10 @@ describe('the header of a file', () => {
     const file = await bytesOf(make());
     const whole = readImageHeader(file);
     for (const length of cuts(file.length)) {
-      // A TIFF may end with values that its pixels do not need, its resolution for one.
-      if (whole.format === 'tiff' && isUnharmed(file.subarray(0, length), whole)) continue;
+      // A TIFF may end with values that its pixels do not need, its resolution for one. Whether all rows of a JPEG or PNG came
+      // is for the decoder to say (see the tests of the codecs).
+      const decides = whole.format === 'webp' || whole.format === 'avif';
+      if (!decides && isUnharmed(file.subarray(0, length), whole)) continue;
       const code = length < 12 ? /image_truncated|unsupported_media_type/ : /image_truncated/;
       expect(() => readImageHeader(file.subarray(0, length)), `${length} of ${file.length} bytes`).toThrow(code);
     }
@@ -234,7 +236,6 @@ describe('what is no picture', () => {
     ['HEIC', join(u32be(24), 'ftypheic', u32be(0), 'mif1heic')],
     ['MP4', join(u32be(24), 'ftypisom', u32be(0), 'isommp42')],
     ['a RIFF that is a WAVE', 'RIFF\x24\0\0\0WAVEfmt '],
-    ['BigTIFF', 'II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0'],
   ])('is not supported: %s', (_, content) => {
     expect(() => readImageHeader(join(content))).toThrow('unsupported_media_type');
   });
@@ -249,8 +250,9 @@ describe('assertPixelLimits', () => {
   it.each([
     [1, 1, 1],
     [1024, 1024, 1024 * 1024],
-    [65_535, 1, MAX_PIXELS],
-    [8660, 5773, MAX_PIXELS],
+    [65_500, 1, MAX_PIXELS],
+    [8192, 6144, MAX_PIXELS],
+    [8000, 8000, MAX_PIXELS],
   ])('takes %i×%i within %i', (width, height, maxPixels) => {
     expect(() => assertPixelLimits({ width, height }, maxPixels)).not.toThrow();
   });
@@ -258,8 +260,9 @@ describe('assertPixelLimits', () => {
   it.each([
     [2, 1, 1],
     [1025, 1024, 1024 * 1024],
-    [65_536, 1, MAX_PIXELS],
-    [1, 65_536, MAX_PIXELS],
+    [65_501, 1, MAX_PIXELS],
+    [1, 65_501, MAX_PIXELS],
+    [8001, 8000, MAX_PIXELS],
     [30_000, 30_000, MAX_PIXELS],
     [2 ** 31 - 1, 2 ** 31 - 1, MAX_PIXELS],
   ])('refuses %i×%i above %i', (width, height, maxPixels) => {

@@ -9,6 +9,8 @@ import { withPngChunk } from './support/containers.ts';
 import { exifWithThumbnail } from './support/exif.ts';
 import { bytesOf, join, noise, photo, pixelsOf, toSharp, u32be } from './support/pictures.ts';
 
+const SIZE = { width: 640, height: 480 };
+
 const FORMATS = ['jpeg', 'png', 'webp'] as const;
 type Format = (typeof FORMATS)[number];
 
@@ -156,7 +158,7 @@ describe('writing', () => {
   it.each(PLAIN)('adds metadata that libvips reads, and changes no pixel: %s', async (_, format, make) => {
     const bare = await bytesOf(make());
     const source = await readMetadata(await described('jpeg'), 'jpeg');
-    const metadata = carriedMetadata(source, 'keep', { convertedToRgb: false, channels: 3 });
+    const metadata = carriedMetadata(source, 'keep', { convertedToRgb: false, channels: 3, size: SIZE });
     const file = await writeMetadata(bare, format, metadata);
     expect(Object.keys(metadata).sort()).toEqual(['exif', 'icc', 'xmp']);
     expect(plain(await readMetadata(file, format))).toEqual(plain(metadata));
@@ -182,7 +184,7 @@ describe('writing', () => {
   it.each(FORMATS)('carries everything from every format into %s', async (target) => {
     for (const format of FORMATS) {
       const source = await readMetadata(await described(format), format);
-      const metadata = carriedMetadata(source, 'keep', { convertedToRgb: false, channels: 3 });
+      const metadata = carriedMetadata(source, 'keep', { convertedToRgb: false, channels: 3, size: SIZE });
       const file = await writeMetadata(await bytesOf(photo()[target]()), target, metadata);
       const seen = await sharp(file).metadata();
       expect(seen.orientation ?? 1, format).toBe(1);
@@ -241,7 +243,7 @@ describe('writing', () => {
 });
 
 describe('carriedMetadata', () => {
-  const rgb = { convertedToRgb: false, channels: 3 } as const;
+  const rgb = { convertedToRgb: false, channels: 3, size: SIZE } as const;
   let source: Metadata;
   beforeAll(async () => {
     source = await readMetadata(await described('jpeg'), 'jpeg');

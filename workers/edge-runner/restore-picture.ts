@@ -73,7 +73,7 @@ export async function restorePicture(
   const inferMs = session.takeInferMs();
   const png = await codec.encode(image, { format: 'png', quality: 100, metadata: 'keep' });
   checkpoint();
-  const master = await withMetadata(png, image.channels, metadata, { format: 'png', metadata: 'keep' });
+  const master = await withMetadata(png, image, metadata, { format: 'png', metadata: 'keep' });
   const result = await encodeResult(image, { png, master }, metadata, encoding, codec);
   const { width, height } = image;
   return { master, result, report: { tiles, width, height, decodeMs, restoreMs, inferMs, encodeMs: clock() } };
@@ -89,7 +89,7 @@ async function encodeResult(
 ): Promise<Uint8Array> {
   if (encoding.format === 'png' && encoding.metadata === 'keep') return master;
   const file = encoding.format === 'png' ? png : await codec.encode(image, encoding);
-  return withMetadata(file, image.channels, metadata, encoding);
+  return withMetadata(file, image, metadata, encoding);
 }
 
 /** A master in another encoding: no inference. */
@@ -101,12 +101,12 @@ export async function encodeMaster(
 ): Promise<Uint8Array> {
   const image = await codec.decode(master, header);
   const metadata = await readMetadata(master, header.format);
-  return withMetadata(await codec.encode(image, encoding), image.channels, metadata, encoding);
+  return withMetadata(await codec.encode(image, encoding), image, metadata, encoding);
 }
 
 async function withMetadata(
   file: Uint8Array,
-  channels: Channels,
+  { channels, width, height }: RawImage,
   metadata: Metadata,
   { format, metadata: mode }: Pick<EncodeOptions, 'format' | 'metadata'>,
 ): Promise<Uint8Array> {
@@ -114,6 +114,7 @@ async function withMetadata(
   const carried = carriedMetadata(metadata, mode, {
     convertedToRgb: false,
     channels: writtenChannels(channels, format),
+    size: { width, height },
   });
   return writeMetadata(file, format, carried);
 }

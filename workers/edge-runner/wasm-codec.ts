@@ -8,7 +8,10 @@
  */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
+import { refuseFilledGaps } from '@deblur/shared/image-header/libjpeg-warnings.ts';
 import { EDGE_CODEC_MEMORY_MAX_BYTES } from '@deblur/shared/limits.ts';
+import { decoderInput } from '@deblur/shared/metadata/decoder-input.ts';
+import { assertFormatHolds } from '@deblur/shared/protocol/format-limits.ts';
 import type { EncodeOptions, OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { ImageCodec } from '@deblur/shared/pixels/ports.ts';
 import { flattenOnWhite, type Channels, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
@@ -29,9 +32,6 @@ import { MEMORY_IMPORT, WASM_PAGE_BYTES } from './wasm-memory.ts';
 /** MozJPEG's J_COLOR_SPACE. */
 const JPEG_GREYSCALE = 1;
 const JPEG_YCBCR = 3;
-
-/** VP8 writes sides in 14 bits (RFC 6386 § 9.1). */
-const WEBP_MAX_SIDE = 16_383;
 
 /** libwebp's search for a small alpha plane takes up to 40 bytes a pixel: beyond this many pixels alpha is stored as it is. */
 const WEBP_COMPRESSED_ALPHA_MAX_PIXELS = 512 * 512;
@@ -81,20 +81,19 @@ const webpEncoder: EmscriptenFactory<Encoder<typeof webpDefaults>> = createWebpE
  */
 export function assertEncodable({ width, height }: Pick<RawImage, 'width' | 'height'>, format: OutputFormat): void {
   if (format === 'avif') throw new DeblurError('invalid_option', 'format: avif is not written at the edge');
-  if (format === 'webp' && Math.max(width, height) > WEBP_MAX_SIDE) {
-    throw new DeblurError('invalid_option', `format: webp holds at most ${WEBP_MAX_SIDE} pixels on a side`);
-  }
+  assertFormatHolds(format, { width, height });
 }
 
 /** One use at a time: the memory is one. The restoration queue sees to that. */
 export class WasmCodec implements ImageCodec {
   #memory: WebAssembly.Memory | undefined;
 
-  async decode(bytes: Uint8Array, header: ImageHeader): Promise<RawImage> {
+  async decode(file: Uint8Array, header: ImageHeader): Promise<RawImage> {
     const { format, channels } = header;
     if (header.bitDepth !== 8 || header.cmyk) throw notDecoded(header);
-    if (format === 'png') return decodePng(bytes, header);
+    if (format === 'png') return decodePng(file, header);
     if (format !== 'jpeg' && format !== 'webp') throw notDecoded(header);
+    const bytes = decoderInput(file, header);
     const use =
       format === 'jpeg'
         ? this.#use(jpegDecoder, jpegDecodeWasm, (decoder) => decoder.decode(bytes, false))
@@ -196,16 +195,6 @@ export class WasmCodec implements ImageCodec {
 
 /** The largest minimum that a module declares (MozJPEG's encoder): 16 MiB and its static data. */
 const INITIAL_PAGES = 259;
-
-/** libjpeg fills what is missing or unreadable with grey, and only says so. Bytes too many are harmless. */
-function refuseFilledGaps(messages: readonly string[]): void {
-  if (messages.some((line) => /premature end/i.test(line))) {
-    throw new DeblurError('image_truncated', 'The JPEG ends before its picture does.');
-  }
-  if (messages.some((line) => line.includes('Corrupt JPEG data') && !line.includes('extraneous bytes'))) {
-    throw new DeblurError('image_undecodable', 'The jpeg data is broken.');
-  }
-}
 
 function notDecoded({ format }: ImageHeader): DeblurError {
   return new DeblurError('unsupported_media_type', `This kind of ${format} picture is not decoded at the edge.`);

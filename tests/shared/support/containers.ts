@@ -28,6 +28,8 @@ export interface BmffOptions {
   /** The item that the alpha belongs to, when not to the primary one. */
   readonly alphaOf?: number;
   readonly grid?: boolean;
+  /** The AV1 data of every item. */
+  readonly coded?: Uint8Array;
   /** Further properties of the primary item, in order: type and payload. */
   readonly transforms?: readonly (readonly [type: string, payload: readonly number[]])[];
 }
@@ -39,7 +41,29 @@ const box = (type: string, ...payload: readonly Part[]): Uint8Array => {
 const full = (type: string, ...payload: readonly Part[]): Uint8Array => box(type, u32be(0), ...payload);
 const u16 = (value: number): readonly number[] => [value >> 8, value & 255];
 
-/** The structure of an AVIF without a picture in it: item 1 is primary, 2 its alpha, 3 a tile of a grid. */
+/** An OBU with the reduced sequence header of a still picture, and as many empty frames (AV1 § 5.5.1). */
+export function av1(width: number, height: number, frames = 1, colour?: readonly [number, number, number]): Uint8Array {
+  const bits: string[] = [];
+  const put = (value: number, count: number): void => void bits.push(value.toString(2).padStart(count, '0'));
+  put(0, 3);
+  put(3, 2);
+  put(0, 5);
+  put(15, 4);
+  put(15, 4);
+  put(Math.max(0, width - 1), 16);
+  put(Math.max(0, height - 1), 16);
+  put(0, 8);
+  put(colour === undefined ? 0 : 1, 1);
+  for (const value of colour ?? []) put(value, 8);
+  const text = bits.join('').padEnd(Math.ceil(bits.join('').length / 8) * 8, '0');
+  const payload = (text.match(/.{8}/g) ?? []).map((byte) => Number.parseInt(byte, 2));
+  return join([0x0a, payload.length, ...payload], ...new Array<Part>(frames).fill([0x32, 0]));
+}
+
+/**
+ * The structure of an AVIF without a picture in it: item 1 is primary, 2 its alpha, 3 a tile of a grid. Of AV1 data, there are sequence
+ * headers only.
+ */
 export function bmff(options: BmffOptions = {}): Uint8Array {
   const {
     width = 37,
@@ -70,8 +94,16 @@ export function bmff(options: BmffOptions = {}): Uint8Array {
     ...(alpha ? [box('auxl', u16(2), u16(1), u16(alphaOf))] : []),
     ...(grid ? [box('dimg', u16(1), u16(1), u16(3))] : []),
   ];
+  const { coded = av1(width, height) } = options;
+  const data = [grid ? join([0, 1, 0, 0], u32be(width), u32be(height)) : coded, coded, coded];
+  const locations = data.map(({ length }, i) => {
+    const at = data.slice(0, i).reduce((sum, part) => sum + part.length, 0);
+    return join(u16(i + 1), u16(1), u16(0), u16(1), u32be(at), u32be(length));
+  });
   const meta = full(
     'meta',
+    box('iloc', [1, 0, 0, 0], [0x44, 0], u16(3), ...locations),
+    box('idat', ...data),
     full('pitm', u16(primaryId)),
     full('iinf', u16(items.length), ...items),
     ...(references.length > 0 ? [full('iref', ...references)] : []),

@@ -6,7 +6,7 @@
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { ByteView } from '@deblur/shared/image-header/byte-view.ts';
 import { assertPixelLimits, readImageHeader, type ImageHeader } from '@deblur/shared/image-header/index.ts';
-import { jpegSegments, MARKER } from '@deblur/shared/image-header/jpeg.ts';
+import { jpegSegments, MARKER } from '@deblur/shared/image-header/jpeg-segments.ts';
 import { DEFAULT_QUALITY, MAX_PIXELS } from '@deblur/shared/limits.ts';
 import { concat } from '@deblur/shared/metadata/bytes.ts';
 import { carriedMetadata, readMetadata, writeMetadata } from '@deblur/shared/metadata/index.ts';
@@ -136,6 +136,7 @@ export async function encodePicture(image: RawImage, request: EncodeRequest): Pr
   const carried = carriedMetadata(await readMetadata(source, header.format), request.metadata, {
     convertedToRgb: !keepsProfile(header),
     channels: 3,
+    size: { width: image.width, height: image.height },
   });
   const bytes = new Uint8Array(await blob.arrayBuffer());
   const whole = await writeMetadata(format === 'jpeg' ? bareJpeg(bytes) : bytes, format, carried);

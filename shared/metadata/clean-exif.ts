@@ -1,7 +1,16 @@
-/** Descriptions made to fit the restored picture: it stands upright, and no thumbnail shows the blurred one. */
+/** EXIF made to fit the restored picture: it stands upright, and no thumbnail shows the blurred one. */
 import { ByteView } from '../image-header/byte-view.ts';
 import { withoutExifPrefix } from '../image-header/exif.ts';
-import { entryValue, findEntry, readIfd, readTiffStart, TAG, tagValue, type Ifd } from '../image-header/ifd.ts';
+import { findEntry, TAG, TiffReader, type Ifd, type IfdEntry } from '../image-header/ifd.ts';
+
+/** In pixels. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+const SHORT = 3;
+const LONG = 4;
 
 /** Half-open: from the first byte to the one after the last. */
 type Range = readonly [start: number, end: number];
@@ -10,35 +19,55 @@ type Range = readonly [start: number, end: number];
 const MAX_DIRECTORIES = 8;
 
 /**
- * EXIF with its orientation set to 1 and without IFD1 and its thumbnail. All other bytes stay where they are: maker
+ * EXIF of the restored picture: orientation 1, its size, and no IFD1 with its thumbnail. All other bytes stay where they are: maker
  * notes point to offsets of the whole block, so nothing may move. What is removed is zeroed, and cut off at the end.
  * @param exif TIFF structure, with or without the prefix that JPEG has; not changed
+ * @param size of the restored picture, written where the block states one
  * @returns undefined when the structure is broken
  */
-export function cleanExif(exif: Uint8Array): Uint8Array | undefined {
+export function cleanExif(exif: Uint8Array, size: Size): Uint8Array | undefined {
   try {
-    return rewrite(withoutExifPrefix(exif));
+    return rewrite(withoutExifPrefix(exif), size);
   } catch {
     return undefined;
   }
 }
 
-function rewrite(exif: Uint8Array): Uint8Array {
-  const view = new ByteView(exif);
-  const { littleEndian, firstIfd } = readTiffStart(view);
-  const main = readIfd(view, firstIfd, littleEndian);
-  const removed = merge(thumbnailRanges(view, main, littleEndian), exif.length);
-  const kept = merge([[0, 8], ...directoryRanges(view, main, littleEndian)], exif.length);
+function rewrite(exif: Uint8Array, size: Size): Uint8Array {
+  const reader = new TiffReader(new ByteView(exif));
+  if (reader.big) throw new Error('EXIF is a classic TIFF structure');
+  const main = reader.readIfd(reader.firstIfd);
+  const own = ownDirectories(reader, main);
+  const removed = merge(thumbnailRanges(reader, main), exif.length);
+  const kept = merge([[0, 8], ...own.flatMap(ownRanges)], exif.length);
   const out = exif.slice();
   for (const [start, end] of removed) out.fill(0, start, end);
   // In a malicious or careless block the thumbnail may overlap what is kept: what is kept wins.
   for (const [start, end] of kept) out.set(exif.subarray(start, end), start);
-  const orientation = findEntry(main, TAG.orientation);
-  // SHORT, inline, as the standard has it; anything else is read as 1 by everyone already.
   const data = new DataView(out.buffer);
-  if (orientation?.type === 3 && orientation.byteLength <= 4) data.setUint16(orientation.valueAt, 1, littleEndian);
-  data.setUint32(main.nextAt, 0, littleEndian);
+  for (const entry of own.flatMap(({ entries }) => entries)) {
+    const value = restatedValue(entry.tag, size);
+    if (value !== undefined) writeEntry(data, entry, value, reader.littleEndian);
+  }
+  data.setUint32(main.nextAt, 0, reader.littleEndian);
   return out.subarray(0, trimmedLength(out.length, removed, kept));
+}
+
+/** What a tag says of the restored picture; undefined for tags that describe something else. */
+function restatedValue(tag: number, { width, height }: Size): number | undefined {
+  if (tag === TAG.orientation) return 1;
+  if (tag === TAG.width || tag === TAG.pixelWidth) return width;
+  return tag === TAG.height || tag === TAG.pixelHeight ? height : undefined;
+}
+
+/** One SHORT, or a LONG where the value needs it, in the entry itself: whatever type and count the entry had before. */
+function writeEntry(data: DataView, { at, type }: IfdEntry, value: number, littleEndian: boolean): void {
+  const asLong = type === LONG || value > 0xffff;
+  data.setUint16(at + 2, asLong ? LONG : SHORT, littleEndian);
+  data.setUint32(at + 4, 1, littleEndian);
+  data.setUint32(at + 8, 0);
+  if (asLong) data.setUint32(at + 8, value, littleEndian);
+  else data.setUint16(at + 8, value, littleEndian);
 }
 
 /** Without removed bytes at the end. */
@@ -49,22 +78,23 @@ function trimmedLength(length: number, removed: readonly Range[], kept: readonly
 }
 
 /** Everything that hangs on IFD1 and directories chained after it. */
-function thumbnailRanges(view: ByteView, main: Ifd, littleEndian: boolean): Range[] {
+function thumbnailRanges(reader: TiffReader, main: Ifd): Range[] {
   const ranges: Range[] = [];
   const seen = new Set([main.at]);
   let { next } = main;
   while (next !== 0 && !seen.has(next) && seen.size < MAX_DIRECTORIES) {
     seen.add(next);
-    const ifd = tryReadIfd(view, next, littleEndian);
+    const ifd = tryReadIfd(reader, next);
     if (ifd === undefined) break;
-    ranges.push(...ownRanges(ifd), ...dataRanges(view, ifd, littleEndian));
+    ranges.push(...ownRanges(ifd), ...dataRanges(reader, ifd));
     next = ifd.next;
   }
   return ranges;
 }
 
 /** A JPEG thumbnail, or an uncompressed one in strips. */
-function dataRanges(view: ByteView, ifd: Ifd, littleEndian: boolean): Range[] {
+function dataRanges(reader: TiffReader, ifd: Ifd): Range[] {
+  const { view } = reader;
   const ranges: Range[] = [];
   const pairs = [
     [TAG.thumbnailOffset, TAG.thumbnailByteCount],
@@ -77,8 +107,8 @@ function dataRanges(view: ByteView, ifd: Ifd, littleEndian: boolean): Range[] {
     if (offsets.valueAt + offsets.byteLength > view.length) continue;
     if (counts.valueAt + counts.byteLength > view.length) continue;
     for (let i = 0; i < Math.min(offsets.count, counts.count); i++) {
-      const start = entryValue(view, offsets, i, littleEndian);
-      const length = entryValue(view, counts, i, littleEndian);
+      const start = reader.value(offsets, i);
+      const length = reader.value(counts, i);
       if (start === undefined || length === undefined) break;
       ranges.push([start, start + length]);
     }
@@ -87,18 +117,15 @@ function dataRanges(view: ByteView, ifd: Ifd, littleEndian: boolean): Range[] {
 }
 
 /** IFD0 and the private directories that it names. */
-function directoryRanges(view: ByteView, main: Ifd, littleEndian: boolean): Range[] {
-  const ranges = ownRanges(main);
-  const follow = (parent: Ifd, tag: number): Ifd | undefined => {
-    const at = tagValue(view, parent, tag, littleEndian);
-    const ifd = at === undefined ? undefined : tryReadIfd(view, at, littleEndian);
-    if (ifd !== undefined) ranges.push(...ownRanges(ifd));
-    return ifd;
+function ownDirectories(reader: TiffReader, main: Ifd): Ifd[] {
+  const follow = (parent: Ifd | undefined, tag: number): Ifd | undefined => {
+    const at = parent === undefined ? undefined : reader.tagValue(parent, tag);
+    return at === undefined ? undefined : tryReadIfd(reader, at);
   };
   const exif = follow(main, TAG.exifIfd);
-  follow(main, TAG.gpsIfd);
-  if (exif !== undefined) follow(exif, TAG.interoperabilityIfd);
-  return ranges;
+  const gps = follow(main, TAG.gpsIfd);
+  const interoperability = follow(exif, TAG.interoperabilityIfd);
+  return [main, exif, gps, interoperability].filter((ifd) => ifd !== undefined);
 }
 
 /** The directory, and the values that did not fit into it. */
@@ -110,9 +137,9 @@ function ownRanges(ifd: Ifd): Range[] {
   ];
 }
 
-function tryReadIfd(view: ByteView, at: number, littleEndian: boolean): Ifd | undefined {
+function tryReadIfd(reader: TiffReader, at: number): Ifd | undefined {
   try {
-    return readIfd(view, at, littleEndian);
+    return reader.readIfd(at);
   } catch {
     return undefined;
   }
@@ -128,17 +155,4 @@ function merge(ranges: readonly Range[], length: number): Range[] {
     else if (start < stop) merged.push([start, stop]);
   }
   return merged;
-}
-
-const XMP_ORIENTATION = /(tiff:Orientation(?:\s*=\s*["']|>))[2-8](?=["'<])/g;
-
-/** XMP with its copy of the orientation set to 1, as long as before. Undefined when it is not UTF-8 text. */
-export function cleanXmp(xmp: Uint8Array): Uint8Array | undefined {
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(xmp);
-    if (text.includes('\0')) return undefined;
-    return new TextEncoder().encode(text.replace(XMP_ORIENTATION, (_, before: string) => `${before}1`));
-  } catch {
-    return undefined;
-  }
 }
