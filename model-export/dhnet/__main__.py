@@ -164,6 +164,16 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--fixed", action="store_true", help="height and width are the tile's (default: any)")
     p.add_argument("--url-base", help="where the files will be put on the web: the manifest names a URL for each")
 
+    p = command(
+        "import", commands.run_import, "Export the weights that the authors of NAFNet or UFPNet published, as a model."
+    )
+    p.add_argument("network", choices=("nafnet", "ufpnet"))
+    p.add_argument("file", type=Path, help="checkpoint as its authors publish it")
+    p.add_argument("--name", help="name of the model (default: the network's)")
+    p.add_argument("--out", type=Path, help="folder to write to (default: models/NAME)")
+    p.add_argument("--source", help="where the file comes from, for the manifest (default: the authors' repository)")
+    p.add_argument("--licence", help="licence of the weights, for the manifest (default: as the authors state it)")
+
     p = command("verify", commands.run_verify, "Compare an exported model with PyTorch; exit status 1 on a mismatch.")
     p.add_argument("--model", required=True, help="name under weights/, or a folder")
     p.add_argument("--images", type=Path, help="folder of pictures to compare on as well")

@@ -5,7 +5,9 @@ Each imports what it needs, so that help is quick.
 
 import argparse
 import json
+import shlex
 import sys
+from pathlib import Path
 
 from . import config as configs
 from .errors import UserError
@@ -175,6 +177,18 @@ def run_export(args: argparse.Namespace) -> None:
     variants = manifest["variants"]
     for v in [*variants, *variants[0].get("external_data", [])]:
         print(f"{args.out / v['file']}: {v['bytes']} bytes, sha256 {v['sha256']}")
+
+
+def run_import(args: argparse.Namespace) -> None:
+    from .export.published_weights import gateway_line, import_published
+
+    name = args.name or args.network
+    out = args.out or Path("models") / name
+    manifest = import_published(args.network, args.file, out, name, args.source, args.licence)
+    for v in manifest["variants"]:
+        print(f"{out / v['file']}: {v['bytes']} bytes, sha256 {v['sha256']}")
+    print(f"for the runner:  MODEL_DIR={shlex.quote(str(out.resolve().parent))}")
+    print(f"for the gateway: {gateway_line(manifest)}")
 
 
 def run_verify(args: argparse.Namespace) -> int:

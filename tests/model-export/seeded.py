@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from conftest import saved
-from PIL import Image
-
 from dhnet import config
 from dhnet.data import pictures
 from dhnet.evaluation import runtime, tiling
 from dhnet.export import verify
 from dhnet.network import checkpoint
+from PIL import Image
 
 BLOCKS = (1, 1, 1, 1)
 

@@ -5,10 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
-
 from dhnet.errors import UserError
 from dhnet.evaluation import alignment, evaluate
+from PIL import Image
 
 PHOTO = Path(__file__).parents[1] / "fixtures" / "kodak" / "kodim23.png"
 SCALE = 0.8  # of the light

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from dhnet.errors import UserError
 from dhnet.evaluation import metrics
 from dhnet.research import baselines
+from PIL import Image
 
 PHOTO = Path(__file__).parents[1] / "fixtures" / "kodak" / "kodim23.png"
 

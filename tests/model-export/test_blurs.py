@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 from conftest import picture
-from PIL import Image
-from scipy.signal import fftconvolve
-
 from dhnet.__main__ import main
 from dhnet.config import DataConfig
 from dhnet.data import blur_synthesis, pictures
 from dhnet.evaluation import known_blurs
 from dhnet.research import baselines, blur_statistics
+from PIL import Image
+from scipy.signal import fftconvolve
 
 PHOTO = Path(__file__).parents[1] / "fixtures" / "kodak" / "kodim23.png"
 

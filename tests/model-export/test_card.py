@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-
 from dhnet.__main__ import main
 from dhnet.evaluation import model_card, stored_results
 

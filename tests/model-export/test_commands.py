@@ -8,8 +8,6 @@ import onnx
 import pytest
 import torch
 from conftest import ROOT, TINY, lively, picture
-from PIL import Image
-
 from dhnet import config as configs
 from dhnet.__main__ import main
 from dhnet.evaluation import runtime
@@ -17,6 +15,7 @@ from dhnet.export import export, graph, verify
 from dhnet.network import checkpoint
 from dhnet.network.model import DHNet
 from dhnet.training.train import Trainer, train
+from PIL import Image
 
 RUN_TOML = """
 [model]

@@ -6,7 +6,6 @@ import os
 import pytest
 import torch
 from conftest import ROOT, TINY, lively
-
 from dhnet import config as configs
 from dhnet.__main__ import main
 from dhnet.data.training_pairs import Source

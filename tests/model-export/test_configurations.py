@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 from conftest import ROOT, TINY, lively
-
 from dhnet import config as configs
 from dhnet.__main__ import main
 from dhnet.config import ModelConfig

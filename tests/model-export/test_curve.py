@@ -4,7 +4,6 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-
 from dhnet.__main__ import main
 from dhnet.errors import UserError
 from dhnet.network import checkpoint

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import TINY, picture
-from PIL import Image
-
 from dhnet import config as configs
 from dhnet.__main__ import main
 from dhnet.config import DataConfig
@@ -15,6 +13,7 @@ from dhnet.data import published_datasets, training_pairs
 from dhnet.data.feed import Feed
 from dhnet.data.training_pairs import Published
 from dhnet.errors import UserError
+from PIL import Image
 
 GOPRO = {
     f"GOPRO_Large/{split}/{clip}/{kind}/{frame}.png"

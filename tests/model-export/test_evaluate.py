@@ -8,9 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import picture
-from PIL import Image
-from scipy.ndimage import gaussian_filter
-
 from dhnet.__main__ import main
 from dhnet.errors import UserError
 from dhnet.evaluation import (
@@ -25,6 +22,8 @@ from dhnet.evaluation import (
     text_legibility,
 )
 from dhnet.research import baselines
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 KODAK = Path(__file__).parents[1] / "fixtures" / "kodak"
 

@@ -9,8 +9,6 @@ import onnxruntime as ort
 import pytest
 import torch
 from conftest import TINY, lively, saved
-from onnx import TensorProto
-
 from dhnet import config as configs
 from dhnet.__main__ import main
 from dhnet.config import ModelConfig
@@ -20,6 +18,7 @@ from dhnet.export import export, graph, verify
 from dhnet.export.onnx_graph import FLOAT, HALF, External
 from dhnet.network import checkpoint
 from dhnet.network.model import build
+from onnx import TensorProto
 
 SMALL = {"width": 8, "prior_width": 4, "encoder": (1, 1, 1, 1), "prior_encoder": (1, 1, 1, 1), "routers": 2}
 # What CUDA, WASM and WebGPU all have in ONNX Runtime 1.30; the list in docs/network.md.

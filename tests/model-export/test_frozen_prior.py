@@ -3,7 +3,6 @@
 import pytest
 import torch
 from conftest import lively
-
 from dhnet import config as configs
 from dhnet.config import ModelConfig
 from dhnet.errors import UserError

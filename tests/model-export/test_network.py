@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, TINY, lively
-
 from dhnet import config as configs
 from dhnet.evaluation import tiling
 from dhnet.layers.blocks import LayerNorm2d

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, picture
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-
 from dhnet.config import DataConfig
 from dhnet.data import blur_synthesis
 from dhnet.data.training_pairs import Source
 from dhnet.evaluation import metrics, tiling
 from dhnet.training import losses
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from dhnet.errors import UserError
 from dhnet.priors import NAFNet, Prior, UFPNet, flow, load_published, multiply_accumulates
+from torch import Tensor, nn
 
 ENCODER, DECODER = (1, 1, 1, 28), (1, 1, 1, 1)
 SMALL = (1, 1, 1, 2)

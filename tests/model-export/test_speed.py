@@ -7,7 +7,6 @@ import os
 import pytest
 import torch
 from conftest import ROOT
-
 from dhnet.__main__ import main
 from dhnet.evaluation import restoration_speed
 

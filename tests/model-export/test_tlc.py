@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from torch import Tensor, nn
-
 from dhnet.layers import local_pooling
 from dhnet.priors import NAFNet, Prior
+from torch import Tensor, nn
 
 
 def ramp(*shape: int) -> Tensor:

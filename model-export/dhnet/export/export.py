@@ -20,7 +20,7 @@ from ..network.model import costs, own_state, parameters
 from . import graph
 from .onnx_graph import FLOAT, HALF, External
 
-PAPER = "arXiv:2502.19677"
+PAPERS = {"dhnet": "arXiv:2502.19677", "nafnet": "arXiv:2204.04676", "ufpnet": "Fang et al., CVPR 2023"}
 OVERLAP = 32  # pixels over which neighbouring tiles hand over
 LARGEST = 6_000_000  # bytes of a weights file that the repository keeps
 
@@ -173,7 +173,7 @@ def described_model(name: str, model: nn.Module, options: Options, variants: lis
         "schema_version": 1,
         "name": name,
         "version": hashlib.sha256(identity.encode()).hexdigest(),
-        "paper": PAPER,
+        "paper": PAPERS[model.config.network],
         "parameters": parameters(model),
         "macs_256": sum(costs(model.config)[-2:]),
         "opset": graph.OPSET,
@@ -186,7 +186,12 @@ def described_model(name: str, model: nn.Module, options: Options, variants: lis
 
 
 def trained(state: dict, strength: float) -> dict | None:
-    """What the manifest says of the training, or None for an untrained network."""
+    """What the manifest says of the training, or None for an untrained network.
+
+    Of weights that others published it says where they come from.
+    """
+    if state.get("published"):
+        return state["published"]
     if not state["patches"]:
         return None
     facts = {key: state[key] for key in ("patches", "seconds", "device")}

@@ -30,11 +30,13 @@ def save(path: Path, state: dict) -> None:
 
 
 def save_slim(path: Path, state: dict) -> None:
-    """The EMA weights of a full checkpoint in float16, with its config, patches and seconds."""
+    """The EMA weights of a full checkpoint in float16, with its config, patches and seconds.
+
+    prior: SHA-256 of the frozen prior's checkpoint. published: where weights come from that others trained.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     facts = {key: json.dumps(state[key]) for key in KEYS}
-    if state.get("prior"):
-        facts["prior"] = json.dumps(state["prior"])
+    facts |= {key: json.dumps(state[key]) for key in ("prior", "published") if state.get(key)}
     weights = {name: value.half().contiguous() for name, value in state["ema"].items()}
     partial = path.with_suffix(".partial")
     save_file(weights, str(partial), metadata=facts)

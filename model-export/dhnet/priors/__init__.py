@@ -4,8 +4,8 @@
 """
 
 from .features import Features, Prior, multiply_accumulates
-from .loading import load_published
+from .loading import load_published, published_state
 from .nafnet import NAFNet
 from .ufpnet import UFPNet
 
-__all__ = ["Features", "NAFNet", "Prior", "UFPNet", "load_published", "multiply_accumulates"]
+__all__ = ["Features", "NAFNet", "Prior", "UFPNet", "load_published", "multiply_accumulates", "published_state"]

@@ -16,18 +16,14 @@ Network = TypeVar("Network", bound=nn.Module)
 HOLDERS = ("params", "state_dict", "ema")  # keys under which BasicSR, others and `train` keep the weights
 
 
-def load_published(source: str | Path | Mapping, model: Network) -> Network:
+def load_published(source: str | Path | Mapping, model: Network, where: str | None = None) -> Network:
     """Fill `model` from a published checkpoint and return it.
 
-    source: a file of torch.save, or what it holds: {"params": …}, {"state_dict": …} or bare weights;
-    a leading `module.` of a key (DataParallel) is dropped. Every weight must be there, none left over,
-    all of the right shape; UserError names the first that is not.
+    source: a file of torch.save, or what it holds, see `published_state`. where: its name in errors.
+    Every weight must be there, none left over, all of the right shape; UserError names the first that is not.
     """
-    where, state = ("weights", source) if isinstance(source, Mapping) else (str(source), _read(Path(source)))
-    for holder in HOLDERS:
-        if isinstance(state.get(holder), Mapping):
-            state = state[holder]
-    state = {str(key).removeprefix("module."): value for key, value in state.items()}
+    where = where or ("weights" if isinstance(source, Mapping) else str(source))
+    state = published_state(source)
     expected = model.state_dict()
     _refuse(where, "missing key", [key for key in expected if key not in state])
     _refuse(where, "left-over key", [key for key in state if key not in expected])
@@ -38,6 +34,18 @@ def load_published(source: str | Path | Mapping, model: Network) -> Network:
             raise UserError(f"{where}: `{key}` has shape {list(state[key].shape)}, expected {list(value.shape)}")
     model.load_state_dict(state)
     return model
+
+
+def published_state(source: str | Path | Mapping) -> dict:
+    """The weights by name, of a file of torch.save or of what it holds: {"params": …}, {"state_dict": …} or bare.
+
+    A leading `module.` of a name (DataParallel) is dropped. UserError where the file is not a checkpoint.
+    """
+    state = source if isinstance(source, Mapping) else _read(Path(source))
+    for holder in HOLDERS:
+        if isinstance(state.get(holder), Mapping):
+            state = state[holder]
+    return {str(key).removeprefix("module."): value for key, value in state.items()}
 
 
 def _read(path: Path) -> Mapping:
