@@ -2,7 +2,7 @@
  * Which addresses a user may make us call. Two parts: what the URL says (`checkUrl`), and what its name resolves to
  * (`isGlobalAddress`, asked about every address that is really dialled, where the runtime shows them).
  */
-import { DeblurError } from '../protocol/errors.ts';
+import { notAUrl, urlHasAddress, urlHasCredentials, urlIsInternal, urlNotHttps } from '../protocol/errors.ts';
 
 export interface UrlRules {
   /**
@@ -47,17 +47,15 @@ const INTERNAL_SUFFIXES = [
  * @throws {DeblurError} `malformed_request` when it is no URL; `forbidden` when a rule refuses it
  */
 export function checkUrl(text: string, { allowOrigins }: UrlRules): CheckedUrl {
-  if (!URL.canParse(text)) throw new DeblurError('malformed_request', 'The address is not a URL.');
+  if (!URL.canParse(text)) throw notAUrl(text);
   const url = new URL(text);
-  if (url.username !== '' || url.password !== '') {
-    throw new DeblurError('forbidden', 'The URL carries a user name or a password.');
-  }
+  if (url.username !== '' || url.password !== '') throw urlHasCredentials();
   if (allowOrigins.includes(url.origin)) return { url, trusted: true };
-  if (url.protocol !== 'https:') throw new DeblurError('forbidden', 'Only https URLs are called.');
+  if (url.protocol !== 'https:') throw urlNotHttps(url.protocol);
   const host = url.hostname.replace(/\.$/, '');
-  if (isAddress(host)) throw new DeblurError('forbidden', 'The URL has an IP address in place of a name.');
+  if (isAddress(host)) throw urlHasAddress(host);
   if (!host.includes('.') || INTERNAL_SUFFIXES.some((suffix) => host === suffix || host.endsWith(`.${suffix}`))) {
-    throw new DeblurError('forbidden', 'The URL leads to an internal name.');
+    throw urlIsInternal(host);
   }
   return { url, trusted: false };
 }

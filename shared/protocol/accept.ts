@@ -1,5 +1,5 @@
 /** Which format a result is written in when the caller leaves it to us: RFC 9110 § 12.5.1, proactive negotiation. */
-import { DeblurError } from './errors.ts';
+import { notAcceptable } from './errors.ts';
 import { formatHolds, type PictureSize } from './format-limits.ts';
 import type { ImageFormat } from '../image-header/index.ts';
 import { MEDIA_TYPES, OUTPUT_FORMATS, type OutputFormat } from './options.ts';
@@ -34,11 +34,7 @@ export function negotiateFormat(accept: string | null, source: ImageFormat, size
   if (ranges === undefined || ranges.length === 0) return own;
   const qualities = new Map(possible.map((format) => [format, qualityOf(format, ranges)]));
   const best = Math.max(...qualities.values());
-  if (best === 0) {
-    const written = possible.map((format) => MEDIA_TYPES[format]).join(', ');
-    const reason = possible.length < OUTPUT_FORMATS.length ? ', which can hold a picture of this size' : '';
-    throw new DeblurError('not_acceptable', `The Accept header allows none of ${written}${reason}.`);
-  }
+  if (best === 0) throw notAcceptable(possible.map((format) => MEDIA_TYPES[format]));
   return [own, ...PREFERENCE].find((format) => qualities.get(format) === best) ?? own;
 }
 

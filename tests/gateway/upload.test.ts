@@ -137,6 +137,7 @@ describe('bad input', () => {
       400,
       'malformed_request',
     ],
+    ['a picture in another field', () => deblur(form([['file', new Blob([png()])]])), 400, 'malformed_request'],
     ['a form without a picture', () => deblur(form([['format', 'png']])), 400, 'malformed_request'],
     [
       'a form with two pictures',

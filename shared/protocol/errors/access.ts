@@ -81,6 +81,9 @@ export const quotaExceeded = (noun: 'file' | 'key', max: number, retryAfterSecon
 export const notAUrl = (text: string): DeblurError =>
   new DeblurError('malformed_request', `"${shown(text)}" is not a URL. Give an absolute https URL.`);
 
+export const notBase64url = (): DeblurError =>
+  new DeblurError('malformed_request', 'The source of the image link is not the unpadded base64url of a URL. Encode it so.');
+
 export const urlTooLong = (maxCharacters: number): DeblurError =>
   new DeblurError(
     'malformed_request',

@@ -39,6 +39,21 @@ export const lengthRequired = (): DeblurError =>
 export const contentTypeMustBe = (contentType: string): DeblurError =>
   new DeblurError('malformed_request', `The Content-Type is not ${contentType}. Send the file with this type.`);
 
+const UPLOAD_FAULTS = {
+  digest: 'The bytes do not have the SHA-256 of Content-Digest. Send them again.',
+  end: 'The body does not end an upload in parts. Send {"sha256": …, "etags": [ … ]}.',
+  part_number: 'The query has no partNumber of this upload. Number the parts from 1.',
+  parts: 'The parts are not those that were uploaded, or not of one size. Upload the file again.',
+  upload_id: 'The query has no uploadId. Use the address in Location of the beginning.',
+} as const;
+
+export const callbackMalformed = (): DeblurError =>
+  new DeblurError('malformed_request', 'The body is not a prediction in the form of Cog. Send one.');
+
+/** A runner's upload by an internal URL. */
+export const uploadMalformed = (fault: keyof typeof UPLOAD_FAULTS, cause?: unknown): DeblurError =>
+  new DeblurError('malformed_request', UPLOAD_FAULTS[fault], { cause });
+
 // ---- Forms -------------------------------------------------------------------------------------
 
 export const formNeeded = (part: string): DeblurError =>
@@ -66,8 +81,8 @@ export const fileInWrongField = (field: string, expected: string): DeblurError =
     `The picture must be in the field "${expected}"; there is a file in "${shown(field)}". Rename the field.`,
   );
 
-export const severalFiles = (field: string): DeblurError =>
-  new DeblurError('malformed_request', `The form has more than one file in "${field}". Send one picture in a request.`);
+export const severalFiles = (): DeblurError =>
+  new DeblurError('malformed_request', 'The form has more than one file. Send one picture in a request.');
 
 export const fieldWithoutName = (): DeblurError =>
   new DeblurError('malformed_request', 'A part of the form has no name. Give every part a name.');
@@ -158,8 +173,8 @@ export const formatNotWritten = (format: string, place: string): DeblurError =>
 export const tileRefused = (model: string, size: number): DeblurError =>
   invalidOption('tile', `${model} does not take tiles of ${count(size, 'pixel')}; leave it out`);
 
-export const notAcceptable = (written: readonly string[]): DeblurError =>
-  new DeblurError('not_acceptable', `The Accept header allows none of ${written.join(', ')}. Allow one of them.`);
+export const notAcceptable = (types: readonly string[]): DeblurError =>
+  new DeblurError('not_acceptable', `The Accept header allows none of the formats that this picture can have: ${types.join(', ')}. Allow one of them.`);
 
 // ---- Idempotency -------------------------------------------------------------------------------
 

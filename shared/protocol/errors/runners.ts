@@ -23,8 +23,9 @@ export const versionUnavailable = (): DeblurError =>
 export const runnerLacksModel = (model: string): DeblurError =>
   new DeblurError('model_unavailable', `The runner has no trained weights of ${model}. Use another model.`);
 
-export const runnerHasOtherVersion = (model: string): DeblurError =>
-  new DeblurError('runner_unavailable', `The runner has another version of ${model}. Try again when it is updated.`);
+/** Said of a runner to which the gateway gave a model that it has. */
+export const runnerHasOtherVersion = (): DeblurError =>
+  new DeblurError('runner_unavailable', 'The runner has another version of the model. Try again when it is updated.');
 
 // ---- Time --------------------------------------------------------------------------------------
 
@@ -59,7 +60,7 @@ export const sessionFailed = (reason: string, cause?: unknown): DeblurError =>
 
 const RUNNER_FAILURES = {
   answer: 'The runner gave an answer that cannot be read.',
-  broken: 'The runner broke off.',
+  broken: 'The runner failed in an unexpected way.',
   encoder: 'The restored picture could not be encoded.',
   master: 'The restored picture expired before it was encoded.',
   network: 'The network failed on a tile.',
@@ -79,6 +80,10 @@ export const runnerFailed = (how: keyof typeof RUNNER_FAILURES, cause?: unknown)
 
 export const runnerAnswered = (status: number): DeblurError =>
   new DeblurError('runner_failed', `The runner answered ${status}. Try again.`);
+
+/** Not public: what an adapter tells its caller of a request that the runner does not understand. */
+export const runnerRefusedInput = (): DeblurError =>
+  new DeblurError('invalid_option', 'The runner refused the input of the prediction.');
 
 /** Not public: what an adapter tells its caller of a prediction that the runner does not have. */
 export const runnerDoesNotKnow = (): DeblurError =>

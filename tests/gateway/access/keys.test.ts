@@ -222,7 +222,7 @@ describe('administration', () => {
     const tenant = newTenant();
     await Promise.all(Array.from({ length: KEYS_MAX_PER_TENANT }, () => keyOf(tenant)));
     const response = await call('/v1/keys', { ...newKey({ tenant }), key: ADMIN_KEY });
-    expect(await problemOf(response)).toEqual(problem(422, 'invalid_option'));
+    expect(await problemOf(response)).toEqual(problem(429, 'quota_exceeded'));
   });
 });
 
@@ -279,5 +279,5 @@ it('a tenant that cannot be reached is a failure that passes, not one of ours', 
   const { call } = production({ TENANTS: namespace as never });
   const response = await call('/v1/models', { key: `deblur_acme_${'0'.repeat(16)}_${'0'.repeat(64)}` });
   expect(response.headers.get('retry-after')).toBe('5');
-  expect(await problemOf(response)).toEqual(problem(503, 'runner_unavailable'));
+  expect(await problemOf(response)).toEqual(problem(503, 'service_unavailable'));
 });

@@ -1,7 +1,7 @@
 /** The way from an isolate to the object that counts. */
 import { waitUntil } from 'cloudflare:workers';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
-import { STATS_FLUSH_MS, STATS_TIMEOUT_MS } from '@deblur/shared/limits.ts';
+import { serviceUnavailable } from '@deblur/shared/protocol/errors.ts';
+import { RETRY_AFTER_SECONDS, STATS_FLUSH_MS, STATS_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import type { CounterName, Counts, JobGauge, LabelsOf, LiveJob, Metrics } from './ports.ts';
 import { withTimeout } from '../with-timeout.ts';
 import { CounterBatches, type CounterBatch } from './counter-batches.ts';
@@ -60,6 +60,4 @@ export class StatsClient implements Counts, JobGauge, Metrics {
   }
 }
 
-function late(): DeblurError {
-  return new DeblurError('deadline_exceeded', 'The counters did not answer in time.');
-}
+const late = () => serviceUnavailable('record of metrics', RETRY_AFTER_SECONDS);

@@ -1,5 +1,5 @@
 /** The edge placement: the second Worker, called by RPC over its service binding. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { deadlineExceeded, runnerFailed } from '@deblur/shared/protocol/errors.ts';
 import { EDGE_RESTORE_TIMEOUT_MS, HEALTH_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import type { EdgeReply, EdgeRunnerApi, RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
@@ -7,7 +7,7 @@ import type { EncodingTask, PartHealth, Restorer, RestorationTask } from './port
 import type { ResultMetadata, ResultStore } from '../results/ports.ts';
 import type { SourceStore } from '../sources/ports.ts';
 import { withTimeout } from '../with-timeout.ts';
-import { RUNNER_BROKE, runnerError } from './runner-schemas.ts';
+import { runnerError } from './runner-schemas.ts';
 
 export class EdgeRestorer implements Restorer {
   readonly #binding: EdgeRunnerApi;
@@ -23,7 +23,7 @@ export class EdgeRestorer implements Restorer {
   async restore(task: RestorationTask): Promise<RestoreReport> {
     const { model, modelVersion, encoding, restorationKey, resultKey } = task;
     const stored = await this.#sources.open(task.sourceDigest);
-    if (stored === null) throw new DeblurError('runner_failed', 'The source expired before it was restored.');
+    if (stored === null) throw runnerFailed('source');
     const source = await stored.bytes();
     const { master, result, report } = await answer(this.#binding.restore({ source, model, modelVersion, encoding }));
     const metadata: ResultMetadata = { model, modelVersion, placement: 'edge' };
@@ -35,7 +35,7 @@ export class EdgeRestorer implements Restorer {
 
   async encode({ restorationKey, resultKey, encoding, metadata }: EncodingTask): Promise<void> {
     const stored = await this.#results.get('master', restorationKey);
-    if (stored === null) throw new DeblurError('runner_failed', 'The master expired before it was encoded.');
+    if (stored === null) throw runnerFailed('master');
     const { result } = await answer(this.#binding.encode({ master: await stored.bytes(), encoding }));
     await this.#results.put('result', resultKey, result, MEDIA_TYPES[encoding.format], metadata);
   }
@@ -54,14 +54,10 @@ export class EdgeRestorer implements Restorer {
 /** @throws {DeblurError} what the runner said, `runner_failed` when the call itself broke, `deadline_exceeded` */
 async function answer<T extends object>(call: Promise<EdgeReply<T>>): Promise<T> {
   const broke = call.catch((cause: unknown) => {
-    throw new DeblurError('runner_failed', RUNNER_BROKE, { cause });
+    throw runnerFailed('broken', cause);
   });
-  const reply = await withTimeout(broke, EDGE_RESTORE_TIMEOUT_MS, () => {
-    return new DeblurError(
-      'deadline_exceeded',
-      `The edge runner took longer than ${EDGE_RESTORE_TIMEOUT_MS / 1000} s.`,
-    );
-  });
+  const late = () => deadlineExceeded(EDGE_RESTORE_TIMEOUT_MS / 1000);
+  const reply = await withTimeout(broke, EDGE_RESTORE_TIMEOUT_MS, late);
   if (!reply.ok) throw runnerError(reply.error.code, reply.error.detail);
   return reply;
 }

@@ -1,5 +1,5 @@
 /** The fetch that the `replicate` client is given: time-out, bounded back-off, and our errors for everything but success. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { runnerAnswered, runnerBusy, runnerDoesNotKnow, runnerNotReady, runnerRefusedInput, runnerUnreachable, type DeblurError } from '@deblur/shared/protocol/errors.ts';
 
 export interface Backoff {
   /** Calls in all, the first included. */
@@ -53,11 +53,8 @@ export function gpuFetch(signal: AbortSignal, { backoff = BACKOFF, idempotent }:
       return { response, failure: failureOf(response) };
     } catch (cause) {
       // Its reason, and with it the request and the token, stays here.
-      if (signal.aborted) throw new DeblurError('runner_unavailable', 'The runner did not answer in time.');
-      return {
-        response: undefined,
-        failure: new DeblurError('runner_unavailable', 'The runner does not answer.', { cause }),
-      };
+      if (signal.aborted) throw runnerUnreachable();
+      return { response: undefined, failure: runnerUnreachable(undefined, cause) };
     }
   }
 }
@@ -89,15 +86,13 @@ function retryAfterMs(response: Response | undefined): number | undefined {
 function failureOf(response: Response): DeblurError {
   const { status } = response;
   const askedMs = retryAfterMs(response);
-  const options = askedMs === undefined ? {} : { retryAfterSeconds: askedMs / 1000 };
-  if (status === 409 || status === 429) {
-    return new DeblurError('runner_busy', 'Every slot of the runner is busy.', options);
-  }
-  if (status === 503) return new DeblurError('runner_unavailable', 'The runner is not ready.', options);
-  if (saysNobodyThere(status)) return new DeblurError('runner_unavailable', 'The runner does not answer.', options);
-  if (status === 404) return new DeblurError('not_found', 'The runner does not know it.');
-  if (status === 422) return new DeblurError('invalid_option', 'The runner refused the request.');
-  return new DeblurError('runner_failed', `The runner answered ${status}.`);
+  const askedSeconds = askedMs === undefined ? undefined : askedMs / 1000;
+  if (status === 409 || status === 429) return runnerBusy(askedSeconds);
+  if (status === 503) return runnerNotReady(askedSeconds);
+  if (saysNobodyThere(status)) return runnerUnreachable(askedSeconds);
+  if (status === 404) return runnerDoesNotKnow();
+  if (status === 422) return runnerRefusedInput();
+  return runnerAnswered(status);
 }
 
 /** RFC 9110's gateway errors and Cloudflare's own (520 to 530): the runner itself gives none of them. */

@@ -12,7 +12,7 @@
  *   go by signed URLs.
  * - its ApiError holds the request, with the token. gpu-fetch.ts turns bad answers into our errors before it sees them.
  */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { callbackMalformed, DeblurError, deadlineExceeded, runnerFailed, runnerUnreachable, toWireError } from '@deblur/shared/protocol/errors.ts';
 import { GPU_CALL_TIMEOUT_MS, HEALTH_TIMEOUT_MS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import { gpuOutputSchema, type GpuInput } from '@deblur/shared/protocol/runner-api.ts';
@@ -31,7 +31,7 @@ import type {
 import type { ResultKind, ResultMetadata } from '../results/ports.ts';
 import { gpuFetch, type Backoff } from './gpu-fetch.ts';
 import type { Creation, GpuTarget } from './gpu-target.ts';
-import { parseGpuError, RUNNER_BROKE } from './runner-schemas.ts';
+import { parseGpuError } from './runner-schemas.ts';
 
 /** A prediction as Cog and Replicate show it; `progress` is our runner's. What else they say is not read. */
 const predictionSchema = z.object({
@@ -94,7 +94,7 @@ export class GpuRunner implements RemoteRunner {
         return await create({ input });
       }
     } catch (error) {
-      throw isCode(error, 'invalid_option') || isCode(error, 'not_found') ? refused(error) : error;
+      throw isCode(error, 'invalid_option') || isCode(error, 'not_found') ? runnerFailed('refused', error) : error;
     }
   }
 
@@ -117,7 +117,7 @@ export class GpuRunner implements RemoteRunner {
 
   read(body: unknown): RemoteState {
     const parsed = predictionSchema.safeParse(body);
-    if (!parsed.success) throw new DeblurError('malformed_request', 'This is not a prediction.');
+    if (!parsed.success) throw callbackMalformed();
     const { id, status, error, output, progress } = parsed.data;
     switch (status) {
       case 'starting':
@@ -126,17 +126,15 @@ export class GpuRunner implements RemoteRunner {
       case 'succeeded': {
         const made = gpuOutputSchema.safeParse(output);
         if (made.success) return { id, status, report: made.data.report };
-        return { id, status: 'failed', error: { code: 'runner_failed', detail: RUNNER_BROKE } };
+        return { id, status: 'failed', error: toWireError(runnerFailed('broken')) };
       }
-      case 'failed': {
-        const { code, detail } = parseGpuError(error ?? '');
-        return { id, status, error: { code, detail } };
-      }
+      case 'failed':
+        return { id, status, error: toWireError(parseGpuError(error ?? '')) };
       case 'canceled':
         return { id, status };
       case 'aborted':
         // Replicate's word for a deadline that passed there.
-        return { id, status: 'failed', error: { code: 'deadline_exceeded', detail: 'The runner took too long.' } };
+        return { id, status: 'failed', error: toWireError(deadlineExceeded()) };
     }
   }
 
@@ -202,8 +200,8 @@ export class GpuRunner implements RemoteRunner {
     try {
       return this.read(await response.json());
     } catch (cause) {
-      if (signal.aborted) throw new DeblurError('runner_unavailable', 'The runner did not answer in time.');
-      throw new DeblurError('runner_failed', 'The runner gave an answer that is not a prediction.', { cause });
+      if (signal.aborted) throw runnerUnreachable();
+      throw runnerFailed('answer', cause);
     }
   }
 }
@@ -215,11 +213,6 @@ function nameOf({ operation, task }: RunnerOperation, attempt: number): string {
 
 function isCode(error: unknown, code: DeblurError['code']): error is DeblurError {
   return error instanceof DeblurError && error.code === code;
-}
-
-/** What it says of our request is not the caller's business, and nothing that another try would change at once. */
-function refused(cause: DeblurError): DeblurError {
-  return new DeblurError('runner_failed', cause.detail, { cause });
 }
 
 const directory = (url: string): string => (url.endsWith('/') ? url : `${url}/`);

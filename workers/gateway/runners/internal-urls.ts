@@ -6,7 +6,7 @@
  * their dot, so that neither signature is ever taken for the other.
  */
 import { HEX_SHA256 } from '@deblur/shared/net/digest.ts';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { internalUrlRefused } from '@deblur/shared/protocol/errors.ts';
 import { INTERNAL_URL_TTL_SECONDS, UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
 import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
@@ -75,15 +75,15 @@ export class SignedInternalUrls implements InternalUrls {
   }
 
   async verify(token: string): Promise<InternalGrant> {
-    if (token.length > TOKEN_MAX_CHARACTERS) throw refused();
+    if (token.length > TOKEN_MAX_CHARACTERS) throw internalUrlRefused();
     const [payload = '', signature = ''] = token.split('.', 2);
     const genuine = await this.#isGenuine(signature, payload);
-    if (!genuine || token !== `${payload}.${signature}`) throw refused();
+    if (!genuine || token !== `${payload}.${signature}`) throw internalUrlRefused();
     // Genuine, so written by us; it may still come from another version of us.
     const parsed = payloadSchema.safeParse(JSON.parse(new TextDecoder().decode(fromBase64url(payload) ?? undefined)));
-    if (!parsed.success) throw refused();
+    if (!parsed.success) throw internalUrlRefused();
     const { exp, ...grant } = parsed.data;
-    if (exp * 1000 <= this.#now()) throw refused();
+    if (exp * 1000 <= this.#now()) throw internalUrlRefused();
     return grant;
   }
 
@@ -92,10 +92,10 @@ export class SignedInternalUrls implements InternalUrls {
   }
 
   async verifyUpload(token: string, signed: string): Promise<string> {
-    if (signed.length > UPLOAD_ID_MAX_CHARACTERS) throw refused();
+    if (signed.length > UPLOAD_ID_MAX_CHARACTERS) throw internalUrlRefused();
     const [signature = ''] = signed.split('.', 1);
     const id = signed.slice(signature.length + 1);
-    if (!(await this.#isGenuine(signature, `${token}.${id}`))) throw refused();
+    if (!(await this.#isGenuine(signature, `${token}.${id}`))) throw internalUrlRefused();
     return id;
   }
 
@@ -115,10 +115,6 @@ export class SignedInternalUrls implements InternalUrls {
 }
 
 /** One answer to everything that is wrong with a token: a forger learns nothing. */
-function refused(): DeblurError {
-  return new DeblurError('forbidden', 'The URL is not valid, not for this, or no longer.');
-}
-
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 const base64url = (bytes: Uint8Array): string => bytes.toBase64({ alphabet: 'base64url', omitPadding: true });

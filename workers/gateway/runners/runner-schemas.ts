@@ -1,8 +1,5 @@
 /** Failures as runners report them, turned back into ours. */
-import { DeblurError, isErrorCode, type ErrorCode } from '@deblur/shared/protocol/errors.ts';
-
-/** What is said when the runner did not say it in a form that we know. */
-export const RUNNER_BROKE = 'The runner failed in an unexpected way.';
+import { isErrorCode, fromWireError, runnerFailed, runnerHasOtherVersion, type DeblurError, type ErrorCode } from '@deblur/shared/protocol/errors.ts';
 
 const DETAIL_MAX_CHARACTERS = 500;
 
@@ -11,11 +8,9 @@ const DETAIL_MAX_CHARACTERS = 500;
  */
 export function runnerError(code: string, detail: string): DeblurError {
   // The gateway has chosen a model that is there: the runner was deployed with another one, and will not have it for long.
-  if (code === 'model_unavailable') {
-    return new DeblurError('runner_unavailable', 'The runner has another version of the model.');
-  }
-  if (!isErrorCode(code) || !MAY_PASS.has(code)) return new DeblurError('runner_failed', RUNNER_BROKE);
-  return new DeblurError(code, detail.slice(0, DETAIL_MAX_CHARACTERS));
+  if (code === 'model_unavailable') return runnerHasOtherVersion();
+  if (!isErrorCode(code) || !MAY_PASS.has(code)) return runnerFailed('broken');
+  return fromWireError({ code, detail: detail.slice(0, DETAIL_MAX_CHARACTERS) });
 }
 
 /** What a runner may say about a picture or about itself; it has no say about the caller's request. */

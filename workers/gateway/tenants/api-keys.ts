@@ -7,7 +7,7 @@
  * to change it is to set the secret anew.
  */
 import { sha256Hex } from '@deblur/shared/net/digest.ts';
-import { invalidOption } from '@deblur/shared/protocol/options.ts';
+import { quotaExceeded } from '@deblur/shared/protocol/errors.ts';
 import { KEY_CACHE_MAX_ENTRIES, KEY_CACHE_SECONDS, KEYS_MAX_PER_TENANT } from '@deblur/shared/limits.ts';
 import { OPERATOR_TENANT, type ApiKey, type ApiKeys, type Caller, type NewApiKey } from './access-ports.ts';
 import type { Scope } from './access-ports.ts';
@@ -60,7 +60,7 @@ export class TenantApiKeys implements ApiKeys {
     const digest = await sha256Hex(key);
     const record: ApiKey = { id, name, scopes, createdAt: Date.now(), lastUsedAt: null, expiresAt };
     const put = await callTenant(this.#stubs, tenantId, (tenant) => tenant.putKey(record, digest, KEYS_MAX_PER_TENANT));
-    if (!put) throw invalidOption('tenant', `has ${KEYS_MAX_PER_TENANT} keys already`);
+    if (!put) throw quotaExceeded('key', KEYS_MAX_PER_TENANT);
     return { record, key };
   }
 

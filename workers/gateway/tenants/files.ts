@@ -1,4 +1,4 @@
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { quotaExceeded } from '@deblur/shared/protocol/errors.ts';
 import { FILE_RETENTION_SECONDS, FILES_MAX_PER_TENANT, RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import type { FilePage, FileRecord, Files } from './access-ports.ts';
 import type { ReceivedSource, SourceStore, StoredBody } from '../sources/ports.ts';
@@ -33,8 +33,7 @@ export class TenantFiles implements Files {
       expiresAt: now + FILE_RETENTION_SECONDS * 1000,
     };
     if (await callTenant(this.#stubs, tenantId, (tenant) => tenant.putFile(file, FILES_MAX_PER_TENANT))) return file;
-    const detail = `There are ${FILES_MAX_PER_TENANT} files already: delete some, or wait until they expire.`;
-    throw new DeblurError('rate_limited', detail, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+    throw quotaExceeded('file', FILES_MAX_PER_TENANT, RETRY_AFTER_SECONDS);
   }
 
   get(tenantId: string, id: string): Promise<FileRecord | null> {

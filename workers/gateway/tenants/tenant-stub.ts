@@ -1,5 +1,5 @@
 /** The way to a tenant's object. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { serviceUnavailable } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import type { ApiKey, FilePage, FileRecord } from './access-ports.ts';
 
@@ -23,8 +23,8 @@ export type TenantStubs = (tenantId: string) => TenantStub;
 const MAX_ATTEMPTS = 2;
 
 /**
- * Once more when the object was moved or deployed under the call; every method is idempotent.
- * @throws {DeblurError} `runner_unavailable`
+ * Calls again when the object was moved or deployed under the call; every method is idempotent.
+ * @throws {DeblurError} `service_unavailable`
  */
 export async function callTenant<T>(
   stubs: TenantStubs,
@@ -38,10 +38,7 @@ export async function callTenant<T>(
       // What workerd writes on errors of Durable Objects.
       const { retryable, overloaded } = cause as { readonly retryable?: boolean; readonly overloaded?: boolean };
       if (attempt < MAX_ATTEMPTS && retryable === true && overloaded !== true) continue;
-      throw new DeblurError('runner_unavailable', 'What is known of the tenant could not be reached.', {
-        retryAfterSeconds: RETRY_AFTER_SECONDS,
-        cause,
-      });
+      throw serviceUnavailable("tenant's record", RETRY_AFTER_SECONDS, cause);
     }
   }
 }

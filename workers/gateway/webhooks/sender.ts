@@ -1,5 +1,5 @@
 /** One POST to an address that a user gave: signed, bounded, and only to where a user may make us call. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { urlTooLong } from '@deblur/shared/protocol/errors.ts';
 import { WEBHOOK_RESPONSE_MAX_BYTES, WEBHOOK_TIMEOUT_MS, WEBHOOK_URL_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
 import { signWebhook, type WebhookHeaders, type WebhookMessage } from '@deblur/shared/protocol/standard-webhooks.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
@@ -20,9 +20,7 @@ export interface HttpWebhookSenderOptions extends UrlRules {
  * @throws {DeblurError} `malformed_request`, `forbidden`: for the request that names the address, before anything is done
  */
 export function checkWebhookUrl(url: string, rules: UrlRules): void {
-  if (url.length > WEBHOOK_URL_MAX_CHARACTERS) {
-    throw new DeblurError('malformed_request', `The address has more than ${WEBHOOK_URL_MAX_CHARACTERS} characters.`);
-  }
+  if (url.length > WEBHOOK_URL_MAX_CHARACTERS) throw urlTooLong(WEBHOOK_URL_MAX_CHARACTERS);
   checkUrl(url, rules);
 }
 

@@ -1,5 +1,5 @@
 /** Bodies as chunks, bounded in bytes and time. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { bodyBrokeOff, bodyNotUtf8, bodyTimedOut, bodyTooLarge } from '@deblur/shared/protocol/errors.ts';
 import { REFUSED_BODY_DRAIN_MAX_BYTES, REFUSED_BODY_DRAIN_MS, UPLOAD_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import type { MiddlewareHandler } from 'hono';
 import { withTimeout } from '../../with-timeout.ts';
@@ -7,7 +7,7 @@ import type { AppEnv } from '../context.ts';
 
 /** @throws {DeblurError} `body_too_large` when the length is announced and too much, before anything is read */
 export function assertContentLength(header: string | undefined, maxBytes: number): void {
-  if (header !== undefined && Number(header) > maxBytes) throw tooLarge(maxBytes);
+  if (header !== undefined && Number(header) > maxBytes) throw bodyTooLarge(maxBytes);
 }
 
 /**
@@ -32,7 +32,7 @@ export async function* bodyChunks(
         return;
       }
       bytes += value.length;
-      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      if (bytes > maxBytes) throw bodyTooLarge(maxBytes);
       yield value;
     }
   } finally {
@@ -72,7 +72,7 @@ export async function* limitBytes(
   let bytes = 0;
   for await (const chunk of chunks) {
     bytes += chunk.length;
-    if (bytes > maxBytes) throw tooLarge(maxBytes);
+    if (bytes > maxBytes) throw bodyTooLarge(maxBytes);
     yield chunk;
   }
 }
@@ -85,7 +85,7 @@ export async function bodyText(body: ReadableStream<Uint8Array> | null, maxBytes
     try {
       text += chunk === undefined ? decoder.decode() : decoder.decode(chunk, { stream: true });
     } catch {
-      throw new DeblurError('malformed_request', 'The body is not UTF-8.');
+      throw bodyNotUtf8();
     }
   };
   for await (const chunk of bodyChunks(body, maxBytes)) decode(chunk);
@@ -93,17 +93,12 @@ export async function bodyText(body: ReadableStream<Uint8Array> | null, maxBytes
   return text;
 }
 
-function tooLarge(maxBytes: number): DeblurError {
-  return new DeblurError('body_too_large', `At most ${maxBytes} bytes are taken here.`);
-}
-
-const late = (): DeblurError =>
-  new DeblurError('request_timeout', `The body did not arrive within ${UPLOAD_TIMEOUT_MS / 1000} s.`);
+const late = () => bodyTimedOut(UPLOAD_TIMEOUT_MS / 1000);
 
 async function brokenOff<T>(read: Promise<T>): Promise<T> {
   try {
     return await read;
   } catch (cause) {
-    throw new DeblurError('malformed_request', 'The body broke off.', { cause });
+    throw bodyBrokeOff(cause);
   }
 }

@@ -4,7 +4,7 @@ import {
   MIN_CANCEL_AFTER_SECONDS,
   PREDICTION_DEADLINE_SECONDS,
 } from '@deblur/shared/limits.ts';
-import { invalidOption } from '@deblur/shared/protocol/options.ts';
+import { invalidOption, notADuration, optionOutOfRange } from '@deblur/shared/protocol/errors.ts';
 
 export const DURATION = /^(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?$/;
 
@@ -17,12 +17,11 @@ export function cancelAfterSeconds(header: string | undefined): number {
   if (header === undefined) return PREDICTION_DEADLINE_SECONDS;
   const text = header.trim();
   const units = DURATION.exec(text)?.slice(1);
-  if (units === undefined || text === '') throw invalidOption('Cancel-After', 'must be a duration such as 30s or 2m');
+  if (units === undefined || text === '') throw notADuration('Cancel-After');
   const [days, hours, minutes, seconds] = units.map((unit) => Number(unit ?? 0));
   const total = (((days ?? 0) * 24 + (hours ?? 0)) * 60 + (minutes ?? 0)) * 60 + (seconds ?? 0);
   if (total >= MIN_CANCEL_AFTER_SECONDS && total <= PREDICTION_DEADLINE_SECONDS) return total;
-  const range = `between ${MIN_CANCEL_AFTER_SECONDS} s and ${PREDICTION_DEADLINE_SECONDS} s`;
-  throw invalidOption('Cancel-After', `must be ${range}`);
+  throw optionOutOfRange('Cancel-After', `${MIN_CANCEL_AFTER_SECONDS} s`, `${PREDICTION_DEADLINE_SECONDS} s`);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** multipart/form-data (RFC 7578) as a stream: this Worker's only use of the form parser. */
 import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { bodyBrokeOff, fieldTooLong, fieldWithoutName, fileInWrongField, formBroken, formWithoutBoundary, severalFiles, tooManyFields } from '@deblur/shared/protocol/errors.ts';
 import { MULTIPART_FIELDS_MAX_BYTES, REFUSED_BODY_DRAIN_MS } from '@deblur/shared/limits.ts';
 import { withTimeout } from '../../with-timeout.ts';
 
@@ -48,22 +48,26 @@ export async function readForm<Image extends Received>(
   const failed = Promise.withResolvers<never>();
   const finished = Promise.withResolvers<undefined>();
   const parser = openParser(contentType, imageField);
-  const onFile = (_field: string, stream: BusboyFileStream, name: string | undefined): void => {
+  // A part without a name is none of a form (RFC 7578 § 4.2), although the parser's types promise one.
+  const onFile = (field: string | undefined, stream: BusboyFileStream, name: string | undefined): void => {
+    if (field !== imageField) {
+      stream.resume();
+      throw field === undefined ? fieldWithoutName() : fileInWrongField(field, imageField);
+    }
     file = stream;
     image = receive(stream, { name });
     image.catch(failed.reject);
   };
-  // A part is no field of a form without a name (RFC 7578 § 4.2), but the parser's types promise one.
   const onField = (name: string | undefined, value: string, _nameTruncated: boolean, valueTruncated: boolean): void => {
-    if (name === undefined) throw malformed('A field has no name.');
-    if (valueTruncated) throw malformed(`The field ${name.slice(0, 40)} is too long.`);
+    if (name === undefined) throw fieldWithoutName();
+    if (valueTruncated) throw fieldTooLong(name, LIMITS.fieldSize);
     fields.push([name, value]);
   };
   parser.on('file', guarded(onFile, failed.reject));
   parser.on('field', guarded(onField, failed.reject));
-  parser.on('filesLimit', () => failed.reject(malformed('There is more than one picture.')));
-  parser.on('fieldsLimit', () => failed.reject(malformed('There are too many fields.')));
-  parser.on('error', (cause) => failed.reject(malformed('The form is broken or cut off.', cause)));
+  parser.on('filesLimit', () => failed.reject(severalFiles()));
+  parser.on('fieldsLimit', () => failed.reject(tooManyFields(LIMITS.fields)));
+  parser.on('error', (cause) => failed.reject(formBroken(cause)));
   parser.on('finish', () => finished.resolve(undefined));
   const pumped = pump(chunks, parser, failed.promise);
   try {
@@ -72,7 +76,7 @@ export async function readForm<Image extends Received>(
   } catch (error) {
     // Whoever receives the picture waits for its end: it is told that there is none, and cleans up before we answer. The
     // body is let run out for a moment, see drain in body.ts; one that stands still is not waited for.
-    file?.destroy(malformed('The picture broke off.', error));
+    file?.destroy(bodyBrokeOff(error));
     const drained = withTimeout(pumped, 2 * REFUSED_BODY_DRAIN_MS, () => new Error('late'));
     const [received] = await Promise.allSettled([image, drained]);
     if (received.status === 'fulfilled') await received.value?.discard();
@@ -82,11 +86,12 @@ export async function readForm<Image extends Received>(
 
 function openParser(contentType: string, imageField: string): BusboyInstance {
   try {
-    // A part is the picture by its name, whether or not it has a file name.
-    const isPartAFile = (name: string | undefined): boolean => name === imageField;
+    // The picture is found by its name, whether or not it has a file name; other parts with one are refused as files.
+    const isPartAFile = (name: string | undefined, _type: string | undefined, fileName: string | undefined): boolean =>
+      name === imageField || fileName !== undefined;
     return new Busboy({ headers: { 'content-type': contentType }, limits: LIMITS, isPartAFile });
   } catch (cause) {
-    throw malformed('The form has no boundary.', cause);
+    throw formWithoutBoundary(cause);
   }
 }
 
@@ -114,8 +119,4 @@ async function pump(chunks: AsyncIterable<Uint8Array>, parser: BusboyInstance, f
     await Promise.race([written, failed]);
   }
   parser.end();
-}
-
-function malformed(detail: string, cause?: unknown): DeblurError {
-  return new DeblurError('malformed_request', detail, { cause });
 }

@@ -1,7 +1,7 @@
 /** The body of a create: JSON as at Replicate, a form, or the picture itself with everything else in the query. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { fieldMissing, mustRepeatTheUrl } from '@deblur/shared/protocol/errors.ts';
 import { ASYNC_UPLOAD_MAX_BYTES, JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES } from '@deblur/shared/limits.ts';
-import { invalidOption, optionError, parseOptions } from '@deblur/shared/protocol/options.ts';
+import { optionError, parseOptions } from '@deblur/shared/protocol/options.ts';
 import { createPredictionSchema, type CreatePrediction } from '@deblur/shared/protocol/prediction.ts';
 import type { CreatePredictionRequest } from '../../predictions/create-prediction.ts';
 import type { SourceStore } from '../../sources/ports.ts';
@@ -37,7 +37,7 @@ async function readJson(request: Request, query: Entries, sources: SourceStore, 
   const parsed = createPredictionSchema.safeParse(parseJsonObject(await bodyText(request.body, JSON_BODY_MAX_BYTES)));
   if (!parsed.success) throw optionError(parsed.error);
   const { image, ...options } = parsed.data.input;
-  if (parsed.data.id !== undefined && parsed.data.id !== id) throw invalidOption('id', "must be the URL's");
+  if (parsed.data.id !== undefined && parsed.data.id !== id) throw mustRepeatTheUrl('id');
   const terms = termsOf(parsed.data, query, Object.entries(options));
   return { ...terms, image: await receiveText(image, sources) };
 }
@@ -53,7 +53,7 @@ async function readFormCreate(
   const { image, fields } = await readForm(bodyChunks(request.body, maxBytes), contentType, (picture) =>
     sources.receive(limitBytes(picture, ASYNC_UPLOAD_MAX_BYTES)),
   );
-  if (image === undefined) throw new DeblurError('malformed_request', 'The form has no field "image".');
+  if (image === undefined) throw fieldMissing('image');
   try {
     return { ...flatTerms(query, fields), image };
   } catch (error) {

@@ -1,12 +1,12 @@
 /** A request body becomes a picture and options: raw bytes, a form, or JSON that holds or names it. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { bodyNotAJsonObject, bodyNotJson, dataUriNotBase64, emptyBody, fieldMissing, notASourceName, optionGivenTwice, optionTooLong } from '@deblur/shared/protocol/errors.ts';
 import {
   JSON_BODY_MAX_BYTES,
   MULTIPART_FIELDS_MAX_BYTES,
   SOURCE_URL_MAX_CHARACTERS,
   SYNC_UPLOAD_MAX_BYTES,
 } from '@deblur/shared/limits.ts';
-import { invalidOption, parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
+import { parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
 import type { ReceivedSource, SourceStore } from '../../sources/ports.ts';
 import { assertContentLength, bodyChunks, bodyText, limitBytes } from './body.ts';
 import { readForm } from './form.ts';
@@ -47,7 +47,7 @@ async function readFormUpload(
   const { image, fields } = await readForm(bodyChunks(request.body, maxBytes), contentType, (picture) =>
     sources.receive(limitBytes(picture, SYNC_UPLOAD_MAX_BYTES)),
   );
-  if (image === undefined) throw new DeblurError('malformed_request', 'The form has no field "image".');
+  if (image === undefined) throw fieldMissing('image');
   try {
     return { image, options: mergeOptions(query, fields) };
   } catch (error) {
@@ -60,7 +60,7 @@ async function readJsonUpload(request: Request, query: Entries, sources: SourceS
   assertContentLength(request.headers.get('content-length') ?? undefined, JSON_BODY_MAX_BYTES);
   const { image, ...rest } = parseJsonObject(await bodyText(request.body, JSON_BODY_MAX_BYTES));
   const options = mergeOptions(query, Object.entries(rest));
-  if (image === undefined) throw new DeblurError('malformed_request', 'The JSON has no key "image".');
+  if (image === undefined) throw fieldMissing('image');
   return { image: await receiveText(image, sources), options };
 }
 
@@ -69,10 +69,10 @@ async function readJsonUpload(request: Request, query: Entries, sources: SourceS
  * @throws {DeblurError} `invalid_option`, and what is wrong with the bytes
  */
 export async function receiveText(image: unknown, sources: SourceStore): Promise<ReceivedSource | string> {
-  if (typeof image !== 'string') throw invalidOption('image', 'must be an https URL, a base64 data: URI or a file id');
+  if (typeof image !== 'string') throw notASourceName('image');
   if (isDataUri(image)) return sources.receive(once(decodeDataUri(image)));
   if (image.length <= SOURCE_URL_MAX_CHARACTERS) return image;
-  throw invalidOption('image', `has more than ${SOURCE_URL_MAX_CHARACTERS} characters`);
+  throw optionTooLong('image', SOURCE_URL_MAX_CHARACTERS);
 }
 
 /** @throws {DeblurError} `invalid_option`, `unknown_option` */
@@ -88,7 +88,7 @@ export function mergeEntries(...places: readonly Entries[]): Record<string, unkn
   const merged = new Map<string, unknown>();
   for (const [name, value] of places.flat()) {
     if (merged.has(name) && !saysTheSame(merged.get(name), value)) {
-      throw invalidOption(name.slice(0, 64), 'is given twice, with different values');
+      throw optionGivenTwice(name);
     }
     merged.set(name, value);
   }
@@ -105,15 +105,15 @@ const isScalar = (value: unknown): value is string | number | boolean =>
 
 /** @throws {DeblurError} `empty_body`, `malformed_request` */
 export function parseJsonObject(text: string): Record<string, unknown> {
-  if (text === '') throw new DeblurError('empty_body', 'There is nothing in the request.');
+  if (text === '') throw emptyBody();
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    throw new DeblurError('malformed_request', 'The body is not JSON.');
+    throw bodyNotJson();
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-  throw new DeblurError('malformed_request', 'The body is not a JSON object.');
+  throw bodyNotAJsonObject();
 }
 
 const isDataUri = (text: string): boolean => /^data:/i.test(text);
@@ -122,11 +122,11 @@ const isDataUri = (text: string): boolean => /^data:/i.test(text);
 function decodeDataUri(image: string): Uint8Array {
   const comma = image.indexOf(',');
   const head = image.slice(0, Math.min(Math.max(comma, 0), 256));
-  if (!/^data:[^,]*;\s*base64$/i.test(head)) throw invalidOption('image', 'must be a base64 data: URI');
+  if (!/^data:[^,]*;\s*base64$/i.test(head)) throw dataUriNotBase64('image');
   try {
     return Uint8Array.fromBase64(image.slice(comma + 1));
   } catch {
-    throw invalidOption('image', 'is not base64');
+    throw dataUriNotBase64('image');
   }
 }
 

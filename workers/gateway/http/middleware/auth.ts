@@ -1,6 +1,6 @@
 /** Who asks, and what they may do. */
 import { sha256Hex } from '@deblur/shared/net/digest.ts';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { keyInvalid, keyNeeded, scopeMissing, type DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { AUTHORIZATION_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
 import { parseIpv6 } from '@deblur/shared/net/url-guard.ts';
 import type { MiddlewareHandler } from 'hono';
@@ -44,7 +44,7 @@ export function authenticate({ accessMode, apiKeys, addressSalt, rateLimits }: A
     const caller = key && (await apiKeys.authenticate(key, () => admit(rateLimits, anonymous.account, c)));
     if (caller) return caller;
     c.header('WWW-Authenticate', `${CHALLENGE}, error="invalid_token"`);
-    throw new DeblurError('unauthorized', 'The API key is not valid, or no longer.');
+    throw keyInvalid();
   };
   return async (c, next) => {
     const { tenant, account, keyId } = await identify(c);
@@ -87,10 +87,10 @@ export function requireKey(scope: Scope): MiddlewareHandler<AppEnv> {
 function refusal(c: AppContext, scope: Scope, anonymous: boolean): DeblurError {
   if (anonymous) {
     c.header('WWW-Authenticate', CHALLENGE);
-    return new DeblurError('unauthorized', 'Send an API key: Authorization: Bearer …');
+    return keyNeeded();
   }
   c.header('WWW-Authenticate', `${CHALLENGE}, error="insufficient_scope", scope="${scope}"`);
-  return new DeblurError('forbidden', `The API key lacks the scope ${scope}.`);
+  return scopeMissing(scope);
 }
 
 function bearerToken(authorization: string): string | null {

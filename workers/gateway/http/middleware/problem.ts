@@ -1,5 +1,5 @@
 /** Failures on the wire: application/problem+json (RFC 9457), through this one place. */
-import { DeblurError, ERRORS, type ErrorCode } from '@deblur/shared/protocol/errors.ts';
+import { DeblurError, ERRORS, internalError, methodNotAllowed as refusedMethod, notFound as nothingAt, type ErrorCode } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import type { ErrorHandler, Handler, NotFoundHandler } from 'hono';
 import type { z } from 'zod';
@@ -12,18 +12,18 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
     return problem(c, error);
   }
   addToLog(c, { error: error.stack ?? error.message });
-  return problem(c, new DeblurError('internal', 'It was logged under this request id.'));
+  return problem(c, internalError());
 };
 
 export const notFound: NotFoundHandler<AppEnv> = (c) =>
-  problem(c, new DeblurError('not_found', 'There is nothing under this path.'));
+  problem(c, nothingAt('path'));
 
 /** For every method of a known path that is not among `allowed`. */
 export function methodNotAllowed(...allowed: readonly string[]): Handler<AppEnv> {
   const methods = allowed.join(', ');
   return (c) => {
     c.header('Allow', methods);
-    throw new DeblurError('method_not_allowed', `Here only ${methods} ${allowed.length > 1 ? 'are' : 'is'} allowed.`);
+    throw refusedMethod(c.req.method, allowed);
   };
 }
 

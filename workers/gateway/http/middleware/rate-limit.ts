@@ -2,7 +2,7 @@
  * 429, and the headers that keep a client from it: `RateLimit-Policy` and `RateLimit`
  * (draft-ietf-httpapi-ratelimit-headers-11), and `Retry-After`.
  */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { tooManyRequests } from '@deblur/shared/protocol/errors.ts';
 import {
   RATE_LIMIT_ANONYMOUS_MEGAPIXELS,
   RATE_LIMIT_KEY_MEGAPIXELS,
@@ -42,16 +42,15 @@ export function limitRequests(limits: RateLimits): MiddlewareHandler<AppEnv> {
 
 /** @throws {DeblurError} `rate_limited` when there were too many requests */
 export async function admit(limits: RateLimits, account: RateAccount, c: AppContext): Promise<void> {
-  if (QUOTAS[account.tier] === null || (await limits.admit(account))) return;
+  const quota = QUOTAS[account.tier];
+  if (quota === null || (await limits.admit(account))) return;
   c.header('RateLimit', `"requests";r=0;t=${REQUEST_LIMIT_WINDOW_SECONDS}`);
-  throw new DeblurError('rate_limited', 'There were too many requests in the last minute.', {
-    retryAfterSeconds: REQUEST_LIMIT_WINDOW_SECONDS,
-  });
+  throw tooManyRequests(quota.requests, REQUEST_LIMIT_WINDOW_SECONDS, 'this caller');
 }
 
 /**
- * What a request pays once its price is known: a hit nothing, else the megapixels of its source.
- * @returns throws `rate_limited` when they are not there
+ * Charges what a request costs once its price is known: a hit nothing, else the megapixels of its source.
+ * @returns the charge, which throws `rate_limited` when the megapixels are not there
  */
 export function megapixelCharge(limits: RateLimits, c: AppContext): (megapixels: number) => Promise<void> {
   return async (megapixels) => {

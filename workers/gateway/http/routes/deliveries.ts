@@ -1,11 +1,11 @@
 /** `/v1/predictions/{id}/deliveries`: every webhook of a prediction, every attempt at it, and once more on demand. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { gone, notFound } from '@deblur/shared/protocol/errors.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
 import type { Delivery } from '../../webhooks/delivery-ports.ts';
 import type { Predictions } from '../../predictions/ports.ts';
 import type { AppEnv } from '../context.ts';
-import { knownForm, predictionNotFound } from './predictions.ts';
+import { knownForm } from './predictions.ts';
 import type { deliveryListSchema, replaySchema } from '../api-schemas.ts';
 
 interface DeliveryLog {
@@ -15,7 +15,7 @@ interface DeliveryLog {
 export function getDeliveries({ predictions }: DeliveryLog): Handler<AppEnv, '/v1/predictions/:id/deliveries'> {
   return async (c) => {
     const deliveries = await predictions.deliveries(c.get('tenant').id, knownForm(c.req.param('id')));
-    if (deliveries === null) throw predictionNotFound();
+    if (deliveries === null) throw notFound('prediction');
     return c.json({ results: deliveries.map(present) } satisfies z.infer<typeof deliveryListSchema>);
   };
 }
@@ -26,11 +26,11 @@ export function replayDelivery({
 }: DeliveryLog): Handler<AppEnv, '/v1/predictions/:id/deliveries/:n/replay'> {
   return async (c) => {
     const { id, n } = c.req.param();
-    if (!/^\d{1,9}$/.test(n)) throw unknownDelivery();
+    if (!/^\d{1,9}$/.test(n)) throw notFound('delivery');
     const replayed = await predictions.replay(c.get('tenant').id, knownForm(id), Number(n));
-    if (replayed === null) throw predictionNotFound();
-    if (replayed === 'unknown') throw unknownDelivery();
-    if (replayed === 'gone') throw new DeblurError('gone', 'It was removed with the data of its prediction.');
+    if (replayed === null) throw notFound('prediction');
+    if (replayed === 'unknown') throw notFound('delivery');
+    if (replayed === 'gone') throw gone('delivery');
     const body: z.infer<typeof replaySchema> = { replayed: Number(n) };
     return c.json(body, 202, { Location: `/v1/predictions/${id}/deliveries` });
   };
@@ -55,7 +55,3 @@ function present({ n, webhookId, type, url, state, createdAt, nextAttemptAt, att
 }
 
 const timeOf = (ms: number): string => new Date(ms).toISOString();
-
-function unknownDelivery(): DeblurError {
-  return new DeblurError('not_found', 'There is no such delivery, or it is still under way.');
-}

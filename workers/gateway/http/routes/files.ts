@@ -1,12 +1,12 @@
 /** `/v1/files`: pictures uploaded once and named by predictions, in Replicate's form. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { fieldMissing, formNeeded, notAJsonObject, notFound, optionTooLong, unknownOption } from '@deblur/shared/protocol/errors.ts';
 import {
   ASYNC_UPLOAD_MAX_BYTES,
   FILE_METADATA_MAX_CHARACTERS,
   FILE_NAME_MAX_CHARACTERS,
   MULTIPART_FIELDS_MAX_BYTES,
 } from '@deblur/shared/limits.ts';
-import { invalidOption, optionError } from '@deblur/shared/protocol/options.ts';
+import { optionError } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
 import type { FileRecord, Files } from '../../tenants/access-ports.ts';
@@ -38,14 +38,14 @@ export function postFile({ files, sources }: FilePorts): Handler<AppEnv> {
 export function getFile({ files }: FilePorts): Handler<AppEnv, '/v1/files/:id'> {
   return async (c) => {
     const file = await files.get(c.get('tenant').id, c.req.param('id'));
-    if (file === null) throw unknownFile();
+    if (file === null) throw notFound('file');
     return c.json(present(file, c.req.url));
   };
 }
 
 export function deleteFile({ files }: FilePorts): Handler<AppEnv, '/v1/files/:id'> {
   return async (c) => {
-    if (!(await files.delete(c.get('tenant').id, c.req.param('id')))) throw unknownFile();
+    if (!(await files.delete(c.get('tenant').id, c.req.param('id')))) throw notFound('file');
     return c.body(null, 204);
   };
 }
@@ -53,7 +53,7 @@ export function deleteFile({ files }: FilePorts): Handler<AppEnv, '/v1/files/:id
 export const fileListQuerySchema = z.strictObject({
   cursor: z
     .string()
-    .regex(/^\d{1,15}$/, 'is not one of ours')
+    .regex(/^\d{1,15}$/, 'is not valid; use `next` of another page')
     .describe('Of another page: `next` has it.')
     .optional(),
 });
@@ -81,7 +81,7 @@ interface NewFile {
 async function readFile(request: Request, sources: SourceStore): Promise<NewFile> {
   const contentType = request.headers.get('content-type') ?? '';
   if (!/^multipart\/form-data\b/i.test(contentType)) {
-    throw new DeblurError('malformed_request', 'A form is needed: multipart/form-data with the part "content".');
+    throw formNeeded('content');
   }
   const maxBytes = ASYNC_UPLOAD_MAX_BYTES + MULTIPART_FIELDS_MAX_BYTES;
   assertContentLength(request.headers.get('content-length') ?? undefined, maxBytes);
@@ -94,7 +94,7 @@ async function readFile(request: Request, sources: SourceStore): Promise<NewFile
     },
     'content',
   );
-  if (image === undefined) throw new DeblurError('malformed_request', 'The form has no part "content".');
+  if (image === undefined) throw fieldMissing('content');
   const { source, name } = image;
   try {
     return { source, ...aboutFile(new Map(fields), name) };
@@ -107,13 +107,8 @@ async function readFile(request: Request, sources: SourceStore): Promise<NewFile
 const FIELDS = ['filename', 'metadata', 'type'];
 
 function aboutFile(fields: ReadonlyMap<string, string>, partName: string | undefined): Omit<NewFile, 'source'> {
-  for (const field of fields.keys()) {
-    if (FIELDS.includes(field)) continue;
-    const shown = field.slice(0, 64);
-    throw new DeblurError('unknown_option', `${shown}: is not a field of a file`, {
-      fields: [{ field: shown, message: 'is not a field of a file' }],
-    });
-  }
+  const unknown = [...fields.keys()].find((field) => !FIELDS.includes(field));
+  if (unknown !== undefined) throw unknownOption(unknown);
   const name = (fields.get('filename') ?? partName ?? '')
     // Without control characters: a name is shown, and put into headers by others.
     .replace(/\p{Cc}/gu, '')
@@ -123,15 +118,15 @@ function aboutFile(fields: ReadonlyMap<string, string>, partName: string | undef
 
 function metadataOf(text: string): Record<string, unknown> {
   if (text.length > FILE_METADATA_MAX_CHARACTERS) {
-    throw invalidOption('metadata', `has more than ${FILE_METADATA_MAX_CHARACTERS} characters`);
+    throw optionTooLong('metadata', FILE_METADATA_MAX_CHARACTERS);
   }
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
   } catch {
-    // Said below.
+    // Refused below.
   }
-  throw invalidOption('metadata', 'is not a JSON object');
+  throw notAJsonObject('metadata');
 }
 
 function present(file: FileRecord, url: string): z.infer<typeof fileSchema> {
@@ -148,9 +143,4 @@ function present(file: FileRecord, url: string): z.infer<typeof fileSchema> {
     expires_at: new Date(expiresAt).toISOString(),
     urls: { get: new URL(`/v1/files/${id}`, url).href },
   };
-}
-
-/** The same for another tenant's: who may not know of it learns nothing. */
-function unknownFile(): DeblurError {
-  return new DeblurError('not_found', 'There is no such file, or it has expired.');
 }

@@ -1,6 +1,6 @@
 /** The runner's side: what its signed URLs let it read and write. */
 import { sha256Hex } from '@deblur/shared/net/digest.ts';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { bodyNotJson, contentTypeMustBe, emptyPicture, internalUrlRefused, internalUrlTakesNoParts, lengthRequired, notFound, uploadMalformed } from '@deblur/shared/protocol/errors.ts';
 import {
   CALLBACK_BODY_MAX_BYTES,
   RESULT_UPLOAD_MAX_BYTES,
@@ -22,7 +22,7 @@ export function getSource({ urls, sources, results }: Ports): Handler<AppEnv, '/
     const grant = await granted(urls.verify(c.req.param('token')), 'read');
     const stored: StoredBody | null =
       grant.kind === 'source' ? await sources.open(grant.key) : await results.get('master', grant.key);
-    if (stored === null) throw new DeblurError('not_found', 'It has expired.');
+    if (stored === null) throw notFound('source');
     return c.body(stored.body, 200, {
       'Content-Type': 'application/octet-stream',
       'Content-Length': String(stored.size),
@@ -56,7 +56,7 @@ export function postResultParts({ urls, results }: Ports): Handler<AppEnv, Resul
     const { kind, key, contentType, metadata, partBytes } = await granted(urls.verify(token), 'write');
     const upload = await partsUploadOf(c, urls);
     if (upload === null) {
-      if (partBytes === undefined) throw new DeblurError('forbidden', 'The URL takes no parts.');
+      if (partBytes === undefined) throw internalUrlTakesNoParts();
       assertContentType(c, contentType);
       const { id } = await results.beginParts(await sha256Hex(token));
       const location = `?uploadId=${encodeURIComponent(await urls.signUpload(token, id))}`;
@@ -65,7 +65,7 @@ export function postResultParts({ urls, results }: Ports): Handler<AppEnv, Resul
     const completion = uploadCompletionSchema.safeParse(
       parseJson(await bodyText(c.req.raw.body, UPLOAD_COMPLETION_MAX_BYTES)),
     );
-    if (!completion.success) throw new DeblurError('malformed_request', 'This is not the end of an upload.');
+    if (!completion.success) throw uploadMalformed('end');
     const etags = completion.data.etags.map(unquoted);
     const sha256 = Uint8Array.fromHex(completion.data.sha256);
     await results.completeParts(upload, { kind, key, contentType, metadata, etags, sha256 });
@@ -78,7 +78,7 @@ export function deleteResultParts({ urls, results }: Ports): Handler<AppEnv, Res
   return async (c) => {
     await granted(urls.verify(c.req.param('token')), 'write');
     const upload = await partsUploadOf(c, urls);
-    if (upload === null) throw new DeblurError('malformed_request', 'The uploadId is missing.');
+    if (upload === null) throw uploadMalformed('upload_id');
     await results.abortParts(upload);
     return c.body(null, 204);
   };
@@ -115,7 +115,7 @@ function partOf(
   const number = Number(c.req.query('partNumber'));
   const offset = (number - 1) * partBytes;
   if (!Number.isInteger(number) || number < 1 || offset >= RESULT_UPLOAD_MAX_BYTES) {
-    throw new DeblurError('malformed_request', 'There is no part of that number.');
+    throw uploadMalformed('part_number');
   }
   const { body } = measuredBody(c.req.raw, Math.min(partBytes, RESULT_UPLOAD_MAX_BYTES - offset));
   return [number, body];
@@ -128,14 +128,14 @@ function unquoted(etag: string): string {
 
 function assertContentType(c: Context<AppEnv, ResultPath>, contentType: string): void {
   if (c.req.header('content-type') === contentType) return;
-  throw new DeblurError('malformed_request', `The content type must be ${contentType}.`);
+  throw contentTypeMustBe(contentType);
 }
 
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new DeblurError('malformed_request', 'The body is not JSON.', { cause });
+    throw bodyNotJson(cause);
   }
 }
 
@@ -147,7 +147,7 @@ async function granted<Purpose extends InternalGrant['purpose']>(
 ): Promise<GrantFor<Purpose>> {
   const grant = await verified;
   if (isFor(grant, purpose)) return grant;
-  throw new DeblurError('forbidden', 'The URL is not valid, not for this, or no longer.');
+  throw internalUrlRefused();
 }
 
 function isFor<Purpose extends InternalGrant['purpose']>(
@@ -166,7 +166,7 @@ async function uploadOf(request: Request, contentType: string): Promise<ResultUp
   const bytes = await request.arrayBuffer();
   const sha256 = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
   const whole = new Response(bytes).body;
-  if (whole === null) throw new DeblurError('empty_body', 'There is nothing to store.');
+  if (whole === null) throw emptyPicture();
   return { body: whole, contentType, sha256 };
 }
 
@@ -176,8 +176,7 @@ function measuredBody(
   maxBytes: number,
 ): { readonly body: ReadableStream<Uint8Array>; readonly length: string } {
   const length = headers.get('content-length');
-  if (length === null || body === null)
-    throw new DeblurError('malformed_request', 'Content-Length and a body are required.');
+  if (length === null || body === null) throw lengthRequired();
   assertContentLength(length, maxBytes);
   return { body, length };
 }

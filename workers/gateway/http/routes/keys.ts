@@ -1,7 +1,7 @@
 /** `/v1/keys`: API keys, by whoever has the scope admin. */
 import { SMALL_JSON_MAX_BYTES, KEY_NAME_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
-import { invalidOption, optionError } from '@deblur/shared/protocol/options.ts';
+import { mustBeInTheFuture, notFound, ownTenantOnly } from '@deblur/shared/protocol/errors.ts';
+import { optionError } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
 import { OPERATOR_TENANT, TENANT_ID, type ApiKey, type ApiKeys } from '../../tenants/access-ports.ts';
@@ -35,7 +35,7 @@ export function postKey({ apiKeys }: KeyPorts): Handler<AppEnv> {
     const parsed = newKeySchema.safeParse(parseJsonObject(await bodyText(c.req.raw.body, SMALL_JSON_MAX_BYTES)));
     if (!parsed.success) throw optionError(parsed.error);
     const { name, scopes, expires_at: expiresAt, tenant } = parsed.data;
-    if (expiresAt !== null && expiresAt <= Date.now()) throw invalidOption('expires_at', 'is over');
+    if (expiresAt !== null && expiresAt <= Date.now()) throw mustBeInTheFuture('expires_at');
     const { record, key } = await apiKeys.create(administered(c.get('tenant'), tenant), { name, scopes, expiresAt });
     addToLog(c, { key_created: record.id });
     const body: z.infer<typeof createdKeySchema> = { ...present(record), key };
@@ -65,7 +65,7 @@ export function deleteKey({ apiKeys }: KeyPorts): Handler<AppEnv, '/v1/keys/:id'
     const tenantId = id.slice(0, Math.max(0, id.indexOf('_')));
     const caller = c.get('tenant');
     const own = tenantId === caller.id || administersAll(caller);
-    if (!own || !TENANT_ID.test(tenantId) || !(await apiKeys.revoke(tenantId, id))) throw unknownKey();
+    if (!own || !TENANT_ID.test(tenantId) || !(await apiKeys.revoke(tenantId, id))) throw notFound('key');
     addToLog(c, { key_deleted: id });
     return c.body(null, 204);
   };
@@ -76,7 +76,7 @@ const administersAll = ({ id, tier }: Tenant): boolean => id === OPERATOR_TENANT
 /** The tenant whose keys these are: one's own, unless one administers all. */
 function administered(caller: Tenant, tenantId: string | undefined): string {
   if (tenantId === undefined || tenantId === caller.id) return caller.id;
-  if (!administersAll(caller)) throw new DeblurError('forbidden', 'You administer your own keys only.');
+  if (!administersAll(caller)) throw ownTenantOnly();
   return tenantId;
 }
 
@@ -92,8 +92,4 @@ function present({ id, name, scopes, createdAt, lastUsedAt, expiresAt }: ApiKey)
     last_used_at: lastUsedAt === null ? null : timeOf(lastUsedAt),
     expires_at: expiresAt === null ? null : timeOf(expiresAt),
   };
-}
-
-function unknownKey(): DeblurError {
-  return new DeblurError('not_found', 'There is no such key.');
 }

@@ -1,4 +1,4 @@
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { notFound, operatorOnly } from '@deblur/shared/protocol/errors.ts';
 import type { Handler } from 'hono';
 import type { AppEnv, Ports } from '../context.ts';
 import { isSame } from '../middleware/constant-time.ts';
@@ -8,9 +8,9 @@ const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 /** `GET /metrics`, for the bearer of the operator's token; without one configured there is no such path. */
 export function getMetrics({ metrics, metricsToken }: Ports): Handler<AppEnv> {
   return async (c) => {
-    if (metricsToken === null) throw new DeblurError('not_found', 'There is nothing under this path.');
+    if (metricsToken === null) throw notFound('path');
     const [, token = ''] = /^Bearer ([!-~]{1,512})$/i.exec(c.req.header('authorization') ?? '') ?? [];
-    if (!(await isSame(token, metricsToken))) throw new DeblurError('forbidden', "This is the operator's.");
+    if (!(await isSame(token, metricsToken))) throw operatorOnly('metrics');
     return c.body(await metrics.render(), 200, { 'Content-Type': CONTENT_TYPE });
   };
 }

@@ -1,4 +1,4 @@
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { notFound } from '@deblur/shared/protocol/errors.ts';
 import { EDGE_MAX_PIXELS, MAX_PIXELS } from '@deblur/shared/limits.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
@@ -33,7 +33,7 @@ export function getModel({ catalogue }: Ports): Handler<AppEnv, '/v1/models/:own
     const choice = modelAt(owner, name);
     const wanted = choice === 'auto' ? available[0]?.name : choice;
     const entry = catalogue.find((candidate) => candidate.name === wanted);
-    if (entry === undefined) throw new DeblurError('not_found', 'There is no such model.');
+    if (entry === undefined) throw notFound('model');
     const model = modelOf(
       entry,
       available.some((candidate) => candidate.name === wanted),

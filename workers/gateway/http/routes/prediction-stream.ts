@@ -4,7 +4,7 @@
  * too quickly to be told, is in the next. An event's id is the revision it shows: whoever reconnects with
  * `Last-Event-ID` goes on from there, and gets 204, on which browsers give up, when it has seen the end.
  */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { notFound } from '@deblur/shared/protocol/errors.ts';
 import { EVENT_STREAM_MAX_MS, PREDICTION_POLL_MS } from '@deblur/shared/limits.ts';
 import { isTerminal } from '@deblur/shared/protocol/prediction.ts';
 import type { Handler } from 'hono';
@@ -33,7 +33,7 @@ export function getStream({ predictions }: Ports): Handler<AppEnv, '/v1/streams/
     const snapshot = tenantId && id ? await predictions.read(tenantId, id) : null;
     const expected = snapshot?.prediction.urls.stream.split('/').at(-1) ?? '';
     if (!tenantId || !snapshot || !(await isSame(token, expected))) {
-      throw new DeblurError('not_found', 'There is no such stream, or it has expired.');
+      throw notFound('stream');
     }
     return streamPrediction(c, predictions, snapshot, tenantId);
   };

@@ -1,7 +1,7 @@
 /** Predictions as a resource: Replicate's API. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { invalidPredictionId, notFound } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
-import { invalidOption, optionError } from '@deblur/shared/protocol/options.ts';
+import { optionError } from '@deblur/shared/protocol/options.ts';
 import { isTerminal, PREDICTION_ID, type Prediction, type PredictionList } from '@deblur/shared/protocol/prediction.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
@@ -31,7 +31,7 @@ export function postPrediction(ports: Ports): Handler<AppEnv> {
 export function putPrediction(ports: Ports): Handler<AppEnv, '/v1/predictions/:id'> {
   return (c) => {
     const id = c.req.param('id');
-    if (!PREDICTION_ID.test(id)) throw invalidOption('id', 'must have 26 characters of lower-case base32');
+    if (!PREDICTION_ID.test(id)) throw invalidPredictionId();
     return create(c, ports, { id });
   };
 }
@@ -123,7 +123,7 @@ function createdForm(prediction: Prediction): Prediction {
 export function getPrediction({ predictions }: Ports): Handler<AppEnv, '/v1/predictions/:id'> {
   return async (c) => {
     const snapshot = await predictions.read(c.get('tenant').id, knownForm(c.req.param('id')));
-    if (snapshot === null) throw predictionNotFound();
+    if (snapshot === null) throw notFound('prediction');
     c.header('Vary', 'Accept', { append: true });
     if (wantsEventStream(c)) return streamPrediction(c, predictions, snapshot, c.get('tenant').id);
     const etag = `"${snapshot.revision}"`;
@@ -137,7 +137,7 @@ export function getPrediction({ predictions }: Ports): Handler<AppEnv, '/v1/pred
 export function cancelPrediction({ predictions }: Ports): Handler<AppEnv, '/v1/predictions/:id/cancel'> {
   return async (c) => {
     const snapshot = await predictions.cancel(c.get('tenant').id, knownForm(c.req.param('id')));
-    if (snapshot === null) throw predictionNotFound();
+    if (snapshot === null) throw notFound('prediction');
     return c.json(snapshot.prediction);
   };
 }
@@ -158,13 +158,8 @@ export function listPredictions({ predictions }: Ports): Handler<AppEnv> {
   };
 }
 
-/** What is not a name of ours names nothing. */
+/** A malformed id gets the same 404 as an unknown one. */
 export function knownForm(id: string): string {
   if (PREDICTION_ID.test(id)) return id;
-  throw predictionNotFound();
-}
-
-/** The same for another tenant's. */
-export function predictionNotFound(): DeblurError {
-  return new DeblurError('not_found', 'There is no such prediction, or it has expired.');
+  throw notFound('prediction');
 }

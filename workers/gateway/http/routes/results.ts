@@ -1,6 +1,6 @@
 import { acceptsFormat } from '@deblur/shared/protocol/accept.ts';
 import { isSha256Hex } from '@deblur/shared/net/digest.ts';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { gone, notFound } from '@deblur/shared/protocol/errors.ts';
 import { OUTPUT_FORMATS } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
 import type { Tenant } from '../../tenants/access-ports.ts';
@@ -31,10 +31,10 @@ export function deleteResult(ports: Ports): Handler<AppEnv, '/v1/results/:key'> 
     const tenant = c.get('tenant');
     const key = resultKeyIn(c.req.param('key'));
     const origin = await ports.origins.find(key);
-    if (origin === 'erased') throw new DeblurError('gone', 'The result was erased.');
+    if (origin === 'erased') throw gone('result');
     const released = origin && (await ports.references.release(erasesFor(tenant), origin));
     // Another tenant's result is none that this one could delete, nor know of.
-    if (released === null) throw noSuchResult();
+    if (released === null) throw notFound('result');
     await Promise.all(released.erased.map((erased) => forgetCached(c, erased)));
     return c.body(null, 204);
   };
@@ -43,12 +43,8 @@ export function deleteResult(ports: Ports): Handler<AppEnv, '/v1/results/:key'> 
 /** On one's own machine there is one person behind all tenants, signed URLs included. */
 const erasesFor = ({ id, tier }: Tenant): string | null => (tier === 'local' ? null : id);
 
-/** The same for a malformed key: what is not a name of ours names nothing. */
+/** A malformed key gets the same 404 as an unknown one. */
 function resultKeyIn(text: string): string {
   if (isSha256Hex(text)) return text;
-  throw noSuchResult();
-}
-
-function noSuchResult(): DeblurError {
-  return new DeblurError('not_found', 'There is no such result, or it has expired.');
+  throw notFound('result');
 }

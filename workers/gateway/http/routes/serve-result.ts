@@ -1,5 +1,5 @@
 /** One immutable representation on the wire: whole, in part, or only its headers. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { gone, notFound, rangeNotSatisfiable, type DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ResultStore, StoredResult } from '../../results/ports.ts';
 import type { ResultOrigins } from '../../references/ports.ts';
 import type { AppContext } from '../context.ts';
@@ -99,7 +99,7 @@ async function rangeOf(c: AppContext, ports: ResultPorts, key: string): Promise<
   if (range === null) return wholeResult(c, ports, key);
   if (range === 'unsatisfiable') {
     c.header('Content-Range', `bytes */${result.size}`);
-    throw new DeblurError('range_not_satisfiable', `The result has ${result.size} bytes.`);
+    throw rangeNotSatisfiable(result.size);
   }
   const part = await ports.results.get('result', key, range);
   if (part === null) throw notStored(null);
@@ -135,6 +135,5 @@ async function known({ results, origins }: ResultPorts, key: string): Promise<St
 
 /** What was erased is gone even where bytes of it come in late: from work that had begun before. */
 function notStored(origin: unknown): DeblurError {
-  if (origin === 'erased') return new DeblurError('gone', 'The result was erased.');
-  return new DeblurError('not_found', 'There is no such result, or it has expired.');
+  return origin === 'erased' ? gone('result') : notFound('result');
 }

@@ -1,4 +1,4 @@
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { hostNotAllowed, imageLinkNotSigned, invalidOption, notAUrl, unknownOption } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS, SIGNED_URL_WAIT_SECONDS } from '@deblur/shared/limits.ts';
 import { verifyPath } from '@deblur/shared/protocol/signed-url.ts';
 import type { Handler } from 'hono';
@@ -16,7 +16,7 @@ export function getSignedUrl(ports: Ports): Handler<AppEnv> {
   return async (c) => {
     const { pathname, searchParams } = new URL(c.req.url);
     const text = await verifyPath(ports.signedUrls.keys, pathname);
-    if (text === null) throw new DeblurError('forbidden', 'The URL is not signed by a key that is valid here.');
+    if (text === null) throw imageLinkNotSigned();
     const pendingStatus = pendingStatusOf(searchParams);
     const link = parseLink(text, Date.now());
     assertAllowed(ports, link.url);
@@ -41,20 +41,19 @@ export function getSignedUrl(ports: Ports): Handler<AppEnv> {
 /** The query is not signed: the little that it may say changes nothing about the picture. */
 function pendingStatusOf(query: URLSearchParams): 202 | 302 {
   const unknown = [...query.keys()].find((name) => name !== 'pending');
-  if (unknown !== undefined)
-    throw new DeblurError('unknown_option', 'Options are signed: the query has only "pending".');
+  if (unknown !== undefined) throw unknownOption(unknown);
   const values = query.getAll('pending');
   if (values.length === 0) return 302;
   if (values.length === 1 && values[0] === '202') return 202;
-  throw new DeblurError('invalid_option', 'pending: must be 202');
+  throw invalidOption('pending', 'must be 202');
 }
 
 /** Before anything is looked up or fetched; the fetcher asks again for every redirect. */
 function assertAllowed({ signedUrls }: Ports, source: string): void {
   const url = URL.parse(source);
-  if (url === null) throw new DeblurError('malformed_request', 'The source is not a URL.');
+  if (url === null) throw notAUrl(source);
   if (!isAllowedSource(signedUrls.sources, url)) {
-    throw new DeblurError('forbidden', 'Pictures of this host are not taken here.');
+    throw hostNotAllowed(url.hostname);
   }
 }
 

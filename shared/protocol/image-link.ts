@@ -7,7 +7,7 @@
  * source     the URL of the picture, unpadded base64url
  * signature  unpadded base64url of HMAC-SHA256(key, salt + "/{options}/{source}"), all 32 bytes, over the path as it is written
  */
-import { DeblurError } from './errors.ts';
+import { notBase64url } from './errors.ts';
 import { SIGNED_PATH_MAX_CHARACTERS } from '../limits.ts';
 
 export interface SigningKey {
@@ -108,5 +108,5 @@ export function sourceUrlOf({ source }: SignedText): string {
   } catch {
     // Not UTF-8.
   }
-  throw new DeblurError('malformed_request', 'The source is not the unpadded base64url of a URL.');
+  throw notBase64url();
 }
