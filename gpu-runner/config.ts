@@ -3,7 +3,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { GPU_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
+import { RUNNER_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import { isWebhookSecret } from '@deblur/shared/protocol/standard-webhooks.ts';
 import { DEFAULT_BATCH_DELAY_MS, DEFAULT_MAX_SESSION_WORKERS } from './limits.ts';
 
@@ -106,7 +106,7 @@ export const schema = z.object({
   ALLOW_ORIGINS: origins.default([]),
   WEBHOOK_SECRET: webhookSecret.optional(),
   DRAIN_SECONDS: wholeNumber(0, 3600).default(25),
-  TIMEOUT_SECONDS: wholeNumber(1, 86_400).default(GPU_RESTORE_TIMEOUT_MS / 1000),
+  TIMEOUT_SECONDS: wholeNumber(1, 86_400).default(RUNNER_RESTORE_TIMEOUT_MS / 1000),
   ENVIRONMENT: z.enum(['local', 'production']).default('local'),
 });
 

@@ -1,21 +1,21 @@
-// npm run sign-url -- <picture's URL> [name=value …]: the path of a signed URL, by the first key of SIGNED_URL_KEYS.
-// npm run sign-url -- --new-key: a key and a salt for SIGNED_URL_KEYS.
+// npm run image-link -- <picture's URL> [name=value …]: the path of an image link, by the first key of IMAGE_LINK_KEYS.
+// npm run image-link -- --new-key: a key and a salt for IMAGE_LINK_KEYS.
 import { randomBytes } from 'node:crypto';
-import { parseSigningKeys, signPath } from '@deblur/shared/protocol/signed-url.ts';
+import { parseSigningKeys, signPath } from '@deblur/shared/protocol/image-link.ts';
 
-const USAGE = `usage: SIGNED_URL_KEYS=key:salt npm run sign-url -- <URL> [model=… format=… quality=… metadata=… exp=…]
-       npm run sign-url -- --new-key`;
+const USAGE = `usage: IMAGE_LINK_KEYS=key:salt npm run image-link -- <URL> [model=… format=… quality=… metadata=… exp=…]
+       npm run image-link -- --new-key`;
 
 function fail(message: string): never {
-  process.stderr.write(`sign-url: ${message}\n${USAGE}\n`);
+  process.stderr.write(`image-link: ${message}\n${USAGE}\n`);
   process.exit(1);
 }
 
 function firstKey(): Parameters<typeof signPath>[0] {
   try {
-    return parseSigningKeys(process.env.SIGNED_URL_KEYS ?? '')[0] ?? fail('SIGNED_URL_KEYS is not set');
+    return parseSigningKeys(process.env.IMAGE_LINK_KEYS ?? '')[0] ?? fail('IMAGE_LINK_KEYS is not set');
   } catch (error) {
-    fail(`SIGNED_URL_KEYS ${error instanceof Error ? error.message : String(error)}`);
+    fail(`IMAGE_LINK_KEYS ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

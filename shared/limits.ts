@@ -90,7 +90,7 @@ export const REFUSED_BODY_DRAIN_MS = 500;
 export const EDGE_RESTORE_TIMEOUT_MS = 60_000;
 
 /** One restoration on the GPU runner. 50 MP on its CPU fall-back is about 1,000 tiles of 0.1 s on each core. */
-export const GPU_RESTORE_TIMEOUT_MS = 600_000;
+export const RUNNER_RESTORE_TIMEOUT_MS = 600_000;
 
 /** A health probe must answer while tiles run; slower is down. */
 export const HEALTH_TIMEOUT_MS = 2_000;
@@ -102,7 +102,7 @@ export const INTERNAL_URL_TTL_SECONDS = 3_600;
 export const RETRY_AFTER_SECONDS = 5;
 
 /** One call to the GPU runner that hands work over, asks after it or cancels it; the work itself goes on by itself. */
-export const GPU_CALL_TIMEOUT_MS = 15_000;
+export const RUNNER_CALL_TIMEOUT_MS = 15_000;
 
 /** How soon a job whose object died in the middle is taken up again. */
 export const JOB_WATCHDOG_MS = 30_000;
@@ -186,7 +186,7 @@ export const EVENT_STREAM_MAX_MS = 15 * 60_000;
 export const IDEMPOTENCY_LEASE_MS = 30_000;
 
 /** How long an `<img>` is held for a picture that is being computed, before it gets the blurred one. */
-export const SIGNED_URL_WAIT_SECONDS = 10;
+export const IMAGE_LINK_WAIT_SECONDS = 10;
 
 /** Before the second of two tries at a source whose host failed: a restart, not an outage. */
 export const SOURCE_FETCH_RETRY_MS = 500;

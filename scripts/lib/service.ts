@@ -131,19 +131,19 @@ export interface WorkersOptions {
  * Handed on when they are set: ALLOW_ORIGINS for a webhook receiver or a source on this machine, RUNNER_MODELS for what lies
  * in another MODEL_DIR. The optional secrets of wrangler.toml are read from the environment anyway.
  */
-const OPTIONAL_VARS = ['ALLOW_ORIGINS', 'RUNNER_MODELS', 'SIGNED_URL_SOURCES', 'SHARED_CACHE'];
+const OPTIONAL_VARS = ['ALLOW_ORIGINS', 'RUNNER_MODELS', 'IMAGE_LINK_SOURCES', 'SHARED_CACHE'];
 
 export function startWorkers(options: WorkersOptions): Part {
   const { port, stateDir, runnerUrl, runnerToken, log } = options;
   const { internalSecret = randomBytes(32).toString('hex') } = options;
   const origin = `http://127.0.0.1:${port}`;
-  const vars = { ENVIRONMENT: 'local', INTERNAL_ORIGIN: origin, GPU_RUNNER_URL: runnerUrl };
+  const vars = { ENVIRONMENT: 'local', INTERNAL_ORIGIN: origin, RUNNER_URL: runnerUrl };
   for (const name of OPTIONAL_VARS) {
     const value = options.vars?.[name] ?? process.env[name];
     if (value) Object.assign(vars, { [name]: value });
   }
   // Secrets go by the environment: wrangler reads the required ones there, and arguments show in every process list.
-  const secrets = { INTERNAL_SECRET: internalSecret, GPU_RUNNER_TOKEN: runnerToken };
+  const secrets = { INTERNAL_SECRET: internalSecret, RUNNER_TOKEN: runnerToken };
   return startPart(
     'workers',
     bin('node'),

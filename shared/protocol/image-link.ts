@@ -43,7 +43,7 @@ function parsePair(pair: string): SigningKey {
 }
 
 /**
- * The path of a signed URL.
+ * The path of an image link.
  * @param options in any order; the order is part of what is signed
  */
 export async function signPath(

@@ -83,7 +83,7 @@ export const gpuInputSchema = z.strictObject({
   quality: z.int().min(1).max(100).optional(),
   metadata: z.enum(METADATA_MODES).optional(),
   tile: z.int().min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(TILE_STEP_PIXELS).optional(),
-  /** Signed URLs that take the files by PUT. Without them the output is a data URI. */
+  /** Internal URLs that take the files by PUT. Without them the output is a data URI. */
   master_upload_url: z.url().optional(),
   result_upload_url: z.url().optional(),
   /** Both take a file above this in parts of so many bytes, as below. Without it, one PUT whatever the size. */

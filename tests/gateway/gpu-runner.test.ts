@@ -11,11 +11,11 @@ import { call, deblur, gpu, problem, problemOf } from './support/gateway.ts';
 import { png } from './support/pictures.ts';
 
 /** A runner whose waits are noted instead of waited. */
-function runner({ url = env.GPU_RUNNER_URL, ...options }: Partial<GpuRunnerOptions> & { url?: string } = {}) {
+function runner({ url = env.RUNNER_URL, ...options }: Partial<GpuRunnerOptions> & { url?: string } = {}) {
   const waits: number[] = [];
   const urls = new SignedInternalUrls({ origin: env.INTERNAL_ORIGIN, secret: env.INTERNAL_SECRET });
   const sleep = async (ms: number): Promise<void> => void waits.push(ms);
-  const target = ownRunner(url, env.GPU_RUNNER_TOKEN);
+  const target = ownRunner(url, env.RUNNER_TOKEN);
   const subject = new GpuRunner({ target, urls, backoff: { attempts: 4, sleep }, ...options });
   return { subject, waits };
 }
@@ -42,7 +42,7 @@ async function restoration(): Promise<Extract<RunnerOperation, { operation: 'res
 const failure = (code: string) => expect.objectContaining({ code });
 
 describe('the GPU runner', () => {
-  it('is asked by an idempotent PUT, with signed URLs and without a file', async () => {
+  it('is asked by an idempotent PUT, with internal URLs and without a file', async () => {
     const { task } = await restoration();
     const { subject } = runner();
     const said = await subject.begin({ operation: 'restore', task: { ...task, tile: 256 } }, 2);
@@ -54,7 +54,7 @@ describe('the GPU runner', () => {
       method: 'PUT',
       path: `/predictions/${id}`,
       prefer: 'respond-async',
-      authorization: `Bearer ${env.GPU_RUNNER_TOKEN}`,
+      authorization: `Bearer ${env.RUNNER_TOKEN}`,
       source: { status: 200 },
       uploads: [204, 204],
     });
@@ -77,7 +77,7 @@ describe('the GPU runner', () => {
       webhook_events_filter: ['start', 'logs', 'completed'],
     });
     // Trap of the client's data-uri strategy: the client itself, token included, in the body.
-    expect(JSON.stringify(request?.prediction)).not.toContain(env.GPU_RUNNER_TOKEN);
+    expect(JSON.stringify(request?.prediction)).not.toContain(env.RUNNER_TOKEN);
   });
 
   it('backs off after a failure, each time longer, and then succeeds', async () => {
@@ -223,7 +223,7 @@ describe('behind the API', () => {
     expect(response.status).toBe(status);
     expect(await response.json()).toEqual({
       status: status === 200 ? 'ok' : 'unavailable',
-      parts: { edge: 'READY', gpu: health },
+      parts: { edge: 'READY', runner: health },
     });
   });
 });

@@ -30,7 +30,7 @@ async function digestOf(text: string): Promise<string> {
   return `sha-256=:${sha256.toBase64()}:`;
 }
 
-describe('a signed URL', () => {
+describe('an internal URL', () => {
   const tampered = async (change: (payload: string, signature: string) => string) => {
     const [payload = '', signature = ''] = (await pathOf(read)).slice('/internal/sources/'.length).split('.');
     return `/internal/sources/${change(payload, signature)}`;

@@ -2,14 +2,14 @@ import { readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
-import { GPU_RUNNER_TOKEN, METRICS_TOKEN, SIGNED_URL_KEYS } from './support/global-setup.ts';
+import { RUNNER_TOKEN, METRICS_TOKEN, IMAGE_LINK_KEYS } from './support/global-setup.ts';
 
 // Where wrangler looks for the secrets that wrangler.toml requires.
 Object.assign(process.env, {
   INTERNAL_SECRET: 'a-secret-of-the-tests-with-32-characters',
-  GPU_RUNNER_TOKEN,
+  RUNNER_TOKEN,
   METRICS_TOKEN,
-  SIGNED_URL_KEYS,
+  IMAGE_LINK_KEYS,
   PURGE_API_TOKEN: '',
 });
 
@@ -23,9 +23,9 @@ export default defineConfig({
       miniflare: {
         bindings: {
           INTERNAL_ORIGIN: `http://127.0.0.1:${inject('gatewayPort')}`,
-          GPU_RUNNER_URL: inject('gpuRunnerUrl'),
+          RUNNER_URL: inject('gpuRunnerUrl'),
           ALLOW_ORIGINS: [inject('sourceUrl'), inject('receiverUrl')].join(),
-          SIGNED_URL_SOURCES: `${inject('sourceUrl')}, cdn.deblur.dev, *.shop.deblur.dev`,
+          IMAGE_LINK_SOURCES: `${inject('sourceUrl')}, cdn.deblur.dev, *.shop.deblur.dev`,
         },
         serviceBindings: { EDGE_CONTROL: { name: 'deblur-edge-runner', entrypoint: 'EdgeControl' } },
         unsafeDirectSockets: [{ host: '127.0.0.1', port: inject('gatewayPort') }],

@@ -17,7 +17,7 @@ import { root } from '../../scripts/lib/service.ts';
 import { copyOfTree, dryRun, ensureBuilt } from './support/deploy.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'deblur-deploy-test-'));
-const origins = { INTERNAL_ORIGIN: 'https://deblur.example.com', GPU_RUNNER_URL: 'https://runner.example.com' };
+const origins = { INTERNAL_ORIGIN: 'https://deblur.example.com', RUNNER_URL: 'https://runner.example.com' };
 
 beforeAll(() => ensureBuilt());
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
@@ -43,7 +43,7 @@ describe('the dry run', () => {
       expect.stringMatching(/^\$ npx wrangler r2 bucket lifecycle set deblur-store --file \S+ --force$/),
       "$ npx wrangler deploy -c workers/edge-runner/wrangler.toml --env ''",
       '$ npx wrangler deploy -c wrangler.toml --env production --var INTERNAL_ORIGIN:https://deblur.example.com' +
-        ' --var GPU_RUNNER_URL:https://runner.example.com',
+        ' --var RUNNER_URL:https://runner.example.com',
     ]);
   });
 
@@ -111,10 +111,8 @@ describe('variables and secrets', () => {
       return checkProductionVariables({ ...config, vars: { ...config.vars, ...vars } });
     };
     expect(withVars(origins)).toEqual([]);
-    expect(withVars({ ...origins, GPU_RUNNER_URL: '' }).join()).toContain('GPU_RUNNER_URL');
-    expect(withVars({ ...origins, GPU_RUNNER_URL: 'http://runner.example.com' }).join()).toContain(
-      'https in production',
-    );
+    expect(withVars({ ...origins, RUNNER_URL: '' }).join()).toContain('RUNNER_URL');
+    expect(withVars({ ...origins, RUNNER_URL: 'http://runner.example.com' }).join()).toContain('https in production');
   });
 });
 

@@ -6,7 +6,7 @@ import {
   signPath,
   sourceUrlOf,
   verifyPath,
-} from '@deblur/shared/protocol/signed-url.ts';
+} from '@deblur/shared/protocol/image-link.ts';
 
 const HEX = [
   { key: '0a'.repeat(32), salt: '1b'.repeat(16) },

@@ -29,7 +29,7 @@ import { getStream } from './http/routes/prediction-stream.ts';
 import { methodNotAllowed, notFound, onError } from './http/middleware/problem.ts';
 import { limitRequests } from './http/middleware/rate-limit.ts';
 import { deleteResult, getResult } from './http/routes/results.ts';
-import { getSignedUrl } from './http/routes/signed-url.ts';
+import { getImageLink } from './http/routes/image-link.ts';
 import { traceContext } from './http/middleware/trace.ts';
 import { getWebhookSecret, rotateWebhookSecret } from './http/routes/webhook-secret.ts';
 
@@ -66,7 +66,7 @@ export function createApp(ports: Ports): Hono<AppEnv> {
     .all(methodNotAllowed('GET', 'HEAD', 'DELETE'));
   // Signed by their site, so that whoever looks at it needs no key.
   app.use('/i/*', crossOrigin);
-  app.get('/i/*', getSignedUrl(ports)).all(methodNotAllowed('GET', 'HEAD'));
+  app.get('/i/*', getImageLink(ports)).all(methodNotAllowed('GET', 'HEAD'));
 
   app
     .get('/v1/predictions', requireKey('read'), listPredictions(ports))
@@ -106,7 +106,7 @@ export function createApp(ports: Ports): Hono<AppEnv> {
   app.get('/metrics', getMetrics(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app.get('/openapi.json', getOpenApi).all(methodNotAllowed('GET', 'HEAD'));
 
-  // The runner's side, by signed URLs.
+  // The runner's side, by internal URLs.
   app.get('/internal/sources/:token', getSource(ports)).all(methodNotAllowed('GET', 'HEAD'));
   app
     .put('/internal/results/:token', putResult(ports))

@@ -3,7 +3,7 @@
  *
  *   sources/{sha256}         an upload, or (empty, with `object` in its metadata) a record of where it lies
  *   uploads/{uuid}           an upload that was streamed in before its digest was known
- *   uploads/{sha256}         a master or result that comes in parts, by its signed URL's token, until it is whole
+ *   uploads/{sha256}         a master or result that comes in parts, by its internal URL's token, until it is whole
  *   masters/{restorationKey} the lossless PNG of one inference
  *   results/{resultKey}      encoded bytes
  *   origins/{resultKey}      how the result was made, as JSON; empty with `erased` in its metadata when it was erased

@@ -1,9 +1,10 @@
 /** The environment's text becomes typed configuration, once; an error names the variable. */
 import type { ModelFacts } from '@deblur/shared/protocol/model-manifest.ts';
-import { parseSigningKeys, type SigningKey } from '@deblur/shared/protocol/signed-url.ts';
+import { parseSigningKeys, type SigningKey } from '@deblur/shared/protocol/image-link.ts';
 import { z } from 'zod';
 import { parseRunnerModels } from './restorations/models.ts';
 import { parseSourceRules, type SourceRules } from './restorations/image-link.ts';
+import { renamedVariables } from './renamed-variables.ts';
 import { REPLICATE_MODEL } from './runners/gpu-target.ts';
 
 export interface Config {
@@ -16,9 +17,9 @@ export interface Config {
   readonly runnerModels: readonly ModelFacts[];
   /** Origins that sources and webhooks may have besides public https; empty in production. */
   readonly allowOrigins: readonly string[];
-  /** Empty: there are no signed URLs. */
+  /** Empty: there are no image links. */
   readonly signingKeys: readonly SigningKey[];
-  readonly signedUrlSources: SourceRules;
+  readonly imageLinkSources: SourceRules;
   /** Whether a tenant is told that another one had asked before. */
   readonly sharedCache: boolean;
   /** Null: what is erased leaves other data centres' caches by its age only. */
@@ -41,18 +42,18 @@ export interface Variables {
   readonly ENVIRONMENT: string;
   readonly INTERNAL_ORIGIN: string;
   readonly INTERNAL_SECRET: string;
-  readonly GPU_RUNNER_URL: string;
-  readonly GPU_RUNNER_TOKEN?: string;
+  readonly RUNNER_URL: string;
+  readonly RUNNER_TOKEN?: string;
   readonly REPLICATE_MODEL?: string;
   readonly REPLICATE_API_TOKEN?: string;
   readonly RUNNER_MODELS?: string;
   /** Set by local runs and tests only. */
   readonly ALLOW_ORIGINS?: string;
-  readonly SIGNED_URL_SOURCES?: string;
+  readonly IMAGE_LINK_SOURCES?: string;
   readonly SHARED_CACHE?: string;
   readonly PURGE_ZONE_ID?: string;
   /** Secrets that may be missing are not in wrangler.toml, and so not in the generated Env. */
-  readonly SIGNED_URL_KEYS?: string;
+  readonly IMAGE_LINK_KEYS?: string;
   readonly PURGE_API_TOKEN?: string;
   readonly METRICS_TOKEN?: string;
   readonly ADMIN_KEY?: string;
@@ -91,8 +92,8 @@ export const schema = z
     ENVIRONMENT: z.enum(['local', 'production'], { error: 'must be local or production' }),
     INTERNAL_ORIGIN: httpUrl.refine(isOrigin, 'must be an origin, without a path'),
     INTERNAL_SECRET: z.string({ error: 'must be set' }).min(32, 'must have 32 characters or more'),
-    GPU_RUNNER_URL: httpUrl.or(unset).optional(),
-    GPU_RUNNER_TOKEN: z.string().optional(),
+    RUNNER_URL: httpUrl.or(unset).optional(),
+    RUNNER_TOKEN: z.string().optional(),
     REPLICATE_MODEL: z
       .string()
       .regex(REPLICATE_MODEL, 'must be owner/name, owner/name:version or deployments/owner/name')
@@ -100,9 +101,9 @@ export const schema = z
       .optional(),
     REPLICATE_API_TOKEN: z.string().optional(),
     RUNNER_MODELS: parsedBy(parseRunnerModels).default([]),
-    SIGNED_URL_KEYS: parsedBy(parseSigningKeys).default([]),
+    IMAGE_LINK_KEYS: parsedBy(parseSigningKeys).default([]),
     // Without a word of the operator: no sources, nothing told of other tenants, nothing purged.
-    SIGNED_URL_SOURCES: parsedBy(parseSourceRules).prefault(''),
+    IMAGE_LINK_SOURCES: parsedBy(parseSourceRules).prefault(''),
     SHARED_CACHE: z.enum(['true', 'false'], { error: 'must be true or false' }).default('false'),
     PURGE_ZONE_ID: z
       .string()
@@ -127,16 +128,16 @@ export const schema = z
   .superRefine((variables, context) => {
     const refuse = (name: keyof Variables, message: string): void =>
       context.addIssue({ code: 'custom', path: [name], message });
-    const { GPU_RUNNER_URL, GPU_RUNNER_TOKEN, REPLICATE_MODEL, REPLICATE_API_TOKEN } = variables;
-    if (!GPU_RUNNER_URL === !REPLICATE_MODEL) refuse('GPU_RUNNER_URL', 'must be set, or REPLICATE_MODEL, and not both');
-    if (GPU_RUNNER_URL && !GPU_RUNNER_TOKEN) refuse('GPU_RUNNER_TOKEN', 'must be set');
+    const { RUNNER_URL, RUNNER_TOKEN, REPLICATE_MODEL, REPLICATE_API_TOKEN } = variables;
+    if (!RUNNER_URL === !REPLICATE_MODEL) refuse('RUNNER_URL', 'must be set, or REPLICATE_MODEL, and not both');
+    if (RUNNER_URL && !RUNNER_TOKEN) refuse('RUNNER_TOKEN', 'must be set');
     if (REPLICATE_MODEL && !REPLICATE_API_TOKEN) refuse('REPLICATE_API_TOKEN', 'must be set');
     if ((variables.PURGE_ZONE_ID === '') !== (variables.PURGE_API_TOKEN === '')) {
       refuse('PURGE_ZONE_ID', 'must be set together with PURGE_API_TOKEN');
     }
     if (variables.ENVIRONMENT !== 'production') return;
-    // Signed URLs and the token are credentials: in production they do not travel in the clear.
-    for (const name of ['INTERNAL_ORIGIN', 'GPU_RUNNER_URL'] as const) {
+    // Internal URLs and the token are credentials: in production they do not travel in the clear.
+    for (const name of ['INTERNAL_ORIGIN', 'RUNNER_URL'] as const) {
       if (variables[name] && !variables[name].startsWith('https:')) refuse(name, 'must be https in production');
     }
     if (variables.ALLOW_ORIGINS.length > 0) refuse('ALLOW_ORIGINS', 'must be empty in production');
@@ -145,7 +146,7 @@ export const schema = z
 
 /** @throws {Error} that names every variable at fault, without its value */
 export function readConfig(env: Variables): Config {
-  const parsed = schema.safeParse(env);
+  const parsed = schema.safeParse({ ...env, ...renamedVariables(env) });
   if (!parsed.success) {
     const list = parsed.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`).join('; ');
     throw new Error(`configuration: ${list}`);
@@ -158,8 +159,8 @@ export function readConfig(env: Variables): Config {
     runner: runnerConfigOf(data),
     runnerModels: data.RUNNER_MODELS,
     allowOrigins: data.ALLOW_ORIGINS,
-    signingKeys: data.SIGNED_URL_KEYS,
-    signedUrlSources: data.SIGNED_URL_SOURCES,
+    signingKeys: data.IMAGE_LINK_KEYS,
+    imageLinkSources: data.IMAGE_LINK_SOURCES,
     sharedCache: data.SHARED_CACHE === 'true',
     purge: data.PURGE_ZONE_ID === '' ? null : { zoneId: data.PURGE_ZONE_ID, token: data.PURGE_API_TOKEN },
     metricsToken: data.METRICS_TOKEN || null,
@@ -170,7 +171,7 @@ export function readConfig(env: Variables): Config {
 
 /** Of variables that agree. */
 function runnerConfigOf(variables: z.output<typeof schema>): RunnerConfig {
-  const { GPU_RUNNER_URL = '', GPU_RUNNER_TOKEN = '', REPLICATE_MODEL: model, REPLICATE_API_TOKEN = '' } = variables;
+  const { RUNNER_URL = '', RUNNER_TOKEN = '', REPLICATE_MODEL: model, REPLICATE_API_TOKEN = '' } = variables;
   if (model) return { kind: 'replicate', model, token: REPLICATE_API_TOKEN };
-  return { kind: 'own', url: GPU_RUNNER_URL, token: GPU_RUNNER_TOKEN };
+  return { kind: 'own', url: RUNNER_URL, token: RUNNER_TOKEN };
 }

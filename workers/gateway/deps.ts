@@ -129,11 +129,11 @@ export function createReferencePorts(env: Env): ReferencePorts {
 
 /** What the requests work with. */
 export function createPorts(env: Env): Ports {
-  const { allowOrigins, signingKeys, signedUrlSources, sharedCache, metricsToken, runnerModels } = readConfig(env);
+  const { allowOrigins, signingKeys, imageLinkSources, sharedCache, metricsToken, runnerModels } = readConfig(env);
   const jobPorts = createJobPorts(env);
   const linkFetcher = new GuardedSourceFetcher({
     allowOrigins,
-    isAllowed: (url) => isAllowedSource(signedUrlSources, url),
+    isAllowed: (url) => isAllowedSource(imageLinkSources, url),
     maxBytes: SYNC_UPLOAD_MAX_BYTES,
   });
   return {
@@ -148,7 +148,7 @@ export function createPorts(env: Env): Ports {
     checkUrl: (url) => void checkUrl(url, { allowOrigins }),
     sourceFetcher: sourceFetcherOf(env, { maxBytes: SYNC_UPLOAD_MAX_BYTES }),
     links: new R2SourceLinks(env.STORE, jobPorts.sources, linkFetcher),
-    signedUrls: { keys: signingKeys, sources: signedUrlSources },
+    imageLinks: { keys: signingKeys, sources: imageLinkSources },
     sharedCache,
     stats: statsOf(env),
     metrics: statsOf(env),

@@ -8,15 +8,15 @@ interface __BaseEnv_Env {
 	ASSETS: Fetcher;
 	ENVIRONMENT: string;
 	INTERNAL_ORIGIN: string;
-	GPU_RUNNER_URL: string;
+	RUNNER_URL: string;
 	REPLICATE_MODEL: string;
 	RUNNER_MODELS: string;
-	SIGNED_URL_SOURCES: string;
+	IMAGE_LINK_SOURCES: string;
 	SHARED_CACHE: string;
 	PURGE_ZONE_ID: string;
 	ANONYMOUS_ACCESS: string;
 	INTERNAL_SECRET: string;
-	GPU_RUNNER_TOKEN: string;
+	RUNNER_TOKEN: string;
 	ADMIN_KEY?: string;
 	JOBS: DurableObjectNamespace<import("./index").JobObject>;
 	TENANTS: DurableObjectNamespace<import("./index").TenantObject>;
@@ -26,7 +26,7 @@ interface __BaseEnv_Env {
 	REFERENCES: DurableObjectNamespace<import("./index").ReferenceObject>;
 	STATS: DurableObjectNamespace<import("./index").StatsObject>;
 	EDGE_RUNNER: Service /* entrypoint EdgeRunner from deblur-edge-runner */;
-	SIGNED_URL_KEYS?: string;
+	IMAGE_LINK_KEYS?: string;
 	METRICS_TOKEN?: string;
 	PURGE_API_TOKEN?: string;
 }
@@ -43,15 +43,15 @@ declare namespace Cloudflare {
 		ASSETS: Fetcher;
 		ENVIRONMENT: string;
 		INTERNAL_ORIGIN: string;
-		GPU_RUNNER_URL: string;
+		RUNNER_URL: string;
 		REPLICATE_MODEL: string;
 		RUNNER_MODELS: string;
-		SIGNED_URL_SOURCES: string;
+		IMAGE_LINK_SOURCES: string;
 		SHARED_CACHE: string;
 		PURGE_ZONE_ID: string;
 		ANONYMOUS_ACCESS: string;
 		INTERNAL_SECRET: string;
-		GPU_RUNNER_TOKEN: string;
+		RUNNER_TOKEN: string;
 		ADMIN_KEY: string;
 		JOBS: DurableObjectNamespace<import("./index").JobObject>;
 		TENANTS: DurableObjectNamespace<import("./index").TenantObject>;
@@ -69,7 +69,7 @@ type StringifyValues<EnvType extends Record<string, unknown>> = {
 	[Binding in keyof EnvType]: EnvType[Binding] extends string ? EnvType[Binding] : string;
 };
 declare namespace NodeJS {
-	interface ProcessEnv extends StringifyValues<Pick<Cloudflare.Env, "ENVIRONMENT" | "INTERNAL_ORIGIN" | "GPU_RUNNER_URL" | "REPLICATE_MODEL" | "RUNNER_MODELS" | "SIGNED_URL_SOURCES" | "SHARED_CACHE" | "PURGE_ZONE_ID" | "ANONYMOUS_ACCESS" | "INTERNAL_SECRET" | "GPU_RUNNER_TOKEN" | "ADMIN_KEY" | "SIGNED_URL_KEYS" | "METRICS_TOKEN" | "PURGE_API_TOKEN">> {}
+	interface ProcessEnv extends StringifyValues<Pick<Cloudflare.Env, "ENVIRONMENT" | "INTERNAL_ORIGIN" | "RUNNER_URL" | "REPLICATE_MODEL" | "RUNNER_MODELS" | "IMAGE_LINK_SOURCES" | "SHARED_CACHE" | "PURGE_ZONE_ID" | "ANONYMOUS_ACCESS" | "INTERNAL_SECRET" | "RUNNER_TOKEN" | "ADMIN_KEY" | "IMAGE_LINK_KEYS" | "METRICS_TOKEN" | "PURGE_API_TOKEN">> {}
 }
 declare module "*.txt" {
 	const value: string;

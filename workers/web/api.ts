@@ -4,7 +4,7 @@
  * upload is worth repeating.
  */
 import { ERRORS } from '@deblur/shared/protocol/errors.ts';
-import { GPU_RESTORE_TIMEOUT_MS, RETRY_AFTER_SECONDS, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
+import { RUNNER_RESTORE_TIMEOUT_MS, RETRY_AFTER_SECONDS, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { failureOf, NOT_OURS, oneOf, ownFailure, sleep, TOO_SLOW, UNREACHABLE } from './answers.ts';
 import { formatBytes } from './format.ts';
 import { followPrediction } from './prediction.ts';
@@ -19,7 +19,7 @@ import {
 } from './state.ts';
 
 /** As long as the slowest placement may take; the upload comes on top, on a slow line it is most of it. */
-const SERVICE_DEADLINE_MS = GPU_RESTORE_TIMEOUT_MS;
+const SERVICE_DEADLINE_MS = RUNNER_RESTORE_TIMEOUT_MS;
 
 /** With a wait of 30 s each, more than the deadline; a queue that stays full is given up after two minutes. */
 const MAX_ATTEMPTS = 24;

@@ -174,7 +174,10 @@ export const tileRefused = (model: string, size: number): DeblurError =>
   invalidOption('tile', `${model} does not take tiles of ${count(size, 'pixel')}; leave it out`);
 
 export const notAcceptable = (types: readonly string[]): DeblurError =>
-  new DeblurError('not_acceptable', `The Accept header allows none of the formats that this picture can have: ${types.join(', ')}. Allow one of them.`);
+  new DeblurError(
+    'not_acceptable',
+    `The Accept header allows none of the formats that this picture can have: ${types.join(', ')}. Allow one of them.`,
+  );
 
 // ---- Idempotency -------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ export function production(variables: Record<string, string> = {}, address = new
       ...env,
       ENVIRONMENT: 'production',
       INTERNAL_ORIGIN: ORIGIN,
-      GPU_RUNNER_URL: 'https://gpu.example',
+      RUNNER_URL: 'https://gpu.example',
       ADMIN_KEY,
       ...{ ALLOW_ORIGINS: '', ...variables },
     }),

@@ -11,7 +11,7 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => ({ name: `${method} ${path}`, method, path, operation })),
 );
 
-/** Signed URLs are matched by their raw path, so that the router sees one wildcard. */
+/** Image links are matched by their raw path, so that the router sees one wildcard. */
 const DOCUMENTED_AS: Readonly<Record<string, string>> = { '/i/*': '/i/{signature}/{options}/{source}' };
 
 describe('the document', () => {

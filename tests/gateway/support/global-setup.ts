@@ -6,17 +6,17 @@ import { startReceiverStandIn } from './receiver-stand-in.ts';
 import { startSourceHost } from './source-host.ts';
 import { startUploader } from './uploader.ts';
 
-export const GPU_RUNNER_TOKEN = 'the-runner-token-of-the-tests';
+export const RUNNER_TOKEN = 'the-runner-token-of-the-tests';
 
 export const METRICS_TOKEN = 'the-metrics-token-of-the-tests';
 
 /** The one that signs, and the one that it took over from. */
-export const SIGNED_URL_KEYS = [`${'0a'.repeat(32)}:${'1b'.repeat(16)}`, `${'2c'.repeat(64)}:${'3d'.repeat(8)}`].join(
+export const IMAGE_LINK_KEYS = [`${'0a'.repeat(32)}:${'1b'.repeat(16)}`, `${'2c'.repeat(64)}:${'3d'.repeat(8)}`].join(
   ',',
 );
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const gpu = await startGpuStandIn(GPU_RUNNER_TOKEN);
+  const gpu = await startGpuStandIn(RUNNER_TOKEN);
   const replicate = await startReplicateStandIn();
   const receiver = await startReceiverStandIn();
   const sources = await startSourceHost();

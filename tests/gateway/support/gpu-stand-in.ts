@@ -1,6 +1,6 @@
 /**
  * Stands in for the GPU runner: a Node server that speaks Cog's contract over real sockets, counts, and restores nothing.
- * It fetches the source from the signed URL and uploads by PUT like the real one. Tests steer it through `/control`.
+ * It fetches the source from the internal URL and uploads by PUT like the real one. Tests steer it through `/control`.
  */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';

@@ -1,8 +1,8 @@
-/** Signed URLs, written down from their description and not by the code under test; tests/shared has Node's HMAC. */
+/** Image links, written down from their description and not by the code under test; tests/shared has Node's HMAC. */
 import { env } from 'cloudflare:workers';
 
-/** The pairs of SIGNED_URL_KEYS: the one that signs, and the one that it took over from. */
-const PAIRS = (env.SIGNED_URL_KEYS ?? '')
+/** The pairs of IMAGE_LINK_KEYS: the one that signs, and the one that it took over from. */
+const PAIRS = (env.IMAGE_LINK_KEYS ?? '')
   .split(',')
   .map((pair) => pair.split(':').map((hex) => Uint8Array.fromHex(hex)));
 

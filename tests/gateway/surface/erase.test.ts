@@ -178,7 +178,7 @@ describe('DELETE /v1/results/{key}', () => {
     expect((await anna(path)).status).toBe(200);
   });
 
-  it('is for everybody on one’s own machine, signed URLs included', async () => {
+  it('is for everybody on one’s own machine, image links included', async () => {
     await host.serve({ '/p': picture(png()) });
     const location = (await call(await sign(host.url('/p')))).headers.get('content-location')!;
     expect((await call(location, { method: 'DELETE' })).status).toBe(204);

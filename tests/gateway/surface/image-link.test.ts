@@ -71,7 +71,7 @@ describe('the signature', () => {
   });
 });
 
-describe('what a signed URL may ask', () => {
+describe('what an image link may ask', () => {
   const url = 'https://cdn.deblur.dev/p.png';
   const past = Math.floor(Date.now() / 1000) - 1;
 

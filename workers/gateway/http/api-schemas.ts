@@ -134,7 +134,7 @@ export const deliveryListSchema = z.strictObject({
 
 export const replaySchema = z.strictObject({ replayed: z.int().describe('`n` of the delivery.') });
 
-/** 202 of a signed URL. */
+/** 202 of an image link. */
 export const pendingPictureSchema = z.strictObject({
   status: z.literal('processing'),
   result: z.string().describe('The path where the result will be.'),

@@ -1,5 +1,5 @@
 /** What the handlers share: the ports that `deps.ts` joins, and what a request carries through the middleware. */
-import type { SigningKey } from '@deblur/shared/protocol/signed-url.ts';
+import type { SigningKey } from '@deblur/shared/protocol/image-link.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { Context } from 'hono';
 import type { RequestIdVariables } from 'hono/request-id';
@@ -22,7 +22,7 @@ export interface Ports extends DeblurPorts, CreatePorts, AuthPorts, FilePorts, W
   readonly origins: ResultOrigins;
   readonly sourceFetcher: SourceFetcher;
   readonly links: SourceLinks;
-  readonly signedUrls: { readonly keys: readonly SigningKey[]; readonly sources: SourceRules };
+  readonly imageLinks: { readonly keys: readonly SigningKey[]; readonly sources: SourceRules };
   readonly stats: Counts;
   readonly metrics: Metrics;
   readonly metricsToken: string | null;

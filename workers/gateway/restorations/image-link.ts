@@ -1,8 +1,8 @@
-/** What a signed URL asks for, and whether it may: pure functions of its text. */
+/** What an image link asks for, and whether it may: pure functions of its text. */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { SOURCE_URL_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
 import { parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
-import { sourceUrlOf, type SignedText } from '@deblur/shared/protocol/signed-url.ts';
+import { sourceUrlOf, type SignedText } from '@deblur/shared/protocol/image-link.ts';
 
 export interface PictureLink {
   readonly url: string;
@@ -70,7 +70,7 @@ function listedOptions(text: string): Readonly<Record<string, string>> {
   for (const entry of text.split(',')) {
     const colon = entry.indexOf(':');
     const name = colon < 0 ? entry : entry.slice(0, colon);
-    if (!LINK_OPTIONS.includes(name)) throw optionError('unknown_option', name, 'is not an option of signed URLs');
+    if (!LINK_OPTIONS.includes(name)) throw optionError('unknown_option', name, 'is not an option of image links');
     if (colon < 0) throw optionError('invalid_option', name, 'has no value');
     if (Object.hasOwn(options, name)) throw optionError('invalid_option', name, 'is given twice');
     options[name] = entry.slice(colon + 1);

@@ -34,8 +34,8 @@ export interface LinkedResult {
   readonly cache: CacheStatus | 'pending';
 }
 
-/** On whose behalf signed URLs obtain results: whoever has the keys is one party. */
-export const SIGNED_URL_TENANT: Tenant = { id: 'signed-urls', tier: 'key', scopes: new Set(['create', 'read']) };
+/** On whose behalf image links obtain results: whoever has the keys is one party. */
+export const IMAGE_LINK_TENANT: Tenant = { id: 'image-links', tier: 'key', scopes: new Set(['create', 'read']) };
 
 /** The second finds the bytes that the first one has left, unless somebody else met other ones in between. */
 const MAX_ATTEMPTS = 2;
@@ -66,7 +66,7 @@ async function restoreSource(ports: LinkPorts, source: ReceivedSource, command: 
   const request = await planJob(resolveModel(ports.catalogue, options.model), { source, options, accept, trace });
   const { resultKey } = request.task;
   if (await command.isCached(resultKey)) return { resultKey, cache: 'hit' };
-  await ports.references.acquire(SIGNED_URL_TENANT.id, { request, header: source.header });
+  await ports.references.acquire(IMAGE_LINK_TENANT.id, { request, header: source.header });
   if ((await ports.results.head('result', resultKey)) !== null) return { resultKey, cache: 'hit' };
   await source.keep();
   const expired = new DeblurError('deadline_exceeded', 'The wait has expired.');

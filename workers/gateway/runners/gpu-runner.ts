@@ -1,7 +1,7 @@
 /**
  * The GPU placement: Cog's HTTP predictions, spoken by the `replicate` client, so that the same code reaches a container of
  * one's own, Kubernetes and Replicate (gpu-target.ts). Work is handed over and goes on by itself: the runner calls
- * back by a signed URL, and can be asked.
+ * back by an internal URL, and can be asked.
  *
  * Of the released client (1.4.0) only `request` is used, because of what the rest does:
  * - `run()` gives null on `canceled`, and in block mode when the answer is `processing` at the end of the wait; `wait()`
@@ -9,11 +9,18 @@
  * - its retries do not wait and ignore Retry-After, and they repeat a thrown failure six times. The fetch given to it
  *   (gpu-fetch.ts) backs off itself and never hands it anything that it would repeat.
  * - `fileEncodingStrategy` "data-uri" puts the client with its token into the body. No file passes through it: pictures
- *   go by signed URLs.
+ *   go by internal URLs.
  * - its ApiError holds the request, with the token. gpu-fetch.ts turns bad answers into our errors before it sees them.
  */
-import { callbackMalformed, DeblurError, deadlineExceeded, runnerFailed, runnerUnreachable, toWireError } from '@deblur/shared/protocol/errors.ts';
-import { GPU_CALL_TIMEOUT_MS, HEALTH_TIMEOUT_MS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limits.ts';
+import {
+  callbackMalformed,
+  DeblurError,
+  deadlineExceeded,
+  runnerFailed,
+  runnerUnreachable,
+  toWireError,
+} from '@deblur/shared/protocol/errors.ts';
+import { RUNNER_CALL_TIMEOUT_MS, HEALTH_TIMEOUT_MS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import { gpuOutputSchema, type GpuInput } from '@deblur/shared/protocol/runner-api.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
@@ -192,7 +199,7 @@ export class GpuRunner implements RemoteRunner {
   }
 
   async #call(route: string, { idempotent, ...call }: Call): Promise<RemoteState> {
-    const { target, backoff, timeoutMs = GPU_CALL_TIMEOUT_MS } = this.#options;
+    const { target, backoff, timeoutMs = RUNNER_CALL_TIMEOUT_MS } = this.#options;
     const signal = AbortSignal.timeout(timeoutMs);
     const fetch = gpuFetch(signal, { ...(backoff === undefined ? {} : { backoff }), idempotent });
     const client = new Replicate({ auth: target.token, baseUrl: target.baseUrl, fetch });

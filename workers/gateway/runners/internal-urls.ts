@@ -1,5 +1,5 @@
 /**
- * Signed URLs for the runner: each allows one thing, on one key, until it expires.
+ * Internal URLs: signed, for the runner: each allows one thing, on one key, until it expires.
  *
  * Token = base64url(payload) "." base64url(HMAC-SHA256(secret, base64url(payload))). The signature is compared in
  * constant time before anything is parsed. The id of an upload in parts is signed together with its token; no payload has

@@ -1,4 +1,4 @@
-/** What a placement is asked to do, what it says, and the signed URLs that it is given. */
+/** What a placement is asked to do, what it says, and the internal URLs that it is given. */
 import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import type { EncodeOptions, ModelName } from '@deblur/shared/protocol/options.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
@@ -89,7 +89,7 @@ export interface CallbackAddress {
 }
 
 /**
- * What one signed URL allows: reading one source or master, storing one master or result under exactly this key, or
+ * What one internal URL allows: reading one source or master, storing one master or result under exactly this key, or
  * telling how one attempt goes.
  */
 export type InternalGrant =

@@ -1,6 +1,15 @@
 /** multipart/form-data (RFC 7578) as a stream: this Worker's only use of the form parser. */
 import { Busboy, type BusboyFileStream, type BusboyInstance } from '@fastify/busboy';
-import { bodyBrokeOff, fieldTooLong, fieldWithoutName, fileInWrongField, formBroken, formWithoutBoundary, severalFiles, tooManyFields } from '@deblur/shared/protocol/errors.ts';
+import {
+  bodyBrokeOff,
+  fieldTooLong,
+  fieldWithoutName,
+  fileInWrongField,
+  formBroken,
+  formWithoutBoundary,
+  severalFiles,
+  tooManyFields,
+} from '@deblur/shared/protocol/errors.ts';
 import { MULTIPART_FIELDS_MAX_BYTES, REFUSED_BODY_DRAIN_MS } from '@deblur/shared/limits.ts';
 import { withTimeout } from '../../with-timeout.ts';
 
@@ -86,9 +95,9 @@ export async function readForm<Image extends Received>(
 
 function openParser(contentType: string, imageField: string): BusboyInstance {
   try {
-    // The picture is found by its name, whether or not it has a file name; other parts with one are refused as files.
-    const isPartAFile = (name: string | undefined, _type: string | undefined, fileName: string | undefined): boolean =>
-      name === imageField || fileName !== undefined;
+    // The picture is found by its name, whether or not it has a file name. Clients write fields as files of text or JSON, too.
+    const isPartAFile = (name: string | undefined, type: string | undefined, fileName: string | undefined): boolean =>
+      name === imageField || (fileName !== undefined && !/^(?:text\/|application\/json)/i.test(type ?? 'text/plain'));
     return new Busboy({ headers: { 'content-type': contentType }, limits: LIMITS, isPartAFile });
   } catch (cause) {
     throw formWithoutBoundary(cause);

@@ -1,5 +1,14 @@
 /** A request body becomes a picture and options: raw bytes, a form, or JSON that holds or names it. */
-import { bodyNotAJsonObject, bodyNotJson, dataUriNotBase64, emptyBody, fieldMissing, notASourceName, optionGivenTwice, optionTooLong } from '@deblur/shared/protocol/errors.ts';
+import {
+  bodyNotAJsonObject,
+  bodyNotJson,
+  dataUriNotBase64,
+  emptyBody,
+  fieldMissing,
+  notASourceName,
+  optionGivenTwice,
+  optionTooLong,
+} from '@deblur/shared/protocol/errors.ts';
 import {
   JSON_BODY_MAX_BYTES,
   MULTIPART_FIELDS_MAX_BYTES,

@@ -31,7 +31,7 @@ const files: Operations = {
         links: { get: byId('getFile'), delete: byId('deleteFile') },
       },
     },
-    problems: [...BODY_PROBLEMS, ...PICTURE_PROBLEMS, ...OPTION_PROBLEMS],
+    problems: [...BODY_PROBLEMS, ...PICTURE_PROBLEMS, ...OPTION_PROBLEMS, 'quota_exceeded'],
   },
   'get /v1/files': {
     operationId: 'listFiles',
@@ -82,7 +82,7 @@ const keys: Operations = {
         links: { delete: byId('deleteKey') },
       },
     },
-    problems: [...BODY_PROBLEMS, ...OPTION_PROBLEMS],
+    problems: [...BODY_PROBLEMS, ...OPTION_PROBLEMS, 'quota_exceeded'],
   },
   'get /v1/keys': {
     operationId: 'listKeys',

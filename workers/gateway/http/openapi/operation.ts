@@ -55,9 +55,9 @@ type AccessKind = 'key' | 'anyone' | 'optional' | 'public' | 'operator';
 const kindOf = (access: Access): AccessKind => access.split(':', 1)[0] as AccessKind;
 
 const PROBLEMS_OF_ACCESS: Readonly<Record<AccessKind, readonly ErrorCode[]>> = {
-  key: ['unauthorized', 'forbidden', 'rate_limited', 'runner_unavailable'],
-  anyone: ['unauthorized', 'forbidden', 'rate_limited', 'runner_unavailable'],
-  optional: ['unauthorized', 'rate_limited', 'runner_unavailable'],
+  key: ['unauthorized', 'forbidden', 'rate_limited', 'runner_unavailable', 'service_unavailable'],
+  anyone: ['unauthorized', 'forbidden', 'rate_limited', 'runner_unavailable', 'service_unavailable'],
+  optional: ['unauthorized', 'rate_limited', 'runner_unavailable', 'service_unavailable'],
   public: [],
   operator: ['forbidden', 'not_found'],
 };

@@ -75,7 +75,14 @@ export const pictures: Operations = {
       ...BODY_PROBLEMS,
       ...PICTURE_PROBLEMS,
       ...OPTION_PROBLEMS,
-      ...(['model_unavailable', 'not_acceptable', 'forbidden', 'source_fetch_failed', 'gone'] as const),
+      ...([
+        'model_unavailable',
+        'not_acceptable',
+        'forbidden',
+        'source_not_found',
+        'source_fetch_failed',
+        'gone',
+      ] as const),
       ...(['runner_failed', 'runner_busy', 'runner_unavailable', 'deadline_exceeded'] as const),
     ],
   },
@@ -106,7 +113,7 @@ export const pictures: Operations = {
   'get /i/{signature}/{options}/{source}': {
     operationId: 'getSignedPicture',
     tag: 'Pictures',
-    summary: 'Restore the picture of a signed URL',
+    summary: 'Restore the picture of an image link',
     description:
       "For `<img src>`: signed by the site's owner, so that no key is needed; of hosts that the operator allows. The path has " +
       'one spelling only, and is checked before anything else is looked at.',
@@ -138,7 +145,7 @@ export const pictures: Operations = {
       ...(['malformed_request', 'forbidden', 'not_found', 'gone', 'range_not_satisfiable', 'body_too_large'] as const),
       ...OPTION_PROBLEMS,
       ...PICTURE_PROBLEMS,
-      ...(['empty_body', 'not_acceptable', 'model_unavailable', 'source_fetch_failed'] as const),
+      ...(['empty_body', 'not_acceptable', 'model_unavailable', 'source_not_found', 'source_fetch_failed'] as const),
       ...(['runner_failed', 'runner_busy', 'runner_unavailable', 'deadline_exceeded'] as const),
     ],
   },

@@ -1,6 +1,12 @@
-import { hostNotAllowed, imageLinkNotSigned, invalidOption, notAUrl, unknownOption } from '@deblur/shared/protocol/errors.ts';
-import { RETRY_AFTER_SECONDS, SIGNED_URL_WAIT_SECONDS } from '@deblur/shared/limits.ts';
-import { verifyPath } from '@deblur/shared/protocol/signed-url.ts';
+import {
+  hostNotAllowed,
+  imageLinkNotSigned,
+  invalidOption,
+  notAUrl,
+  unknownOption,
+} from '@deblur/shared/protocol/errors.ts';
+import { RETRY_AFTER_SECONDS, IMAGE_LINK_WAIT_SECONDS } from '@deblur/shared/limits.ts';
+import { verifyPath } from '@deblur/shared/protocol/image-link.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
 import { isAllowedSource, parseLink, type PictureLink } from '../../restorations/image-link.ts';
@@ -12,10 +18,10 @@ import { isCached, serveResult } from './serve-result.ts';
 import type { pendingPictureSchema } from '../api-schemas.ts';
 
 /** `GET|HEAD /i/{signature}/{options}/{source}`: the restored picture of an address that a key's holder has signed. */
-export function getSignedUrl(ports: Ports): Handler<AppEnv> {
+export function getImageLink(ports: Ports): Handler<AppEnv> {
   return async (c) => {
     const { pathname, searchParams } = new URL(c.req.url);
-    const text = await verifyPath(ports.signedUrls.keys, pathname);
+    const text = await verifyPath(ports.imageLinks.keys, pathname);
     if (text === null) throw imageLinkNotSigned();
     const pendingStatus = pendingStatusOf(searchParams);
     const link = parseLink(text, Date.now());
@@ -26,7 +32,7 @@ export function getSignedUrl(ports: Ports): Handler<AppEnv> {
       ...link,
       accept: c.req.header('accept') ?? null,
       trace: c.get('trace'),
-      waitSeconds: wait.applied === null ? SIGNED_URL_WAIT_SECONDS : wait.seconds,
+      waitSeconds: wait.applied === null ? IMAGE_LINK_WAIT_SECONDS : wait.seconds,
       signal: c.req.raw.signal,
       isCached: (key) => isCached(c, key),
     });
@@ -49,10 +55,10 @@ function pendingStatusOf(query: URLSearchParams): 202 | 302 {
 }
 
 /** Before anything is looked up or fetched; the fetcher asks again for every redirect. */
-function assertAllowed({ signedUrls }: Ports, source: string): void {
+function assertAllowed({ imageLinks }: Ports, source: string): void {
   const url = URL.parse(source);
   if (url === null) throw notAUrl(source);
-  if (!isAllowedSource(signedUrls.sources, url)) {
+  if (!isAllowedSource(imageLinks.sources, url)) {
     throw hostNotAllowed(url.hostname);
   }
 }

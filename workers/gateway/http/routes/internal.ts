@@ -1,6 +1,15 @@
-/** The runner's side: what its signed URLs let it read and write. */
+/** The runner's side: what its internal URLs let it read and write. */
 import { sha256Hex } from '@deblur/shared/net/digest.ts';
-import { bodyNotJson, contentTypeMustBe, emptyPicture, internalUrlRefused, internalUrlTakesNoParts, lengthRequired, notFound, uploadMalformed } from '@deblur/shared/protocol/errors.ts';
+import {
+  bodyNotJson,
+  contentTypeMustBe,
+  emptyPicture,
+  internalUrlRefused,
+  internalUrlTakesNoParts,
+  lengthRequired,
+  notFound,
+  uploadMalformed,
+} from '@deblur/shared/protocol/errors.ts';
 import {
   CALLBACK_BODY_MAX_BYTES,
   RESULT_UPLOAD_MAX_BYTES,

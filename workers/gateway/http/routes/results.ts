@@ -40,7 +40,7 @@ export function deleteResult(ports: Ports): Handler<AppEnv, '/v1/results/:key'> 
   };
 }
 
-/** On one's own machine there is one person behind all tenants, signed URLs included. */
+/** On one's own machine there is one person behind all tenants, image links included. */
 const erasesFor = ({ id, tier }: Tenant): string | null => (tier === 'local' ? null : id);
 
 /** A malformed key gets the same 404 as an unknown one. */
