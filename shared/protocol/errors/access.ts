@@ -82,7 +82,10 @@ export const notAUrl = (text: string): DeblurError =>
   new DeblurError('malformed_request', `"${shown(text)}" is not a URL. Give an absolute https URL.`);
 
 export const notBase64url = (): DeblurError =>
-  new DeblurError('malformed_request', 'The source of the image link is not the unpadded base64url of a URL. Encode it so.');
+  new DeblurError(
+    'malformed_request',
+    'The source of the image link is not the unpadded base64url of a URL. Encode it so.',
+  );
 
 export const urlTooLong = (maxCharacters: number): DeblurError =>
   new DeblurError(

@@ -1,5 +1,13 @@
 /** The fetch that the `replicate` client is given: time-out, bounded back-off, and our errors for everything but success. */
-import { runnerAnswered, runnerBusy, runnerDoesNotKnow, runnerNotReady, runnerRefusedInput, runnerUnreachable, type DeblurError } from '@deblur/shared/protocol/errors.ts';
+import {
+  runnerAnswered,
+  runnerBusy,
+  runnerDoesNotKnow,
+  runnerNotReady,
+  runnerRefusedInput,
+  runnerUnreachable,
+  type DeblurError,
+} from '@deblur/shared/protocol/errors.ts';
 
 export interface Backoff {
   /** Calls in all, the first included. */

@@ -1,5 +1,12 @@
 /** Failures as runners report them, turned back into ours. */
-import { isErrorCode, fromWireError, runnerFailed, runnerHasOtherVersion, type DeblurError, type ErrorCode } from '@deblur/shared/protocol/errors.ts';
+import {
+  isErrorCode,
+  fromWireError,
+  runnerFailed,
+  runnerHasOtherVersion,
+  type DeblurError,
+  type ErrorCode,
+} from '@deblur/shared/protocol/errors.ts';
 
 const DETAIL_MAX_CHARACTERS = 500;
 

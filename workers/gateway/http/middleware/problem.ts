@@ -1,5 +1,12 @@
 /** Failures on the wire: application/problem+json (RFC 9457), through this one place. */
-import { DeblurError, ERRORS, internalError, methodNotAllowed as refusedMethod, notFound as nothingAt, type ErrorCode } from '@deblur/shared/protocol/errors.ts';
+import {
+  DeblurError,
+  ERRORS,
+  internalError,
+  methodNotAllowed as refusedMethod,
+  notFound as nothingAt,
+  type ErrorCode,
+} from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import type { ErrorHandler, Handler, NotFoundHandler } from 'hono';
 import type { z } from 'zod';
@@ -15,8 +22,7 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
   return problem(c, internalError());
 };
 
-export const notFound: NotFoundHandler<AppEnv> = (c) =>
-  problem(c, nothingAt('path'));
+export const notFound: NotFoundHandler<AppEnv> = (c) => problem(c, nothingAt('path'));
 
 /** For every method of a known path that is not among `allowed`. */
 export function methodNotAllowed(...allowed: readonly string[]): Handler<AppEnv> {

@@ -1,5 +1,12 @@
 /** `/v1/files`: pictures uploaded once and named by predictions, in Replicate's form. */
-import { fieldMissing, formNeeded, notAJsonObject, notFound, optionTooLong, unknownOption } from '@deblur/shared/protocol/errors.ts';
+import {
+  fieldMissing,
+  formNeeded,
+  notAJsonObject,
+  notFound,
+  optionTooLong,
+  unknownOption,
+} from '@deblur/shared/protocol/errors.ts';
 import {
   ASYNC_UPLOAD_MAX_BYTES,
   FILE_METADATA_MAX_CHARACTERS,
