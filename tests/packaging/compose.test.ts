@@ -45,6 +45,13 @@ it.each(['gpu', 'cpu'])('gives %s variables that the runner knows and accepts, a
   expect(Number.parseInt(service.stop_grace_period, 10)).toBeGreaterThan(drainSeconds + 5);
 });
 
+it.each(['gpu', 'cpu', 'tunnel'])('bounds the processes and the memory of %s, and lets it write nothing', (name) => {
+  const service = compose.services[name];
+  expect(service).toMatchObject({ read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'] });
+  expect(service.pids_limit).toBeGreaterThan(0);
+  expect(filled(service.mem_limit)).toMatch(/^\d+[mg]$/);
+});
+
 it('publishes the runner on loopback only', () => {
   for (const name of ['gpu', 'cpu']) expect(compose.services[name].ports).toEqual(['127.0.0.1:${PORT:-5000}:5000']);
 });

@@ -171,6 +171,20 @@ it('lets the runners find and call each other, those that drain too', () => {
   expect(policy.spec.egress).toContainEqual({ to: [byPeers], ports: [{ port: name, protocol: 'TCP' }] });
 });
 
+it('lets nothing in the cluster call the tunnel, and the tunnel call the runner and public addresses only', () => {
+  const [tunnel] = yamlOf(`${folder}/tunnel.yaml`);
+  const policy = yamlOf(`${folder}/network-policy.yaml`).find(
+    ({ metadata }) => metadata.name === tunnel.metadata.name,
+  );
+  expect(tunnel.spec.template.metadata.labels).toMatchObject(policy.spec.podSelector.matchLabels);
+  expect(policy.spec).toMatchObject({ policyTypes: ['Ingress', 'Egress'], ingress: [] });
+  const toRunner = { podSelector: { matchLabels: service.spec.selector } };
+  expect(policy.spec.egress).toContainEqual({ to: [toRunner], ports: [{ port: 'http', protocol: 'TCP' }] });
+  const [runnerPolicy] = yamlOf(`${folder}/network-policy.yaml`);
+  const publicBlock = runnerPolicy.spec.egress.at(-1).to;
+  expect(policy.spec.egress.at(-1).to).toEqual(publicBlock);
+});
+
 it('leaves the number of runners to KEDA', () => {
   expect(deployment.spec.replicas).toBeUndefined();
 });
