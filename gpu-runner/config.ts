@@ -3,7 +3,6 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { RUNNER_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
 import { isWebhookSecret } from '@deblur/shared/protocol/standard-webhooks.ts';
 import { DEFAULT_BATCH_DELAY_MS, DEFAULT_MAX_SESSION_WORKERS } from './limits.ts';
 
@@ -50,8 +49,8 @@ export interface Config {
   readonly webhookSecret: string | undefined;
   /** After SIGTERM, how long running predictions may go on. */
   readonly drainSeconds: number;
-  /** From a prediction's start to its end, transfers included. */
-  readonly timeoutSeconds: number;
+  /** From a prediction's start to its end, transfers included; undefined: it follows from the picture and the model's speed. */
+  readonly timeoutSeconds: number | undefined;
 }
 
 const wholeNumber = (min: number, max: number): z.ZodType<number, string> =>
@@ -106,7 +105,7 @@ export const schema = z.object({
   ALLOW_ORIGINS: origins.default([]),
   WEBHOOK_SECRET: webhookSecret.optional(),
   DRAIN_SECONDS: wholeNumber(0, 3600).default(25),
-  TIMEOUT_SECONDS: wholeNumber(1, 86_400).default(RUNNER_RESTORE_TIMEOUT_MS / 1000),
+  TIMEOUT_SECONDS: wholeNumber(1, 86_400).optional(),
   ENVIRONMENT: z.enum(['local', 'production']).default('local'),
 });
 

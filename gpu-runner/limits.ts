@@ -79,6 +79,13 @@ export const PICTURE_STOP_MS = 15_000;
  */
 export const LARGE_PIXELS = 16_000_000;
 
+/**
+ * A prediction has this long, and so many times what its picture should take by the speed that was measured at the start: the
+ * machine may be busier then. 50 MP take two minutes on a GPU, transfers included.
+ */
+export const RUNNER_TIMEOUT_MIN_SECONDS = 600;
+export const TIMEOUT_PER_EXPECTED = 3;
+
 /** Finished predictions that a retried PUT or a late GET still finds. Their outputs may be files, hence the bytes. */
 export const REMEMBERED_PREDICTIONS = 256;
 export const REMEMBERED_OUTPUT_MAX_BYTES = 64_000_000;

@@ -1,6 +1,6 @@
 /** The interface as OpenAPI 3.1, from the schemas that validate; `Input` and `Output` are where Cog and Replicate look. */
 import { gpuInputSchema, gpuOutputSchema, restoreReportSchema } from '@deblur/shared/protocol/runner-api.ts';
-import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
+import { modelNameSchema } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
 import { PREDICTION_EVENTS } from '../predictions/prediction.ts';
 
@@ -49,7 +49,7 @@ function schema(type: z.ZodType, io: 'input' | 'output'): object {
 const responseSchema = z.object({
   id: z.string(),
   status: z.enum(STATUSES),
-  model: z.enum(MODEL_NAMES).nullable(),
+  model: modelNameSchema.nullable(),
   version: z.string().nullable(),
   input: gpuInputSchema,
   output: z.union([z.string(), gpuOutputSchema]).nullable(),

@@ -51,35 +51,33 @@ export class ModelFiles {
   }
 
   /**
-   * Reads every manifest; checks the wanted files of the models with trained weights, and fetches those that are missing.
-   * @throws {Error} that names the model and what is wrong: bad manifest, missing file, another sha256, nothing trained
+   * Reads every manifest; checks the wanted files of the models with trained weights, and fetches those that are missing. A folder
+   * that is no model, and a model whose files are wrong, are left out, and the log says why.
+   * @throws {Error} when no model is left, with the fault of the first; when a manifest that is named by its URL cannot be had
    */
   static async load(options: ModelFilesOptions): Promise<ModelFiles> {
-    const models = new Map<ModelName, Model>();
-    for (const folder of await modelFolders(options.dir)) {
-      const manifest = await readManifest(options.dir, folder);
-      if (manifest !== undefined) {
-        models.set(manifest.name, { manifest, dir: join(options.dir, folder), url: undefined });
-      }
-    }
-    for (const url of options.manifestUrls) {
-      const manifest = await fetchManifest(url, options.http);
-      models.set(manifest.name, { manifest, dir: undefined, url });
-    }
-    const trained = [...models.values()].filter(({ manifest }) => manifest.trained !== null);
-    if (trained.length === 0) throw new Error('no model with trained weights in MODEL_DIR');
+    const faults: Error[] = [];
+    const skip = (fault: Error): void => {
+      faults.push(fault);
+      options.log.error('model_skipped', fault);
+    };
+    const models = await findModels(options, skip);
+    const manifests: ModelManifest[] = [];
     const paths = new Map<ModelVariant, string>();
     // What several variants refer to is large, and checked once.
     const checked = new Set<string>();
-    for (const model of trained) {
-      for (const variant of options.wanted(model.manifest)) {
-        paths.set(variant, await obtain(model, variant, checked, options));
+    for (const model of models.filter(({ manifest }) => manifest.trained !== null)) {
+      try {
+        for (const variant of options.wanted(model.manifest)) {
+          paths.set(variant, await obtain(model, variant, checked, options));
+        }
+        manifests.push(model.manifest);
+      } catch (error) {
+        skip(error as Error);
       }
     }
-    return new ModelFiles(
-      trained.map(({ manifest }) => manifest),
-      paths,
-    );
+    if (manifests.length === 0) throw faults[0] ?? new Error('no model with trained weights in MODEL_DIR');
+    return new ModelFiles(manifests, paths);
   }
 
   /** Models with trained weights, the best first: by measured PSNR, where it is equal or missing by size. */
@@ -93,6 +91,27 @@ export class ModelFiles {
     if (path === undefined) throw new Error(`${variant.file} is of no model that is offered`);
     return path;
   }
+}
+
+/** @param skip is told of each folder whose manifest cannot be used */
+async function findModels(
+  { dir, manifestUrls, http }: ModelFilesOptions,
+  skip: (fault: Error) => void,
+): Promise<readonly Model[]> {
+  const models = new Map<ModelName, Model>();
+  for (const folder of await modelFolders(dir)) {
+    try {
+      const manifest = await readManifest(dir, folder);
+      models.set(manifest.name, { manifest, dir: join(dir, folder), url: undefined });
+    } catch (error) {
+      skip(error as Error);
+    }
+  }
+  for (const url of manifestUrls) {
+    const manifest = await fetchManifest(url, http);
+    models.set(manifest.name, { manifest, dir: undefined, url });
+  }
+  return [...models.values()];
 }
 
 /** @returns where the variant's graph lies, with everything that it refers to beside it; adds to `checked` what is right */
@@ -156,10 +175,10 @@ async function modelFolders(dir: string): Promise<string[]> {
     .sort();
 }
 
-/** Undefined: the folder has none, so it is no model. */
-async function readManifest(dir: string, folder: string): Promise<ModelManifest | undefined> {
+/** @throws {Error} that names the folder and says why it is no model */
+async function readManifest(dir: string, folder: string): Promise<ModelManifest> {
   const path = join(dir, folder, 'manifest.json');
-  if (!existsSync(path)) return undefined;
+  if (!existsSync(path)) throw new Error(`model ${folder}: it has no manifest.json`);
   let manifest: ModelManifest;
   try {
     manifest = manifestSchema.parse(JSON.parse(await readFile(path, 'utf8')));

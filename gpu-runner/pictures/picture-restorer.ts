@@ -1,6 +1,7 @@
 /** File in, files out: the models, their sessions and the picture threads behind one call. */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { readImageHeader } from '@deblur/shared/image-header/index.ts';
 import type { ModelManifest, ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/protocol/options.ts';
 import type { Config } from '../config.ts';
@@ -11,6 +12,7 @@ import type { Metrics } from '../ops/metrics.ts';
 import { ModelFiles } from '../models/model-files.ts';
 import type { PictureReply, PictureRequest, TileCall, TileReply, WantedEncoding } from './picture-messages.ts';
 import { serveRpc } from '../threads/rpc.ts';
+import { ModelOffers } from '../sessions/model-offers.ts';
 import { Sessions, type SessionLease, type ProviderChoice } from '../sessions/sessions.ts';
 import { tilingFor } from '../sessions/tile-shape.ts';
 import { usableVariants } from '../models/variants.ts';
@@ -38,12 +40,13 @@ export interface PictureRestorerPorts {
 type PictureThread = WorkerThread<PictureRequest, PictureReply>;
 
 export class PictureRestorer {
-  readonly models: readonly ModelManifest[];
+  /** What is served, what is refused, and how fast it is. */
+  readonly offers: ModelOffers;
   readonly #sessions: Sessions;
   readonly #threads: readonly PictureThread[];
 
-  private constructor(models: readonly ModelManifest[], sessions: Sessions, threads: readonly PictureThread[]) {
-    this.models = models;
+  private constructor(offers: ModelOffers, sessions: Sessions, threads: readonly PictureThread[]) {
+    this.offers = offers;
     this.#sessions = sessions;
     this.#threads = threads;
   }
@@ -55,13 +58,14 @@ export class PictureRestorer {
     const { intraOpThreads, batchSize, batchDelayMs, modelMemoryBytes: memoryBytes } = config;
     const options = { requested, workers, intraOpThreads, batchSize, batchDelayMs, memoryBytes, log, metrics };
     const sessions = await Sessions.open(files, options);
-    const script = new URL('./picture-worker.ts', import.meta.url);
-    const onRestart = (): void => metrics.threadRestarted();
-    const starting = Array.from({ length: config.pictureThreads }, (_, i) =>
-      WorkerThread.start<PictureRequest, PictureReply>({ name: `picture ${i}`, script, log, onRestart }),
-    );
     try {
-      return new PictureRestorer(files.offered(), sessions, await Promise.all(starting));
+      const offers = await ModelOffers.prepare(files.offered(), sessions, log);
+      const script = new URL('./picture-worker.ts', import.meta.url);
+      const onRestart = (): void => metrics.threadRestarted();
+      const starting = Array.from({ length: config.pictureThreads }, (_, i) =>
+        WorkerThread.start<PictureRequest, PictureReply>({ name: `picture ${i}`, script, log, onRestart }),
+      );
+      return new PictureRestorer(offers, sessions, await Promise.all(starting));
     } catch (error) {
       await sessions.close();
       throw error;
@@ -85,9 +89,16 @@ export class PictureRestorer {
     return this.#sessions.tilesWaiting;
   }
 
-  /** Tiles in one run of the model that `auto` takes. */
+  /** Tiles in one run of the model that a caller gets who names none. */
   get batchSize(): number {
-    return this.#sessions.batchSize(this.models[0]!);
+    return this.#sessions.batchSize(this.#preferred);
+  }
+
+  /** The best on a GPU; on a CPU, which would take minutes with it, the one that costs least. */
+  get #preferred(): ModelManifest {
+    const { models } = this.offers;
+    if (this.provider.used !== 'cpu') return models[0]!;
+    return models.reduce((least, model) => (model.cost < least.cost ? model : least));
   }
 
   get threadStates(): readonly ThreadState[] {
@@ -95,17 +106,30 @@ export class PictureRestorer {
   }
 
   /**
-   * @param name undefined: the best one
-   * @throws {DeblurError} `model_unavailable` when this runner does not have it, or has another version
+   * @param name undefined: the one that suits the processor
+   * @throws {DeblurError} `model_unavailable` when this runner does not have it, cannot run it, or has another version
    */
   model(name: ModelName | undefined, version: string | undefined): ModelManifest {
-    const model = name === undefined ? this.models[0] : this.models.find((candidate) => candidate.name === name);
-    if (model === undefined)
-      throw new DeblurError('model_unavailable', `The runner has no trained ${name ?? 'model'}.`);
+    const { models, refused } = this.offers;
+    const model = name === undefined ? this.#preferred : models.find((candidate) => candidate.name === name);
+    if (model === undefined) {
+      const reason = refused.get(name ?? '');
+      const detail = reason === undefined ? `no trained weights of ${name}.` : `${name} but cannot run it: ${reason}`;
+      throw new DeblurError('model_unavailable', `The runner has ${detail}`);
+    }
     if (version !== undefined && version !== model.version) {
       throw new DeblurError('model_unavailable', `The runner has version ${model.version} of ${model.name}.`);
     }
     return model;
+  }
+
+  /**
+   * @returns how long restoring a picture takes by the model's measured speed; 0 where it is not known
+   * @throws {DeblurError} when the file is none that is restored
+   */
+  expectedSeconds(model: ModelManifest, source: Uint8Array): number {
+    const { width, height } = readImageHeader(source);
+    return ((this.offers.secondsPerMegapixel(model) ?? 0) * width * height) / 1e6;
   }
 
   /** Restores a picture. @throws {DeblurError} what decoding, the network or encoding throw; the signal's reason */

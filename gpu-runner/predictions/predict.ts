@@ -1,12 +1,14 @@
 /** What a prediction does, from fetch to upload. */
 import { DeblurError, hiddenCause, toWireError } from '@deblur/shared/protocol/errors.ts';
 import { DEFAULT_QUALITY } from '@deblur/shared/limits.ts';
+import { RUNNER_TIMEOUT_MIN_SECONDS, TIMEOUT_PER_EXPECTED } from '../limits.ts';
 import { MEDIA_TYPES, type OutputFormat } from '@deblur/shared/protocol/options.ts';
 import { abortable } from '../threads/abortable.ts';
 import type { HttpClient } from '../transfers/http-client.ts';
 import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import type { PictureReply } from '../pictures/picture-messages.ts';
+import { Deadline } from './deadline.ts';
 import { Canceled, type OutputFile, type Prediction, type UploadedOutput } from './prediction.ts';
 import type { PictureRestorer } from '../pictures/picture-restorer.ts';
 import { readSource } from '../transfers/source.ts';
@@ -17,7 +19,8 @@ export interface PredictPorts {
   readonly restorer: PictureRestorer;
   readonly metrics: Metrics;
   readonly log: Log;
-  readonly timeoutSeconds: number;
+  /** Undefined: as long as the picture may take here, and RUNNER_TIMEOUT_MIN_SECONDS at least. */
+  readonly timeoutSeconds: number | undefined;
 }
 
 /**
@@ -27,11 +30,9 @@ export interface PredictPorts {
  */
 export async function predict(prediction: Prediction, source: string | Uint8Array, ports: PredictPorts): Promise<void> {
   const { metrics, log, timeoutSeconds } = ports;
-  const passDeadline = (): void =>
-    prediction.abort(new DeblurError('deadline_exceeded', `Not done within ${timeoutSeconds} seconds.`));
-  const timer = setTimeout(passDeadline, timeoutSeconds * 1000);
+  const deadline = new Deadline(prediction, timeoutSeconds ?? RUNNER_TIMEOUT_MIN_SECONDS);
   prediction.start();
-  const work = restoreAndDeliver(prediction, source, ports);
+  const work = restoreAndDeliver(prediction, source, ports, deadline);
   try {
     // A cancel or the deadline ends the prediction at once, wherever its work is.
     const { output, report } = await abortable(work, prediction.signal);
@@ -40,7 +41,7 @@ export async function predict(prediction: Prediction, source: string | Uint8Arra
     if (error instanceof Canceled) prediction.markCanceled();
     else fail(prediction, error, log);
   } finally {
-    clearTimeout(timer);
+    deadline.clear();
   }
   const { id, trace, status, error } = prediction;
   metrics.ended(status, error?.code);
@@ -55,9 +56,14 @@ export async function predict(prediction: Prediction, source: string | Uint8Arra
   await work.catch(() => undefined);
 }
 
-async function restoreAndDeliver(prediction: Prediction, source: string | Uint8Array, ports: PredictPorts) {
+async function restoreAndDeliver(
+  prediction: Prediction,
+  source: string | Uint8Array,
+  ports: PredictPorts,
+  deadline: Deadline,
+) {
   const bytes = typeof source === 'string' ? await download(prediction, source, ports) : source;
-  const made = await make(prediction, bytes, ports.restorer);
+  const made = await make(prediction, bytes, ports, deadline);
   ports.metrics.made(made.report, made.queueMs);
   return { output: await deliver(prediction, made, ports), report: made.report };
 }
@@ -75,7 +81,12 @@ function download({ trace, signal }: Prediction, url: string, { http, metrics }:
   return metrics.timed('download', () => readSource(url, http, signal, trace.headers));
 }
 
-async function make(prediction: Prediction, source: Uint8Array, restorer: PictureRestorer): Promise<PictureReply> {
+async function make(
+  prediction: Prediction,
+  source: Uint8Array,
+  { restorer, timeoutSeconds }: PredictPorts,
+  deadline: Deadline,
+): Promise<PictureReply> {
   const { input, signal } = prediction;
   const { format, quality = DEFAULT_QUALITY, metadata = 'keep' } = input;
   const wantMaster = input.operation === 'restore' && input.master_upload_url !== undefined;
@@ -87,6 +98,7 @@ async function make(prediction: Prediction, source: Uint8Array, restorer: Pictur
   }
   const model = restorer.model(input.model, input.model_version);
   prediction.setModel(model);
+  if (timeoutSeconds === undefined) deadline.extendTo(TIMEOUT_PER_EXPECTED * restorer.expectedSeconds(model, source));
   const onProgress = (done: number, total: number): void => prediction.setProgress(done, total);
   return restorer.restore(job, { model, tile: input.tile, onProgress }, signal);
 }

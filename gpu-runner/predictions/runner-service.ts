@@ -28,7 +28,16 @@ export interface HealthReport {
     /** Why it failed. */
     readonly logs: string;
     readonly execution_provider: ProviderChoice | null;
-    readonly models: readonly { readonly name: string; readonly version: string; readonly tile: number }[];
+    readonly models: readonly {
+      readonly name: string;
+      readonly version: string;
+      /** Side in pixels. */
+      readonly tile: number;
+      /** As measured at the start; null where it was not. */
+      readonly seconds_per_megapixel: number | null;
+    }[];
+    /** Models that are here and cannot run. */
+    readonly refused: readonly { readonly name: string; readonly reason: string }[];
   };
   readonly slots: { readonly total: number; readonly busy: number };
 }
@@ -77,7 +86,7 @@ export class RunnerService {
       const restorer = await PictureRestorer.open(this.#config, { log: this.#log, metrics: this.metrics });
       if (this.#stopping) return void (await restorer.close());
       this.#restorer = restorer;
-      const models = restorer.models.map(({ name, version }) => ({ name, version }));
+      const models = restorer.offers.models.map(({ name, version }) => ({ name, version }));
       const { intraOpThreads: intra_op_threads, slots } = this.#config;
       const { provider: execution_provider, sessionCount: sessions, batchSize: batch_size } = restorer;
       this.#log.info('ready', { execution_provider, models, sessions, intra_op_threads, batch_size, slots });
@@ -92,7 +101,7 @@ export class RunnerService {
 
   health(): HealthReport {
     const { total, busy } = this.#slots;
-    const models = this.#restorer?.models ?? [];
+    const { models = [], refused = new Map() } = this.#restorer?.offers ?? {};
     return {
       status: this.#health(),
       setup: {
@@ -101,7 +110,13 @@ export class RunnerService {
         completed_at: this.#setUpAt?.toISOString() ?? null,
         logs: this.#failure ?? '',
         execution_provider: this.#restorer?.provider ?? null,
-        models: models.map(({ name, version, tile }) => ({ name, version, tile: tile.size })),
+        models: models.map((model) => ({
+          name: model.name,
+          version: model.version,
+          tile: model.tile.size,
+          seconds_per_megapixel: this.#restorer?.offers.secondsPerMegapixel(model) ?? null,
+        })),
+        refused: [...refused].map(([name, reason]) => ({ name, reason })),
       },
       slots: { total, busy },
     };

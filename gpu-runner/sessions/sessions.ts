@@ -72,30 +72,19 @@ export class Sessions {
   }
 
   /**
-   * Opens the `uint8` sessions of the best model, and of the others as far as memory goes; `float32` ones, for 16-bit
-   * pictures, open at their first use. `auto` tries CUDA with the best model and says why it runs on the CPU instead;
-   * `cuda` and `tensorrt` never fall back.
-   * @throws {DeblurError} `runner_unavailable` with the reason
+   * Chooses the execution provider. `auto` tries CUDA with the best model and says why it runs on the CPU instead; `cuda` and
+   * `tensorrt` never fall back. Sessions open when they are first asked for.
    */
   static async open(files: ModelFiles, options: SessionsOptions): Promise<Sessions> {
-    const sessions =
-      options.requested === 'auto'
-        ? await Sessions.#openOnBest(files, options)
-        : new Sessions(files, options, choose(options.requested, 'EXECUTION_PROVIDER says so'));
-    try {
-      await sessions.#warmUp();
-    } catch (error) {
-      await sessions.close();
-      throw error;
-    }
-    return sessions;
+    if (options.requested === 'auto') return Sessions.#openOnBest(files, options);
+    return new Sessions(files, options, choose(options.requested, 'EXECUTION_PROVIDER says so'));
   }
 
   static async #openOnBest(files: ModelFiles, options: SessionsOptions): Promise<Sessions> {
     const auto = (used: ExecutionProvider, reason: string): ProviderChoice => ({ requested: 'auto', used, reason });
     const onCuda = new Sessions(files, options, auto('cuda', 'the CUDA provider loaded'));
     try {
-      await onCuda.#touch(files.offered()[0]!);
+      (await onCuda.acquire(files.offered()[0]!, 'uint8')).release();
       return onCuda;
     } catch (error) {
       const detail = error instanceof DeblurError ? error.detail : 'the CUDA provider failed';
@@ -135,6 +124,11 @@ export class Sessions {
     return 2 ** Math.floor(Math.log2(Math.min(wanted, most ?? wanted)));
   }
 
+  /** Whether another model may take as much as those that are open did: for all that is known of it. */
+  get hasRoomForAnother(): boolean {
+    return 2 * this.#usedBytes() <= this.budget;
+  }
+
   get states(): readonly ThreadState[] {
     return [...this.#open.values()].flatMap(({ pool }) => pool.states);
   }
@@ -158,19 +152,6 @@ export class Sessions {
     return this.provider.used === 'cpu' ? this.#options.workers : 1;
   }
 
-  async #warmUp(): Promise<void> {
-    const [best, ...others] = this.#files.offered();
-    if (best === undefined) return;
-    await this.#touch(best);
-    // The others may take as much as the best one did, for all that is known of them.
-    for (const model of others) if (2 * this.#usedBytes() <= this.#budget) await this.#touch(model);
-    await this.#touch(best);
-  }
-
-  async #touch(model: ModelManifest): Promise<void> {
-    (await this.acquire(model, 'uint8')).release();
-  }
-
   /** Pools open and close one after the other: two at once would each count the other's memory. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#last.then(work);
@@ -188,7 +169,7 @@ export class Sessions {
       held = false;
       open.leases--;
       this.#released.resolve(undefined);
-      if (this.#usedBytes() > this.#budget) void this.#inTurn(() => this.#closeIdleBeyondBudget());
+      if (this.#usedBytes() > this.budget) void this.#inTurn(() => this.#closeIdleBeyondBudget());
     };
     return { pool: open.pool, release };
   }
@@ -234,7 +215,7 @@ export class Sessions {
   /** Before sessions are opened, as far as can be known: the first time only the size of their weights is. */
   async #makeRoom(bytes: number, signal: AbortSignal | undefined): Promise<void> {
     try {
-      while (this.#open.size > 0 && this.#usedBytes() + bytes > this.#budget) {
+      while (this.#open.size > 0 && this.#usedBytes() + bytes > this.budget) {
         this.#released = Promise.withResolvers();
         if (await this.#closeIdle()) continue;
         this.#passedSince ??= performance.now();
@@ -247,7 +228,7 @@ export class Sessions {
 
   /** Those that are in use stay, whatever their size: without them nothing could be done. */
   async #closeIdleBeyondBudget(): Promise<void> {
-    while (this.#open.size > 1 && this.#usedBytes() > this.#budget && (await this.#closeIdle()));
+    while (this.#open.size > 1 && this.#usedBytes() > this.budget && (await this.#closeIdle()));
   }
 
   /** @returns false when pictures use all that are open */
@@ -266,7 +247,8 @@ export class Sessions {
     return this.#passedSince !== undefined && performance.now() - this.#passedSince > passingMs;
   }
 
-  get #budget(): number {
+  /** Bytes that the sessions of all models may take. */
+  get budget(): number {
     return this.#options.memoryBytes ?? Infinity;
   }
 

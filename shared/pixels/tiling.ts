@@ -13,8 +13,10 @@ export interface TilingOptions {
   readonly size: number;
   /** Width of the hand-over in pixels, from 1 to a third of `size`. */
   readonly overlap: number;
-  /** The network takes sides that are multiples of this. */
+  /** A picture shorter than a tile is continued to a multiple of this; to whole tiles, where it is `size`. */
   readonly padMultiple: number;
+  /** Tiles start at multiples of this, which divides `size` and `size - overlap`; the picture is continued to such a length. */
+  readonly align?: number;
 }
 
 /** Tiles along one axis. */
@@ -33,14 +35,17 @@ export interface AxisPlan {
  * @throws {RangeError} when the overlap is more than a third of the tile: three tiles would meet, and the weights would
  *   not sum to one
  */
-export function planAxis(length: number, { size, overlap, padMultiple }: TilingOptions): AxisPlan {
+export function planAxis(length: number, { size, overlap, padMultiple, align = 1 }: TilingOptions): AxisPlan {
   if (size < 3 * overlap) throw new RangeError(`tiles of ${size} pixels cannot overlap by ${overlap}`);
   if (length <= size) {
     const extent = Math.ceil(length / padMultiple) * padMultiple;
     return { length, extent, starts: [0], rampStarts: [], overlap };
   }
-  const count = Math.ceil((length - overlap) / (size - overlap));
-  const starts = Array.from({ length: count }, (_, i) => Math.floor((i * (length - size)) / (count - 1) + 0.5));
+  const continued = Math.ceil(length / align) * align;
+  const count = Math.ceil((continued - overlap) / (size - overlap));
+  const startOf = (index: number): number =>
+    align * Math.floor((index * (continued - size)) / (align * (count - 1)) + 0.5);
+  const starts = Array.from({ length: count }, (_, i) => startOf(i));
   const rampStarts = starts.slice(1).map((next, i) => Math.floor((next + starts[i]! + size - overlap) / 2));
   return { length, extent: size, starts, rampStarts, overlap };
 }

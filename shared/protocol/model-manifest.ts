@@ -4,8 +4,9 @@
  */
 import { z } from 'zod';
 import { HEX_SHA256 } from '../net/digest.ts';
-import { MIN_TILE_PIXELS, TILE_STEP_PIXELS } from '../limits.ts';
-import { MODEL_NAMES } from './options.ts';
+import { MAX_TILE_PIXELS, MIN_TILE_PIXELS, TILE_STEP_PIXELS } from '../limits.ts';
+import type { TilingOptions } from '../pixels/tiling.ts';
+import { modelNameSchema } from './options.ts';
 
 const sha256 = z.string().regex(HEX_SHA256);
 const quality = z.object({ psnr: z.number(), ssim: z.number() });
@@ -45,17 +46,25 @@ export const variantSchema = z
 
 const manifestShape = z.object({
   schema_version: z.literal(1),
-  name: z.enum(MODEL_NAMES),
+  name: modelNameSchema,
   version: sha256,
   paper: z.string(),
   parameters: z.int().positive(),
   /** Convolution multiply-accumulates of one 256×256 tile. */
   macs_256: z.int().positive(),
+  /** Price of a megapixel, where `dhnet-edge` costs 1. */
+  cost: z.number().positive().default(1),
   opset: z.int().min(17),
   /** Height and width of every tile are multiples of this. */
   pad_multiple: z.int().positive(),
   tile: z.object({
     size: z.int().min(MIN_TILE_PIXELS),
+    /** Largest side that a caller may ask for: beyond it the network's pooling sees more than it was trained on. */
+    max: z.int().default(MAX_TILE_PIXELS),
+    /** Every tile is `size` × `size`: a smaller picture is continued by reflection, and no other side may be asked for. */
+    fixed: z.boolean().default(false),
+    /** Tiles start at multiples of this. */
+    align: z.int().positive().default(1),
     // Of larger overlaps three tiles would meet (tiling.ts), in the smallest tile that a caller may ask for.
     overlap: z
       .int()
@@ -64,28 +73,48 @@ const manifestShape = z.object({
   }),
   /** Largest batch the graph takes; null: any. */
   max_batch: z.int().positive().nullable(),
+  /** Of one session that runs one tile on a CPU, as measured; a runner that has less refuses the model. */
+  memory_bytes: z.int().positive().optional(),
   variants: z.array(variantSchema).min(1),
-  /** The frozen network whose maps the model reads, and the checkpoint that it came from. */
-  prior: z.object({ network: z.enum(['nafnet', 'ufpnet']), sha256 }).optional(),
+  /** The frozen network whose maps the model reads, the digest of its weights, and where they came from. */
+  prior: z
+    .object({
+      network: z.enum(['nafnet', 'ufpnet', 'maxim']),
+      sha256,
+      stages: z.int().positive().optional(),
+      paper: z.string().optional(),
+      source: z.string().optional(),
+      licence: z.string().optional(),
+    })
+    .optional(),
   /** Tiles at the end of a small picture are smaller: a graph for one size only does not restore them. */
   input_shape: z
     .undefined({ error: 'is of a graph for one size only: export it without --fixed and --batch' })
     .optional(),
   /** Null: the weights are random, and the model is not offered. */
   trained: z
-    .object({ patches: z.int(), seconds: z.number(), device: z.string(), config: z.string() })
-    .loose()
+    .union([
+      // By us.
+      z.object({ patches: z.int(), seconds: z.number(), device: z.string(), config: z.string() }).loose(),
+      // By others, who published their weights.
+      z.object({ source: z.string(), sha256, licence: z.string() }).loose(),
+    ])
     .nullable(),
   measured: z.array(z.object({ set: z.string(), images: z.int(), input: quality, output: quality }).loose()),
 });
 
 export const manifestSchema = manifestShape
-  .refine((m) => m.tile.size % m.pad_multiple === 0, 'tile size is no multiple of pad_multiple')
+  .refine((m) => m.tile.size % m.pad_multiple === 0, 'tile.size is not a multiple of pad_multiple')
   .refine(
-    (m) => TILE_STEP_PIXELS % m.pad_multiple === 0,
+    ({ tile, pad_multiple: multiple }) => tile.fixed || TILE_STEP_PIXELS % multiple === 0,
     'pad_multiple does not divide every tile that may be asked for',
   )
-  .refine((m) => new Set(m.variants.map(({ id }) => id)).size === m.variants.length, 'two variants have one id');
+  .refine(
+    ({ tile: { size, overlap, align } }) => size % align === 0 && (size - overlap) % align === 0,
+    'tile.align does not divide tile.size and tile.size - tile.overlap',
+  )
+  .refine(({ tile }) => tile.size <= tile.max, 'tile.size is larger than tile.max')
+  .refine((m) => new Set(m.variants.map(({ id }) => id)).size === m.variants.length, 'two variants have the same id');
 
 /** What is said of a model to those who do not run it. */
 export const modelFactsSchema = manifestShape.omit({ variants: true });
@@ -97,6 +126,19 @@ export type ModelVariant = z.infer<typeof variantSchema>;
 export type ModelFile = Pick<ModelVariant, keyof typeof fileShape>;
 /** The variants that run everywhere, each named by its samples; the others come on top. */
 export type VariantId = Extract<ModelVariant['id'], 'uint8' | 'float32'>;
+
+/** How a picture is cut. @param size a side in pixels that the model takes (`takesTile`) */
+export function tilingOf({ tile, pad_multiple }: ModelFacts, size = tile.size): TilingOptions {
+  const { overlap, align, fixed } = tile;
+  return { size, overlap, align, padMultiple: fixed ? size : pad_multiple };
+}
+
+/** Whether a caller may ask for tiles of this side. */
+export function takesTile({ tile, pad_multiple }: ModelFacts, side: number): boolean {
+  const { size, overlap, max, fixed, align } = tile;
+  if (fixed) return side === size;
+  return side >= 3 * overlap && side <= max && side % pad_multiple === 0 && (side - overlap) % align === 0;
+}
 
 /** @throws {Error} when the manifest lacks the variant: a broken export, not a user's fault */
 export function variantOf(manifest: ModelManifest, id: VariantId): ModelVariant {

@@ -5,8 +5,12 @@ import { z } from 'zod';
 import { invalidOptions, unknownOptions, type DeblurError } from './errors.ts';
 import { DEFAULT_QUALITY, MAX_TILE_PIXELS, MIN_TILE_PIXELS, TILE_STEP_PIXELS } from '../limits.ts';
 
-export const MODEL_NAMES = ['dhnet-edge', 'dhnet', 'dhnet-b'] as const;
-export type ModelName = (typeof MODEL_NAMES)[number];
+/** Which models there are, the catalogue of the gateway or the runner says; a name is free otherwise. */
+export const modelNameSchema = z
+  .string()
+  .regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/, 'must be 1 to 64 small letters, digits and hyphens');
+
+export type ModelName = string;
 
 /** Formats that results are written in. */
 export const OUTPUT_FORMATS = ['jpeg', 'png', 'webp', 'avif'] as const;
@@ -25,8 +29,7 @@ const wholeNumber = (range: (integer: z.ZodInt) => z.ZodInt) =>
   z.preprocess(fromDigits, range(z.int({ error: ({ code }) => (code === 'invalid_type' ? NOT_WHOLE : undefined) })));
 
 export const optionsSchema = z.strictObject({
-  model: z
-    .enum(['auto', ...MODEL_NAMES])
+  model: modelNameSchema
     .describe('`auto` takes the best trained model; one without trained weights is refused by name.')
     .default('auto'),
   format: z

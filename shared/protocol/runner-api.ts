@@ -12,7 +12,7 @@ import {
   TILE_STEP_PIXELS,
   UPLOAD_PART_MIN_BYTES,
 } from '../limits.ts';
-import { METADATA_MODES, MODEL_NAMES, OUTPUT_FORMATS, type EncodeOptions, type ModelName } from './options.ts';
+import { METADATA_MODES, modelNameSchema, OUTPUT_FORMATS, type EncodeOptions, type ModelName } from './options.ts';
 
 /** What was done, for metrics and response headers. Times in milliseconds, of the runner's own clock. */
 export interface RestoreReport {
@@ -76,7 +76,7 @@ export const gpuInputSchema = z.strictObject({
   operation: z.enum(['restore', 'encode']).default('restore'),
   /** https URL (http for allowed origins) or data URI. */
   image: z.string().min(1),
-  model: z.enum(MODEL_NAMES).optional(),
+  model: modelNameSchema.optional(),
   /** When given, it must be the version that the runner has. */
   model_version: z.string().optional(),
   format: z.enum(OUTPUT_FORMATS).optional(),
@@ -94,7 +94,7 @@ export type GpuInput = z.input<typeof gpuInputSchema>;
 
 /** `output` of a prediction whose files were uploaded. */
 export const gpuOutputSchema = z.object({
-  model: z.enum(MODEL_NAMES).optional(),
+  model: modelNameSchema.optional(),
   model_version: z.string().optional(),
   report: restoreReportSchema,
 });

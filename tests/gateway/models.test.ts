@@ -15,7 +15,8 @@ function manifestOf(name: ModelManifest['name'], trained: boolean): ModelManifes
     macs_256: 1,
     opset: 17,
     pad_multiple: 8,
-    tile: { size: 256, overlap: 32 },
+    cost: 1,
+    tile: { size: 256, overlap: 32, max: 512, fixed: false, align: 1 },
     max_batch: 1,
     variants: [
       {

@@ -144,9 +144,24 @@ describe('sessions of two models, of which one fits', () => {
 it('gives a GPU tiles of one shape, and a CPU no more pixels than there are', async () => {
   const model = await readManifest();
   const { size, overlap } = model.tile;
-  expect(tilingFor(model, undefined, 'cuda')).toEqual({ size, overlap, padMultiple: size });
-  expect(tilingFor(model, 256, 'tensorrt')).toEqual({ size: 256, overlap, padMultiple: 256 });
-  expect(tilingFor(model, undefined, 'cpu')).toEqual({ size, overlap, padMultiple: model.pad_multiple });
-  expect(() => tilingFor(model, 250, 'cuda')).toThrow('dhnet-edge does not take tiles of 250 pixels');
-  expect(() => tilingFor(model, 32, 'cpu')).toThrow('dhnet-edge does not take tiles of 32 pixels');
+  const common = { overlap, align: 1 };
+  expect(tilingFor(model, undefined, 'cuda')).toEqual({ ...common, size, padMultiple: size });
+  expect(tilingFor(model, 256, 'tensorrt')).toEqual({ ...common, size: 256, padMultiple: 256 });
+  expect(tilingFor(model, undefined, 'cpu')).toEqual({ ...common, size, padMultiple: model.pad_multiple });
+});
+
+it('gives a model of fixed tiles whole ones, aligned as its manifest says, on every processor', async () => {
+  const model = await readManifest();
+  const fixed = { ...model, tile: { size: 256, overlap: 32, max: 256, fixed: true, align: 16 } };
+  const whole = { size: 256, overlap: 32, align: 16, padMultiple: 256 };
+  expect(tilingFor(fixed, undefined, 'cpu')).toEqual(whole);
+  expect(tilingFor(fixed, 256, 'cuda')).toEqual(whole);
+  expect(() => tilingFor(fixed, 128, 'cpu')).toThrow('dhnet-edge takes tiles of 256 pixels');
+});
+
+it.each([250, 32, 288, 1024])('refuses tiles of %i pixels, which dhnet-edge does not take', async (side) => {
+  const model = await readManifest();
+  for (const provider of ['cpu', 'cuda'] as const) {
+    expect(() => tilingFor(model, side, provider)).toThrow('dhnet-edge takes tiles of at most 256 pixels');
+  }
 });

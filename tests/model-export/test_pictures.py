@@ -36,7 +36,7 @@ def test_equal_pictures():
 
 def test_tiling_equals_its_golden_file():
     for case in json.loads((ROOT / "tiling-golden.json").read_text()):
-        p = tiling.plan(case["length"], case["tile"], case["overlap"], case["pad_multiple"])
+        p = tiling.plan(case["length"], case["tile"], case["overlap"], case["pad_multiple"], case.get("align", 1))
         assert p.starts == case["starts"]
         assert [p.extent] * len(p.starts) == case["extents"]
         assert p.ramp_starts == case["ramp_starts"]
@@ -52,10 +52,11 @@ def test_tiles_cover_an_axis_and_their_weights_add_to_one(length):
     assert p.starts[-1] + p.extent >= length
 
 
+@pytest.mark.parametrize("pad_multiple, align", [(16, 1), (64, 16)])
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 2), (63, 65), (150, 97)])
-def test_blending_untouched_tiles_gives_the_picture_back(size):
+def test_blending_untouched_tiles_gives_the_picture_back(size, pad_multiple, align):
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
-    assert np.array_equal(tiling.apply(image, lambda tile: tile, 64, 16, 16), image)
+    assert np.array_equal(tiling.apply(image, lambda tile: tile, 64, 16, pad_multiple, align), image)
 
 
 def test_padding_reflects_without_repeating_the_edge():

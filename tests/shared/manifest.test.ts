@@ -18,7 +18,8 @@ const valid: ModelManifest = {
   macs_256: 1_900_000_000,
   opset: 17,
   pad_multiple: 16,
-  tile: { size: 256, overlap: 32 },
+  tile: { size: 256, overlap: 32, max: 1024, fixed: false, align: 1 },
+  cost: 1,
   max_batch: null,
   variants: [
     {
@@ -56,13 +57,31 @@ describe('the manifest schema', () => {
     expect(manifestSchema.parse({ ...valid, trained, measured })).toEqual({ ...valid, trained, measured });
   });
 
-  it.each(Object.keys(valid))('misses %s', (key) => {
+  it('takes tiles as most models have them where the manifest says no more', () => {
+    const { cost: _, ...rest } = valid;
+    const manifest = manifestSchema.parse({ ...rest, tile: { size: 256, overlap: 32 } });
+    expect(manifest).toEqual(valid);
+  });
+
+  it('takes fixed tiles whose size alone is a multiple of pad_multiple', () => {
+    const tile = { size: 256, overlap: 32, max: 256, fixed: true, align: 16 };
+    expect(manifestSchema.safeParse({ ...valid, tile, pad_multiple: 64 }).success).toBe(true);
+  });
+
+  it('takes weights that others trained and published', () => {
+    const trained = { source: 'https://example.com/nafnet.pth', sha256: '3'.repeat(64), licence: 'MIT' };
+    expect(manifestSchema.parse({ ...valid, trained }).trained).toEqual(trained);
+  });
+
+  it.each(Object.keys(valid).filter((key) => key !== 'cost'))('refuses a manifest without %s', (key) => {
     expect(manifestSchema.safeParse(changed(key, undefined)).success).toBe(false);
   });
 
   it.each([
     ['schema_version', 2],
-    ['name', 'dhnet-xl'],
+    ['name', 'DHNet'],
+    ['name', 'a/b'],
+    ['name', '-'],
     ['version', '1'.repeat(63)],
     ['version', 'G'.repeat(64)],
     ['parameters', -1],
@@ -74,6 +93,10 @@ describe('the manifest schema', () => {
     ['tile.size', 96],
     ['tile.overlap', 0],
     ['tile.overlap', 43],
+    ['tile.max', 128],
+    ['tile.align', 48],
+    ['tile.align', 64],
+    ['cost', 0],
     ['max_batch', 0],
     ['variants', []],
     ['variants', [valid.variants[0], valid.variants[0]]],
@@ -93,6 +116,7 @@ describe('the manifest schema', () => {
     ['variants.0.input.layout', 'NCHW'],
     ['variants.0.output.type', 'int8'],
     ['trained', { patches: 1 }],
+    ['trained', { source: 'https://example.com/nafnet.pth', sha256: '3'.repeat(64) }],
     ['measured', [{ set: 'x', images: 1, input: { psnr: 1 }, output: { psnr: 1, ssim: 1 } }]],
   ])('refuses %s = %j', (path, value) => {
     expect(manifestSchema.safeParse(changed(path, value)).success).toBe(false);

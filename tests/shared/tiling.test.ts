@@ -101,6 +101,7 @@ describe('the plan of the Python evaluation', () => {
     readonly tile: number;
     readonly overlap: number;
     readonly pad_multiple: number;
+    readonly align?: number;
     readonly starts: readonly number[];
     readonly extents: readonly number[];
     readonly ramp_starts: readonly number[];
@@ -108,9 +109,9 @@ describe('the plan of the Python evaluation', () => {
   it('is ours, for one tile, two, and many', () => {
     const path = new URL('../../model-export/tiling-golden.json', import.meta.url);
     const golden = JSON.parse(readFileSync(path, 'utf8')) as readonly GoldenPlan[];
-    for (const { length, tile, overlap, pad_multiple, ...expected } of golden) {
-      const plan = planAxis(length, { size: tile, overlap, padMultiple: pad_multiple });
-      const context = `${length} pixels in tiles of ${tile}/${overlap}`;
+    for (const { length, tile, overlap, pad_multiple, align = 1, ...expected } of golden) {
+      const plan = planAxis(length, { size: tile, overlap, padMultiple: pad_multiple, align });
+      const context = `${length} pixels in tiles of ${tile}/${overlap} at multiples of ${align}`;
       expect(plan.starts, context).toEqual(expected.starts);
       expect(
         plan.starts.map(() => plan.extent),

@@ -1,7 +1,7 @@
 /** What an isolate holds: one queue, one codec memory, one session. */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { EDGE_QUEUE_MAX, EDGE_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.ts';
-import type { ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
+import { tilingOf, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/protocol/options.ts';
 import type { EdgeRestoreRequest, EdgeRunnerApi } from '@deblur/shared/protocol/runner-api.ts';
 import { loadModelFiles } from './model-files.ts';
@@ -49,7 +49,7 @@ export class EdgeIsolate {
       if (model !== manifest.name || modelVersion !== manifest.version) {
         throw new DeblurError('model_unavailable', 'The edge runner has another model or another version of it.');
       }
-      const tiling = { ...manifest.tile, padMultiple: manifest.pad_multiple };
+      const tiling = tilingOf(manifest);
       const checkpoint = (): void => place.renew();
       return restorePicture(source, header, encoding, { codec: this.#codec, session, tiling, signal, checkpoint });
     });

@@ -68,4 +68,6 @@ class Model:
     def restore(self, image: np.ndarray) -> np.ndarray:
         """A whole uint8 picture [H, W, 3] of any size → restored, by tiles."""
         tile = self.manifest["tile"]
-        return tiling.apply(image, self.run, tile["size"], tile["overlap"], self.manifest["pad_multiple"])
+        size, overlap, align = tile["size"], tile["overlap"], tile.get("align", 1)
+        pad_multiple = size if tile.get("fixed") else self.manifest["pad_multiple"]
+        return tiling.apply(image, self.run, size, overlap, pad_multiple, align)

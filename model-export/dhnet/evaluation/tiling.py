@@ -17,12 +17,16 @@ class Plan:
     ramp_starts: list[int]
 
 
-def plan(length: int, tile: int, overlap: int, pad_multiple: int) -> Plan:
-    """Tiles of `tile` pixels over an axis of `length`; a short axis is one tile, rounded up to `pad_multiple`."""
+def plan(length: int, tile: int, overlap: int, pad_multiple: int, align: int = 1) -> Plan:
+    """Tiles of `tile` pixels over an axis of `length`; a short axis is one tile, rounded up to `pad_multiple`.
+
+    Tiles start at multiples of `align`, which divides `tile` and `tile - overlap`; the picture is continued to such a length.
+    """
     if length <= tile:
         return Plan(-(-length // pad_multiple) * pad_multiple, [0], [])
-    n = math.ceil((length - overlap) / (tile - overlap))
-    starts = [math.floor(i * (length - tile) / (n - 1) + 0.5) for i in range(n)]
+    continued = -(-length // align) * align
+    n = math.ceil((continued - overlap) / (tile - overlap))
+    starts = [align * math.floor(i * (continued - tile) / (align * (n - 1)) + 0.5) for i in range(n)]
     ramps = [(b + a + tile - overlap) // 2 for a, b in itertools.pairwise(starts)]
     return Plan(tile, starts, ramps)
 
@@ -45,12 +49,17 @@ def padded(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def apply(
-    image: np.ndarray, run: Callable[[np.ndarray], np.ndarray], tile: int, overlap: int, pad_multiple: int
+    image: np.ndarray,
+    run: Callable[[np.ndarray], np.ndarray],
+    tile: int,
+    overlap: int,
+    pad_multiple: int,
+    align: int = 1,
 ) -> np.ndarray:
     """Restore a uint8 picture [H, W, 3] tile by tile; `run` maps uint8 [1, h, w, 3] to the same shape."""
     h, w = image.shape[:2]
-    rows, columns = plan(h, tile, overlap, pad_multiple), plan(w, tile, overlap, pad_multiple)
-    source = padded(image, max(h, rows.extent), max(w, columns.extent))
+    rows, columns = (plan(side, tile, overlap, pad_multiple, align) for side in (h, w))
+    source = padded(image, rows.starts[-1] + rows.extent, columns.starts[-1] + columns.extent)
     total = np.zeros((source.shape[0], source.shape[1], 3))
     for i, y in enumerate(rows.starts):
         for j, x in enumerate(columns.starts):

@@ -1,7 +1,7 @@
 /** What the gateway answers besides predictions (`@deblur/shared/protocol/prediction.ts`): the document is made of it, and handlers are typed by it. */
 import { HEX_SHA256 } from '@deblur/shared/net/digest.ts';
 import { ERRORS, type ErrorCode } from '@deblur/shared/protocol/errors.ts';
-import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
+import { modelNameSchema } from '@deblur/shared/protocol/options.ts';
 import { predictionSchema, WEBHOOK_EVENTS } from '@deblur/shared/protocol/prediction.ts';
 import { z } from 'zod';
 
@@ -34,7 +34,7 @@ export const healthSchema = z.strictObject({
 const quality = z.object({ psnr: z.number().describe('dB'), ssim: z.number() });
 
 const modelShape = {
-  name: z.enum(MODEL_NAMES),
+  name: modelNameSchema,
   available: z.boolean().describe('Whether it restores here; by name it is refused otherwise.'),
   trained: z.boolean(),
   version: sha256.nullable(),
@@ -48,7 +48,7 @@ const modelShape = {
 };
 
 export const modelListSchema = z.strictObject({
-  auto: z.enum(MODEL_NAMES).describe('What `model=auto` takes.').nullable(),
+  auto: modelNameSchema.describe('What `model=auto` takes.').nullable(),
   models: z.array(z.strictObject(modelShape)),
 });
 

@@ -1,7 +1,7 @@
 /** Which model a create means: by its path, by `version`, or by `input.model`. */
 import { isSha256Hex } from '@deblur/shared/net/digest.ts';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
-import { invalidOption, MODEL_NAMES, type Options } from '@deblur/shared/protocol/options.ts';
+import { invalidOption, type Options } from '@deblur/shared/protocol/options.ts';
 import { MODEL_OWNER } from '@deblur/shared/protocol/prediction.ts';
 import { availableModels, type Catalogue } from './models.ts';
 
@@ -25,7 +25,7 @@ export interface ModelReferences {
  */
 export function requestedModel(catalogue: Catalogue, { path, version, inputModel }: ModelReferences): ModelChoice {
   const named = [
-    path === undefined ? undefined : modelAt(path.owner, path.name),
+    path === undefined ? undefined : modelAt(catalogue, path.owner, path.name),
     version === null ? undefined : modelOfVersion(catalogue, version),
     inputModel,
   ].filter((model) => model !== undefined);
@@ -36,8 +36,8 @@ export function requestedModel(catalogue: Catalogue, { path, version, inputModel
 }
 
 /** @throws {DeblurError} `not_found` */
-export function modelAt(owner: string, name: string): ModelChoice {
-  const model = choice(name);
+export function modelAt(catalogue: Catalogue, owner: string, name: string): ModelChoice {
+  const model = choice(catalogue, name);
   if (owner === MODEL_OWNER && model !== undefined) return model;
   throw new DeblurError('not_found', 'There is no such model.');
 }
@@ -45,7 +45,7 @@ export function modelAt(owner: string, name: string): ModelChoice {
 function modelOfVersion(catalogue: Catalogue, reference: string): ModelChoice {
   if (isSha256Hex(reference)) return modelWith(catalogue, reference);
   const [, owner = MODEL_OWNER, name = '', version] = REFERENCE.exec(reference) ?? [];
-  const model = choice(name);
+  const model = choice(catalogue, name);
   if (model === undefined || owner !== MODEL_OWNER) {
     throw invalidOption('version', 'is neither the name nor the version of a model');
   }
@@ -63,5 +63,5 @@ function modelWith(catalogue: Catalogue, version: string): ModelChoice {
   });
 }
 
-const choice = (name: string): ModelChoice | undefined =>
-  (['auto', ...MODEL_NAMES] as const).find((candidate) => candidate === name);
+const choice = (catalogue: Catalogue, name: string): ModelChoice | undefined =>
+  ['auto', ...catalogue.map((entry) => entry.name)].find((candidate) => candidate === name);

@@ -2,7 +2,7 @@
 import { sha256Hex, toHex } from '@deblur/shared/net/digest.ts';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
-import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
+import { modelNameSchema } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
 import type { PartsResult, PartsUpload } from './multipart.ts';
 import type { ByteRange, ResultKind, ResultMetadata, ResultStore, ResultUpload, StoredResult } from './ports.ts';
@@ -11,7 +11,7 @@ import { storedPlacementSchema } from './ports.ts';
 import { partsKey, resultObjectKey } from '../bucket-keys.ts';
 
 const metadataSchema = z.object({
-  model: z.enum(MODEL_NAMES),
+  model: modelNameSchema,
   model_version: z.string(),
   placement: storedPlacementSchema,
 });

@@ -8,7 +8,7 @@
 import { HEX_SHA256 } from '@deblur/shared/net/digest.ts';
 import { internalUrlRefused } from '@deblur/shared/protocol/errors.ts';
 import { INTERNAL_URL_TTL_SECONDS, UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
-import { MODEL_NAMES } from '@deblur/shared/protocol/options.ts';
+import { modelNameSchema } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
 import { storedPlacementSchema } from '../results/ports.ts';
 import type { InternalGrant, InternalUrls } from './ports.ts';
@@ -25,7 +25,7 @@ const payloadSchema = z.intersection(
       key,
       contentType: z.string(),
       metadata: z.object({
-        model: z.enum(MODEL_NAMES),
+        model: modelNameSchema,
         modelVersion: z.string(),
         placement: storedPlacementSchema,
       }),

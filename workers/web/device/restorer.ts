@@ -1,6 +1,7 @@
 /** One picture on this device, from file to file, with WebGPU where it serves and WebAssembly everywhere else. */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import {
+  tilingOf,
   variantOf,
   wasmVariantOf,
   type ModelManifest,
@@ -67,10 +68,9 @@ async function restoreWith(
   report: Report,
 ): Promise<RestoredPixels> {
   const { session, manifest } = await load(provider, report);
-  const { size, overlap } = manifest.tile;
   const restored = await restoreImage(image, {
     session,
-    tiling: { size, overlap, padMultiple: manifest.pad_multiple },
+    tiling: tilingOf(manifest),
     orientation,
     samples: SAMPLES[provider],
     onProgress: (done, total) => report({ kind: 'tiles', done, total }),

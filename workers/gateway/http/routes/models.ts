@@ -30,7 +30,7 @@ export function getModel({ catalogue }: Ports): Handler<AppEnv, '/v1/models/:own
   const available = availableModels(catalogue);
   return (c) => {
     const { owner, name } = c.req.param();
-    const choice = modelAt(owner, name);
+    const choice = modelAt(catalogue, owner, name);
     const wanted = choice === 'auto' ? available[0]?.name : choice;
     const entry = catalogue.find((candidate) => candidate.name === wanted);
     if (entry === undefined) throw notFound('model');

@@ -40,7 +40,7 @@ export function putPrediction(ports: Ports): Handler<AppEnv, '/v1/predictions/:i
 export function postModelPrediction(ports: Ports): Handler<AppEnv, '/v1/models/:owner/:name/predictions'> {
   return (c) => {
     const model = c.req.param();
-    modelAt(model.owner, model.name);
+    modelAt(ports.catalogue, model.owner, model.name);
     return create(c, ports, { model });
   };
 }

@@ -1,0 +1,100 @@
+/** Which models this runner serves: each is tried when the runner starts, and its speed measured. */
+import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import type { ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
+import type { Log } from '../ops/log.ts';
+import type { SessionPool } from './session-pool.ts';
+import type { Sessions } from './sessions.ts';
+import { newTile } from './shared-tile.ts';
+
+/** The first round meets sessions that were warmed up one after the other; the faster of two is one without a disturbance. */
+const SPEED_ROUNDS = 2;
+
+export class ModelOffers {
+  readonly #models: ModelManifest[] = [];
+  readonly #refused = new Map<string, string>();
+  readonly #secondsPerMegapixel = new Map<string, number>();
+
+  /**
+   * Opens the sessions of the best model, and of the others as far as the budget goes. A model that cannot run here is refused by
+   * name, and the others are offered.
+   * @param models the best first
+   * @throws what the last failure was, when no model can run
+   */
+  static async prepare(models: readonly ModelManifest[], sessions: Sessions, log: Log): Promise<ModelOffers> {
+    const offers = new ModelOffers();
+    let failure: unknown = new DeblurError('runner_unavailable', 'There is no model to run.');
+    for (const model of models) {
+      try {
+        assertMemoryFor(model, sessions);
+        const isFirst = offers.#models.length === 0;
+        if (isFirst || sessions.hasRoomForAnother)
+          offers.#secondsPerMegapixel.set(model.name, await trial(model, sessions));
+        offers.#models.push(model);
+      } catch (error) {
+        failure = error;
+        const reason = error instanceof DeblurError ? error.detail : String(error);
+        offers.#refused.set(model.name, reason);
+        log.error('model_refused', error, { model: model.name, reason });
+      }
+    }
+    const [best] = offers.#models;
+    if (best === undefined) throw failure;
+    // As the one that was used last it stays open longest.
+    (await sessions.acquire(best, 'uint8')).release();
+    return offers;
+  }
+
+  /** The best first. */
+  get models(): readonly ModelManifest[] {
+    return this.#models;
+  }
+
+  /** Models that cannot run here, by name, and why. */
+  get refused(): ReadonlyMap<string, string> {
+    return this.#refused;
+  }
+
+  /** @returns undefined where there was no room to measure it */
+  secondsPerMegapixel({ name }: ModelManifest): number | undefined {
+    return this.#secondsPerMegapixel.get(name);
+  }
+}
+
+/** @throws {DeblurError} `runner_unavailable` when the model says that it needs more than this runner may take or has */
+function assertMemoryFor({ memory_bytes: ofOneSession = 0 }: ModelManifest, sessions: Sessions): void {
+  const needed = ofOneSession * sessions.workers;
+  const free = Math.min(sessions.budget, sessions.provider.used === 'cpu' ? process.availableMemory() : Infinity);
+  if (needed <= free) return;
+  const megabytes = (bytes: number): number => Math.round(bytes / 1e6);
+  throw new DeblurError(
+    'runner_unavailable',
+    `Its sessions need ${megabytes(needed)} MB of memory, and ${megabytes(free)} MB are free.`,
+  );
+}
+
+/** @returns seconds for a megapixel */
+async function trial(model: ModelManifest, sessions: Sessions): Promise<number> {
+  const lease = await sessions.acquire(model, 'uint8');
+  try {
+    return await speedOf(lease.pool, model, sessions.workers * sessions.batchSize(model));
+  } finally {
+    lease.release();
+  }
+}
+
+/**
+ * Runs blank tiles on every session at once.
+ * @param inFlight tiles of one round
+ * @returns seconds for a megapixel of a large picture, whose tiles overlap
+ */
+async function speedOf(pool: SessionPool, { tile }: ModelManifest, inFlight: number): Promise<number> {
+  const megapixels = (inFlight * (tile.size - tile.overlap) ** 2) / 1e6;
+  const seconds: number[] = [];
+  for (let round = 0; round < SPEED_ROUNDS; round++) {
+    const start = performance.now();
+    const tiles = Array.from({ length: inFlight }, () => newTile('uint8', tile.size, tile.size));
+    await Promise.all(tiles.map((blank) => pool.run(blank, tiles)));
+    seconds.push((performance.now() - start) / 1000);
+  }
+  return Math.min(...seconds) / megapixels;
+}
