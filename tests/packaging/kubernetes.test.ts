@@ -173,9 +173,7 @@ it('lets the runners find and call each other, those that drain too', () => {
 
 it('lets nothing in the cluster call the tunnel, and the tunnel call the runner and public addresses only', () => {
   const [tunnel] = yamlOf(`${folder}/tunnel.yaml`);
-  const policy = yamlOf(`${folder}/network-policy.yaml`).find(
-    ({ metadata }) => metadata.name === tunnel.metadata.name,
-  );
+  const policy = yamlOf(`${folder}/network-policy.yaml`).find(({ metadata }) => metadata.name === tunnel.metadata.name);
   expect(tunnel.spec.template.metadata.labels).toMatchObject(policy.spec.podSelector.matchLabels);
   expect(policy.spec).toMatchObject({ policyTypes: ['Ingress', 'Egress'], ingress: [] });
   const toRunner = { podSelector: { matchLabels: service.spec.selector } };
