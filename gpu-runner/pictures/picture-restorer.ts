@@ -2,7 +2,7 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { readImageHeader } from '@deblur/shared/image-header/index.ts';
-import type { ModelManifest, ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
+import { costOf, type ModelManifest, type ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/protocol/options.ts';
 import type { Config } from '../config.ts';
 import { HttpClient } from '../transfers/http-client.ts';
@@ -98,7 +98,7 @@ export class PictureRestorer {
   get #preferred(): ModelManifest {
     const { models } = this.offers;
     if (this.provider.used !== 'cpu') return models[0]!;
-    return models.reduce((least, model) => (model.cost < least.cost ? model : least));
+    return models.reduce((least, model) => (costOf(model) < costOf(least) ? model : least));
   }
 
   get threadStates(): readonly ThreadState[] {

@@ -52,8 +52,8 @@ const manifestShape = z.object({
   parameters: z.int().positive(),
   /** Convolution multiply-accumulates of one 256×256 tile. */
   macs_256: z.int().positive(),
-  /** Price of a megapixel, where `dhnet-edge` costs 1. */
-  cost: z.number().positive().default(1),
+  /** Price of a megapixel, where `dhnet-edge` costs 1; without it, see `costOf`. */
+  cost: z.number().positive().optional(),
   opset: z.int().min(17),
   /** Height and width of every tile are multiples of this. */
   pad_multiple: z.int().positive(),
@@ -126,6 +126,14 @@ export type ModelVariant = z.infer<typeof variantSchema>;
 export type ModelFile = Pick<ModelVariant, keyof typeof fileShape>;
 /** The variants that run everywhere, each named by its samples; the others come on top. */
 export type VariantId = Extract<ModelVariant['id'], 'uint8' | 'float32'>;
+
+/** `macs_256` of dhnet-edge, whose megapixel costs 1. */
+const UNIT_MACS = 1_735_028_928;
+
+/** Price of a megapixel: what the manifest says, or the network's work in whole units of dhnet-edge's. */
+export function costOf({ cost, macs_256 }: ModelFacts): number {
+  return cost ?? Math.max(1, Math.round(macs_256 / UNIT_MACS));
+}
 
 /** How a picture is cut. @param size a side in pixels that the model takes (`takesTile`) */
 export function tilingOf({ tile, pad_multiple }: ModelFacts, size = tile.size): TilingOptions {

@@ -15,7 +15,6 @@ function manifestOf(name: ModelManifest['name'], trained: boolean): ModelManifes
     macs_256: 1,
     opset: 17,
     pad_multiple: 8,
-    cost: 1,
     tile: { size: 256, overlap: 32, max: 512, fixed: false, align: 1 },
     max_batch: 1,
     variants: [

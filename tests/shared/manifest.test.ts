@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import {
+  costOf,
   manifestSchema,
   variantOf,
   wasmVariantOf,
@@ -19,7 +20,6 @@ const valid: ModelManifest = {
   opset: 17,
   pad_multiple: 16,
   tile: { size: 256, overlap: 32, max: 1024, fixed: false, align: 1 },
-  cost: 1,
   max_batch: null,
   variants: [
     {
@@ -58,9 +58,14 @@ describe('the manifest schema', () => {
   });
 
   it('takes tiles as most models have them where the manifest says no more', () => {
-    const { cost: _, ...rest } = valid;
-    const manifest = manifestSchema.parse({ ...rest, tile: { size: 256, overlap: 32 } });
-    expect(manifest).toEqual(valid);
+    expect(manifestSchema.parse({ ...valid, tile: { size: 256, overlap: 32 } })).toEqual(valid);
+  });
+
+  it('prices a megapixel by the work of the network, unless it says another price', () => {
+    expect(costOf(valid)).toBe(1);
+    expect(costOf({ ...valid, macs_256: 1_000_000 })).toBe(1);
+    expect(costOf({ ...valid, macs_256: 19_252_015_296 })).toBe(11);
+    expect(costOf({ ...valid, cost: 2.5 })).toBe(2.5);
   });
 
   it('takes fixed tiles whose size alone is a multiple of pad_multiple', () => {
@@ -73,7 +78,7 @@ describe('the manifest schema', () => {
     expect(manifestSchema.parse({ ...valid, trained }).trained).toEqual(trained);
   });
 
-  it.each(Object.keys(valid).filter((key) => key !== 'cost'))('refuses a manifest without %s', (key) => {
+  it.each(Object.keys(valid))('refuses a manifest without %s', (key) => {
     expect(manifestSchema.safeParse(changed(key, undefined)).success).toBe(false);
   });
 
