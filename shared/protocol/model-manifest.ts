@@ -76,6 +76,8 @@ const manifestShape = z.object({
   /** Of one session that runs one tile on a CPU, as measured; a runner that has less refuses the model. */
   memory_bytes: z.int().positive().optional(),
   variants: z.array(variantSchema).min(1),
+  /** The trained weights themselves, which DHNet's own kernels read (kernels/). */
+  checkpoint: z.object(fileShape).optional(),
   /** The frozen network whose maps the model reads, the digest of its weights, and where they came from. */
   prior: z
     .object({
@@ -117,7 +119,7 @@ export const manifestSchema = manifestShape
   .refine((m) => new Set(m.variants.map(({ id }) => id)).size === m.variants.length, 'two variants have the same id');
 
 /** What is said of a model to those who do not run it. */
-export const modelFactsSchema = manifestShape.omit({ variants: true });
+export const modelFactsSchema = manifestShape.omit({ variants: true, checkpoint: true });
 
 export type ModelManifest = z.infer<typeof manifestSchema>;
 export type ModelFacts = z.infer<typeof modelFactsSchema>;

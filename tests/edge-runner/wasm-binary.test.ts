@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { withImportedMemory, withUnsharedMemory } from '../../workers/edge-runner/build/wasm-binary.ts';
+import { importsSharedMemory, withImportedMemory } from '../../workers/edge-runner/build/wasm-binary.ts';
 
 const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 const TYPES = [0x01, 0x04, 0x01, 0x60, 0x00, 0x00];
@@ -9,21 +9,20 @@ const IMPORT_FUNCTION = [0x01, 0x61, 0x01, 0x66, 0x00, 0x00];
 const EXPORT_MEMORY = [0x07, 0x05, 0x01, 0x01, 0x6d, 0x02, 0x00];
 const bytes = (...parts: readonly (readonly number[])[]): Uint8Array => Uint8Array.from(parts.flat());
 
-describe('an imported shared memory', () => {
-  const memory = (flags: number): number[] => [0x01, 0x61, 0x01, 0x6d, 0x02, flags, 0x80, 0x02, 0x80, 0x80, 0x04];
-  const module = (flags: number): Uint8Array =>
-    bytes(HEADER, TYPES, [0x02, 1 + 6 + 11, 0x02], IMPORT_FUNCTION, memory(flags));
+describe('an imported memory', () => {
+  const module = (flags: number): Uint8Array => {
+    const memory = [0x01, 0x61, 0x01, 0x6d, 0x02, flags, 0x80, 0x02, 0x80, 0x80, 0x04];
+    return bytes(HEADER, TYPES, [0x02, 1 + 6 + 11, 0x02], IMPORT_FUNCTION, memory);
+  };
 
-  it('becomes unshared, and nothing else changes', () => {
-    expect(withUnsharedMemory(module(3))).toEqual(module(1));
+  it('is shared when its flags say so', () => {
+    expect(importsSharedMemory(module(3))).toBe(true);
+    expect(importsSharedMemory(module(1))).toBe(false);
+    expect(importsSharedMemory(bytes(HEADER, TYPES))).toBe(false);
   });
 
-  it.each([
-    ['is unshared already', module(1)],
-    ['is not there', bytes(HEADER, TYPES)],
-    ['lies in no WebAssembly', bytes([1, 2, 3, 4, 5, 6, 7, 8])],
-  ])('is an error when it %s', (_, wasm) => {
-    expect(() => withUnsharedMemory(wasm)).toThrow();
+  it('is looked for in WebAssembly only', () => {
+    expect(() => importsSharedMemory(bytes([1, 2, 3, 4, 5, 6, 7, 8]))).toThrow();
   });
 });
 

@@ -54,10 +54,10 @@ describe('the dry run', () => {
       const text = readFileSync(toml, 'utf8');
       const at = text.lastIndexOf('"INTERNAL_SECRET"');
       writeFileSync(toml, `${text.slice(0, at)}"OTHER_SECRET"${text.slice(at + '"INTERNAL_SECRET"'.length)}`);
-      const shared = createRequire(path.join(root, 'workers/edge-runner/package.json')).resolve(
+      const shared = createRequire(path.join(root, 'workers/web/package.json')).resolve(
         'onnxruntime-web/ort-wasm-simd-threaded.wasm',
       );
-      copyFileSync(shared, path.join(tree, 'workers/edge-runner/dist/wasm/ort.wasm'));
+      copyFileSync(shared, path.join(tree, 'workers/edge-runner/dist/wasm/jpeg-decode.wasm'));
       // A custom section (id 0) of a size that says so, filled with what does not compress.
       const noise = randomFillSync(new Uint8Array(7_000_000));
       const header = [0, ...leb(noise.length + 1), 0];
@@ -68,7 +68,7 @@ describe('the dry run', () => {
       expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
       expect(stderr).toMatch(/gateway, production: INTERNAL_SECRET is needed by config\.ts/);
       expect(stderr).toMatch(/gateway, production: OTHER_SECRET is in wrangler\.toml/);
-      expect(stderr).toMatch(/edge runner: ort\.wasm imports a shared memory/);
+      expect(stderr).toMatch(/edge runner: jpeg-decode\.wasm imports a shared memory/);
       expect(stderr).toMatch(/edge runner: the bundle has 1\d{7} bytes compressed, and 10000000 are allowed/);
       expect(stderr).not.toContain('$ npx wrangler');
     } finally {

@@ -92,14 +92,14 @@ describe('the Dockerfile', () => {
     expect(base).toBe(cuda);
   });
 
-  it('speaks of the ONNX Runtime that is installed, which is the one of the edge and the page too', () => {
+  it('speaks of the ONNX Runtime that is installed, which is the one of the page too', () => {
     const versionIn = (file: string, name: string): string | undefined =>
       (JSON.parse(read(file)) as { dependencies?: Record<string, string> }).dependencies?.[name];
     const version = versionIn('gpu-runner/package.json', 'onnxruntime-node');
     expect(version).toMatch(/^\d+\.\d+\.\d+$/);
     const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, { version?: string }> };
     expect(packages['node_modules/onnxruntime-node']?.version).toBe(version);
-    expect(versionIn('workers/edge-runner/package.json', 'onnxruntime-web')).toBe(version);
+    expect(versionIn('workers/web/package.json', 'onnxruntime-web')).toBe(version);
     const [, named] = /onnxruntime-node (\d+\.\d+) is built for/.exec(dockerfile)!;
     expect(version?.startsWith(`${named}.`)).toBe(true);
   });

@@ -4,8 +4,8 @@ import { EDGE_QUEUE_MAX, EDGE_RESTORE_TIMEOUT_MS } from '@deblur/shared/limits.t
 import { tilingOf, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/protocol/options.ts';
 import type { EdgeRestoreRequest, EdgeRunnerApi } from '@deblur/shared/protocol/runner-api.ts';
+import { EdgeSession } from './edge-session.ts';
 import { loadModelFiles } from './model-files.ts';
-import { createOrtSession, type OrtWebSession } from './ort-web-session.ts';
 import { acceptedHeader, encodeMaster, restorePicture, type RestoredPicture } from './restore-picture.ts';
 import { RestoreQueue, type QueuePlace } from './restore-queue.ts';
 import { assertEncodable, WasmCodec } from './wasm-codec.ts';
@@ -21,7 +21,7 @@ const LEASE_TIMEOUT_MS = 30_000;
 
 interface LoadedModel {
   readonly manifest: ModelManifest;
-  readonly session: OrtWebSession;
+  readonly session: EdgeSession;
 }
 
 type EncodeRequest = Parameters<EdgeRunnerApi['encode']>[0];
@@ -64,7 +64,7 @@ export class EdgeIsolate {
 
   /** Resolves once the session exists. @throws {DeblurError} why it does not */
   async ready(assets: Fetcher): Promise<void> {
-    if (this.#model?.session.broken === false) return;
+    if (this.#model !== undefined) return;
     await this.#exclusively((place) => this.#loaded(assets, place));
   }
 
@@ -83,18 +83,12 @@ export class EdgeIsolate {
     }
   }
 
-  /**
-   * Creates the session at first use. A failure is not kept: the next request tries again. Only what ONNX Runtime cannot
-   * recover from stays, for the life of the isolate.
-   */
+  /** Creates the session at first use. A failure is not kept: the next request tries again. */
   async #loaded(assets: Fetcher, place: QueuePlace): Promise<LoadedModel> {
-    if (this.#model?.session.broken === true) {
-      throw new DeblurError('runner_unavailable', 'The session failed and this isolate cannot make another.');
-    }
     if (this.#model === undefined) {
-      const { manifest, variant, onnx } = await loadModelFiles(assets, EDGE_MODEL);
+      const { manifest, weights } = await loadModelFiles(assets, EDGE_MODEL);
       place.renew();
-      this.#model = { manifest, session: await createOrtSession(onnx, variant) };
+      this.#model = { manifest, session: await EdgeSession.create(weights) };
       place.renew();
     }
     return this.#model;

@@ -1,12 +1,7 @@
-/** The model beside this Worker: manifest and ONNX file, as static assets. */
+/** The model beside this Worker: manifest and weights, as static assets. */
 import { sha256Hex } from '@deblur/shared/net/digest.ts';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
-import {
-  manifestSchema,
-  wasmVariantOf,
-  type ModelManifest,
-  type ModelVariant,
-} from '@deblur/shared/protocol/model-manifest.ts';
+import { manifestSchema, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/protocol/options.ts';
 
 /** Assets lie beside the Worker; one that takes longer than this is not coming. */
@@ -14,9 +9,8 @@ const ASSET_TIMEOUT_MS = 10_000;
 
 export interface ModelFiles {
   readonly manifest: ModelManifest;
-  readonly variant: ModelVariant;
   /** Several megabytes: to be dropped once the session exists. */
-  readonly onnx: Uint8Array;
+  readonly weights: Uint8Array;
 }
 
 /** @throws {DeblurError} `runner_unavailable` when a file is missing, malformed or not the one that the manifest names */
@@ -25,10 +19,11 @@ export async function loadModelFiles(assets: Fetcher, name: ModelName): Promise<
     JSON.parse(new TextDecoder().decode(await load(assets, name, 'manifest.json'))),
   );
   if (!manifest.success || manifest.data.name !== name) throw unusable(name, 'manifest is malformed', manifest.error);
-  const variant = wasmVariantOf(manifest.data);
-  const onnx = await load(assets, name, variant.file);
-  if ((await sha256Hex(onnx)) !== variant.sha256) throw unusable(name, 'weights differ from the manifest');
-  return { manifest: manifest.data, variant, onnx };
+  const { checkpoint } = manifest.data;
+  if (checkpoint === undefined) throw unusable(name, 'manifest names no checkpoint');
+  const weights = await load(assets, name, checkpoint.file);
+  if ((await sha256Hex(weights)) !== checkpoint.sha256) throw unusable(name, 'weights differ from the manifest');
+  return { manifest: manifest.data, weights };
 }
 
 async function load(assets: Fetcher, name: ModelName, file: string): Promise<Uint8Array> {

@@ -13,7 +13,7 @@ import type { TilingOptions } from '@deblur/shared/pixels/tiling.ts';
 /** Says that the picture is getting on, and throws when it should not. */
 export type Checkpoint = () => void;
 
-/** The session's own clock of inference, see OrtWebSession. */
+/** The session's own clock of inference, see EdgeSession. */
 export interface TimedTileSession extends TileSession {
   takeInferMs(): number;
 }

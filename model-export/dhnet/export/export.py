@@ -138,6 +138,9 @@ def export(
     """
     state, chosen = checkpoint.load(source), Options(tile, strength, **options)
     chosen.check(checkpoint.model_config(state))
+    slim = out / "checkpoint.safetensors"
+    if strength != 1 and source.resolve() == slim.resolve():
+        raise UserError(f"export: --strength would scale {slim} once more; export from the checkpoint that it came from")
     model = checkpoint.network(state, prior)
     with torch.no_grad():
         for parameter in model.ending.parameters():
@@ -153,16 +156,16 @@ def export(
         for v in variants:
             v["external_data"] = files
             onnx.checker.check_model(str(out / v["file"]), full_check=True)
+    if source.resolve() != slim.resolve():
+        checkpoint.save_slim(slim, state)
     manifest = described_model(name, model, chosen, variants, files) | {
+        "checkpoint": described(slim, chosen.url_base),
         "trained": trained(state, strength),
         "measured": [],
     }
     if prior:
         manifest["prior"] = {"network": model.config.prior, "sha256": file_sha256(prior)}
     write_json(out / "manifest.json", manifest)
-    slim = out / "checkpoint.safetensors"
-    if source.resolve() != slim.resolve():
-        checkpoint.save_slim(slim, state)
     return manifest
 
 

@@ -6,7 +6,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { manifestSchema, wasmVariantOf } from '@deblur/shared/protocol/model-manifest.ts';
+import { manifestSchema } from '@deblur/shared/protocol/model-manifest.ts';
 import { BUNDLE_MAX_GZIP_BYTES, gzipSize, readBundle } from '../../../scripts/lib/bundle.ts';
 import { bundle, weights } from './support.ts';
 
@@ -21,7 +21,7 @@ try {
       gzip_bytes: gzipSize(files),
       limit_bytes: BUNDLE_MAX_GZIP_BYTES,
       files: Object.fromEntries(files.map(({ name, gzipBytes }) => [name, gzipBytes])),
-      model_asset_bytes: wasmVariantOf(manifest).bytes,
+      model_asset_bytes: manifest.checkpoint?.bytes,
     }),
   );
 } finally {

@@ -3,7 +3,7 @@
  * PNG can be), every accepted format in and out, all in the same isolate. One JSON line:
  * - peak_javascript_mib: the largest sum of V8 heap in use and array buffers that DevTools' Runtime.getHeapUsage told at
  *   any await, each time after a forced collection; linear memories are not among them
- * - linear_memory_mib: ONNX Runtime's and the codecs' linear memory at the end; they never shrink
+ * - linear_memory_mib: the network's and the codecs' linear memory at the end; they never shrink
  * - peak_isolate_mib: the sum of all these, what Cloudflare's 128 MB (122 MiB) are held against
  * - rss_growth_mib: high-water mark of workerd's resident memory (VmHWM) above the idle process; it holds compiled code
  *   and the allocator's slack besides

@@ -135,6 +135,21 @@ export function residentKiB(pid: number, name: 'VmRSS' | 'VmHWM'): number {
   return Number.parseInt(field(pid, name), 10) || 0;
 }
 
+/**
+ * Processor time that a process has used so far, in milliseconds, all its threads together. On a machine that is busy
+ * otherwise it says more than the time that has passed.
+ */
+export function processorMs(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`).map((thread) => {
+    try {
+      return Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]);
+    } catch {
+      return 0;
+    }
+  });
+  return threads.reduce((sum, nanoseconds) => sum + nanoseconds, 0) / 1e6;
+}
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[sorted.length >> 1] ?? Number.NaN;

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { withImportedMemory, withUnsharedMemory } from './wasm-binary.ts';
+import { withImportedMemory } from './wasm-binary.ts';
 
 interface Edit {
   readonly source: string;
@@ -14,7 +14,6 @@ interface Edit {
 }
 
 const EDITS: readonly Edit[] = [
-  { source: 'onnxruntime-web/ort-wasm-simd-threaded.wasm', target: 'ort.wasm', edit: withUnsharedMemory },
   { source: '@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm', target: 'jpeg-decode.wasm', edit: withImportedMemory },
   { source: '@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm', target: 'jpeg-encode.wasm', edit: withImportedMemory },
   { source: '@jsquash/webp/codec/dec/webp_dec.wasm', target: 'webp-decode.wasm', edit: withImportedMemory },

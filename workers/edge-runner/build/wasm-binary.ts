@@ -1,5 +1,5 @@
 /**
- * Two edits of a WebAssembly binary's memory declaration (WebAssembly Core 2.0 § 5.5: a module is a list of sections,
+ * Reads and edits a WebAssembly binary's memory declaration (WebAssembly Core 2.0 § 5.5: a module is a list of sections,
  * each an id, a LEB128 length and a body). Everything else is copied byte for byte.
  */
 
@@ -24,21 +24,6 @@ interface Section {
 interface Limits {
   readonly minimum: number;
   readonly maximum: number | undefined;
-}
-
-/**
- * Turns an imported shared memory into an imported unshared one: one flag of one byte. Atomic instructions stay valid on
- * unshared memory; only waiting traps, and one thread never waits.
- * @throws {Error} when the module does not import exactly one shared memory: another release of ONNX Runtime
- */
-export function withUnsharedMemory(wasm: Uint8Array): Uint8Array {
-  const flags = importedMemoryFlags(wasm);
-  if (flags.length !== 1 || wasm[flags[0]!] !== (HAS_MAXIMUM | SHARED)) {
-    throw new Error('the module does not import exactly one shared memory');
-  }
-  const patched = wasm.slice();
-  patched[flags[0]!] = HAS_MAXIMUM;
-  return patched;
 }
 
 /**

@@ -3,15 +3,15 @@
  * isolate too, so its memory is a little larger here than behind the service binding.
  */
 import { OUTPUT_FORMATS } from '@deblur/shared/protocol/options.ts';
+import { EdgeSession } from '../../../../workers/edge-runner/edge-session.ts';
 import { loadModelFiles } from '../../../../workers/edge-runner/model-files.ts';
-import { createOrtSession, type OrtWebSession } from '../../../../workers/edge-runner/ort-web-session.ts';
 import { EdgeIsolate } from '../../../../workers/edge-runner/isolate.ts';
 
 interface BenchEnv {
   readonly ASSETS: Fetcher;
 }
 
-/** Every linear memory made in this isolate, by the order of making: ONNX Runtime's first. */
+/** Every linear memory made in this isolate, by the order of making: the network's first. */
 const memories: WebAssembly.Memory[] = [];
 const { Memory } = WebAssembly;
 Object.assign(WebAssembly, {
@@ -23,17 +23,16 @@ Object.assign(WebAssembly, {
 });
 
 const runner = new EdgeIsolate();
-let session: Promise<OrtWebSession> | undefined;
+let session: EdgeSession | undefined;
 
 async function coldStart({ ASSETS }: BenchEnv): Promise<Response> {
   const started = performance.now();
-  const { variant, onnx } = await loadModelFiles(ASSETS, 'dhnet-edge');
+  const { weights } = await loadModelFiles(ASSETS, 'dhnet-edge');
   const loaded = performance.now();
-  session = createOrtSession(onnx, variant);
+  session = await EdgeSession.create(weights);
   const size = 256;
-  const ort = await session;
   const created = performance.now();
-  await ort.run({ width: size, height: size, data: new Uint8Array(size * size * 3) });
+  await session.run({ width: size, height: size, data: new Uint8Array(size * size * 3) });
   const done = performance.now();
   return Response.json({ load_ms: loaded - started, create_ms: created - loaded, first_tile_ms: done - created });
 }
@@ -42,11 +41,9 @@ async function tile(request: Request): Promise<Response> {
   const { searchParams } = new URL(request.url);
   const size = Number(searchParams.get('size') ?? 256);
   const data = new Uint8Array(await request.arrayBuffer());
-  const ort = await session;
-  if (ort === undefined) return new Response('GET /cold first', { status: 409 });
-  const started = performance.now();
-  const restored = await ort.run({ width: size, height: size, data });
-  return new Response(restored.data, { headers: { 'x-ms': String(performance.now() - started) } });
+  if (session === undefined) return new Response('GET /cold first', { status: 409 });
+  const restored = await session.run({ width: size, height: size, data });
+  return new Response(restored.data);
 }
 
 async function restore(request: Request, { ASSETS }: BenchEnv): Promise<Response> {
