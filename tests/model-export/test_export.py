@@ -95,14 +95,21 @@ def test_the_single_variant_is_exported_where_the_experts_can_be_mixed(tmp_path)
         assert main(["export", "dhnet-edge", *arguments, "--out", str(tmp_path / name), "--tile", "64"]) == 0
         manifest = json.loads((tmp_path / name / "manifest.json").read_text())
         assert [v["id"] for v in manifest["variants"]] == ids
-        slim = tmp_path / name / "checkpoint.safetensors"
-        digest = checkpoint.file_sha256(slim)
-        assert manifest["checkpoint"] == {"file": slim.name, "sha256": digest, "bytes": slim.stat().st_size}
-        again = ["export", "x", "--checkpoint", str(slim), "--out", str(tmp_path / name), "--tile", "64"]
-        assert main([*again, "--strength", "0.5"]) == 1
-        assert checkpoint.file_sha256(slim) == digest
         assert all(row["ok"] for row in verify.verify(tmp_path / name, None))
         assert {row["variant"] for row in verify.verify(tmp_path / name, None)} == set(ids)
+
+
+def test_the_manifest_names_the_slim_checkpoint_which_is_never_scaled_twice(tmp_path):
+    arguments, _ = saved(tmp_path, {**TINY, "routers": 2})
+    assert main(["export", "dhnet-edge", *arguments, "--out", str(tmp_path), "--tile", "64"]) == 0
+    slim = tmp_path / "checkpoint.safetensors"
+    digest = checkpoint.file_sha256(slim)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["checkpoint"] == {"file": slim.name, "sha256": digest, "bytes": slim.stat().st_size}
+    again = ["export", "dhnet-edge", "--checkpoint", str(slim), "--out", str(tmp_path), "--tile", "64"]
+    assert main([*again, "--strength", "0.5"]) == 1
+    assert checkpoint.file_sha256(slim) == digest
+    assert main(again) == 0
 
 
 def test_webgpu_gets_no_group_of_more_than_four_outputs_that_is_no_multiple_of_four():
