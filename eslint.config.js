@@ -131,6 +131,6 @@ export default tseslint.config(
       'no-undef': 'off',
     },
   },
-  ...zones.map((zone) => ({ files: [`${zone}**/*.ts`], rules: importsForbiddenIn(zone) })),
+  ...zones.map((zone) => ({ files: [`${zone}**/*.ts`, `${zone}**/*.tsx`], rules: importsForbiddenIn(zone) })),
   ...adapters.flatMap(([, files]) => files.map((file) => ({ files: [file], rules: importsForbiddenIn(file) }))),
 );

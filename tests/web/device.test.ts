@@ -105,26 +105,30 @@ describe('WebAssembly', () => {
     const expected = await restoreInNode(inject('page'), { ...(await decodeRgb(file.buffer)), channels: 3 }, 'uint8');
     expect([onDevice.width, onDevice.height]).toEqual([width, height]);
     expect(shareBeyond(onDevice.data, expected.data, 1)).toBeLessThan(0.001);
-    expect(await page.getByTestId('fact-placement').textContent()).toMatch(/^This device, WebAssembly/);
-    expect(await page.getByTestId('fact-model').textContent()).toBe('dhnet-edge');
+    expect(await page.getByTestId('fact-model').textContent()).toMatch(/^dhnet-edge@[0-9a-f]{12} · WebAssembly/);
   });
 
   it('counts the tiles', async () => {
-    const seen = await page.getByTestId('working-detail').evaluateHandle((element) => {
+    const seen = await page.locator('body').evaluateHandle((element) => {
       const texts = new Set<string>();
-      new MutationObserver(() => texts.add(element.textContent ?? '')).observe(element, { childList: true });
+      const note = (): void => {
+        const title = element.querySelector('[data-testid=working-title]')?.textContent;
+        if (title) texts.add(title);
+      };
+      new MutationObserver(note).observe(element, { childList: true, characterData: true, subtree: true });
       return texts;
     });
     await restoreOnDevice(await crop(420, 300));
     const texts = await seen.evaluate((set) => [...set]);
-    expect(texts.filter((text) => text.startsWith('Tile'))).toEqual([2, 3, 4, 5, 6].map((k) => `Tile ${k} of 6`));
+    const percents = texts.flatMap((text) => text.match(/^Restoring, (\d+) %/)?.[1] ?? []).map(Number);
+    expect([...new Set(percents)]).toEqual([16, 33, 50, 66, 83]);
   });
 
   it('uses threads', async () => {
     await restoreOnDevice(await crop(64, 64));
     const cores = await page.evaluate(() => navigator.hardwareConcurrency);
     const text = cores > 1 ? `WebAssembly, ${Math.min(4, cores)} threads` : 'WebAssembly';
-    expect(await page.getByTestId('fact-placement').textContent()).toBe(`This device, ${text}`);
+    expect(await page.getByTestId('fact-model').textContent()).toMatch(new RegExp(` · ${text}$`));
   });
 });
 
@@ -141,7 +145,7 @@ describe('WebGPU', () => {
     const opened = await openPage(gpuBrowser, server, { path: '/?webgpu=force' });
     const file = await crop(64, 64);
     const onDevice = await decodeRgb(await restoreOnDevice(file, opened.page));
-    expect(await opened.page.getByTestId('fact-placement').textContent()).toBe('This device, WebGPU');
+    expect(await opened.page.getByTestId('fact-model').textContent()).toMatch(/ · WebGPU$/);
     const expected = await restoreInNode(inject('page'), { ...(await decodeRgb(file.buffer)), channels: 3 }, 'float32');
     expect(shareBeyond(onDevice.data, expected.data, 1)).toBeLessThan(0.01);
     expect(shareBeyond(onDevice.data, expected.data, 3)).toBe(0);
@@ -152,7 +156,7 @@ describe('WebGPU', () => {
   it('on a processor is not used unless it is forced', async () => {
     const opened = await openPage(gpuBrowser, server);
     await restoreOnDevice(await crop(64, 64), opened.page);
-    expect(await opened.page.getByTestId('fact-placement').textContent()).toMatch(/^This device, WebAssembly/);
+    expect(await opened.page.getByTestId('fact-model').textContent()).toMatch(/ · WebAssembly/);
     await opened.page.context().close();
   });
 
@@ -161,7 +165,7 @@ describe('WebGPU', () => {
     await opened.page.context().route('**/*.jspi*.wasm', (route) => route.abort());
     const file = await crop(64, 64);
     const onDevice = await decodeRgb(await restoreOnDevice(file, opened.page));
-    expect(await opened.page.getByTestId('fact-placement').textContent()).toMatch(/WebAssembly.*\(WebGPU failed\)$/);
+    expect(await opened.page.getByTestId('fact-model').textContent()).toMatch(/WebAssembly.*\(WebGPU failed\)$/);
     const expected = await restoreInNode(inject('page'), { ...(await decodeRgb(file.buffer)), channels: 3 }, 'uint8');
     expect(shareBeyond(onDevice.data, expected.data, 1)).toBeLessThan(0.001);
     await opened.page.context().close();
@@ -226,13 +230,13 @@ describe('fidelity', () => {
       .png()
       .toBuffer();
     await restoreOnDevice({ name: 'deep.png', mimeType: 'image/png', buffer });
-    expect(await page.getByTestId('notes').innerText()).toContain('8 bits a channel');
+    expect((await page.getByTestId('note').allInnerTexts()).join()).toContain('8 bits for each channel');
   });
 });
 
 describe('what it cannot do is said', () => {
   const cases: readonly (readonly [string, () => Promise<Buffer>, RegExp, RegExp])[] = [
-    ['a text', async () => Buffer.from('not a picture at all'), /Not a supported picture/, /not a JPEG/],
+    ['a text', async () => Buffer.from('not a picture at all'), /This kind of file cannot be restored/, /not a JPEG/],
     [
       'CMYK',
       () =>
@@ -240,10 +244,10 @@ describe('what it cannot do is said', () => {
           .toColourspace('cmyk')
           .jpeg()
           .toBuffer(),
-      /Not a supported picture/,
+      /This kind of file cannot be restored/,
       /CMYK/,
     ],
-    ['a cut-off file', async () => (await crop(64, 64)).buffer.subarray(0, 900), /truncated/, /./],
+    ['a cut-off file', async () => (await crop(64, 64)).buffer.subarray(0, 900), /incomplete/, /./],
     ['no bytes', async () => Buffer.alloc(0), /empty/, /./],
   ];
 
@@ -253,7 +257,7 @@ describe('what it cannot do is said', () => {
     await page.getByTestId('error').waitFor();
     expect(await page.getByTestId('error-title').textContent()).toMatch(title);
     expect(await page.getByTestId('error-detail').textContent()).toMatch(detail);
-    expect(await page.getByTestId('service-instead').isVisible()).toBe(true);
+    expect(await page.getByTestId('choose-other').isVisible()).toBe(true);
   });
 });
 
@@ -289,7 +293,7 @@ describe('a new page', () => {
     await choose(fresh, await crop(32, 32));
     await fresh.getByTestId('working').waitFor();
     await fresh.getByTestId('cancel').click();
-    expect(await fresh.getByTestId('drop-zone').isVisible()).toBe(true);
+    await fresh.getByTestId('retry').waitFor();
     await fresh.context().unroute('**/*.onnx*');
     await restoreOnDevice(await crop(32, 32), fresh);
   });

@@ -1,98 +1,146 @@
 import { describe, expect, it } from 'vitest';
+import { newItem, type Item, type Outcome } from '../../workers/web/app/item.ts';
+import { DEFAULT_SETTINGS } from '../../workers/web/app/settings.ts';
 import {
-  DEFAULT_SETTINGS,
-  INITIAL_STATE,
+  initialState,
   isStale,
+  MAX_ITEMS,
   reduce,
-  type Event,
-  type Failure,
-  type Outcome,
-  type Photo,
+  selectedItem,
+  type Action,
   type State,
-} from '../../workers/web/state.ts';
+} from '../../workers/web/app/state.ts';
 
-const photo: Photo = { name: 'street.jpg', file: new Blob(['x']) };
-const other: Photo = { name: 'field.jpg', file: new Blob(['y']) };
-const failure: Failure = { title: 't', detail: 'd', code: null, requestId: null, retryable: true };
+const photo = (name: string): Item => newItem(name, new Blob([name]), DEFAULT_SETTINGS);
+
 const outcome: Outcome = {
-  picture: new Blob(['z']),
-  model: 'dhnet-edge',
+  picture: new Blob(['restored']),
+  model: 'dhnet-edge@0123456789ab',
   placement: 'edge',
   engine: null,
   cache: 'miss',
-  milliseconds: 1,
-  link: null,
+  milliseconds: 10,
+  link: '/v1/results/a',
+  scale: 1,
+  change: null,
+  verdict: null,
   notes: [],
 };
 
-function after(...events: readonly Event[]): State {
-  return events.reduce(reduce, INITIAL_STATE);
+const after = (state: State, ...actions: Action[]): State => actions.reduce(reduce, state);
+const empty = initialState(DEFAULT_SETTINGS);
+
+function finished(item: Item): Action[] {
+  const of = { id: item.id, run: item.run };
+  return [
+    { kind: 'began', at: 1, ...of },
+    { kind: 'finished', outcome, ...of },
+  ];
 }
 
-describe('a run', () => {
-  it('starts with the photo, goes through its activities and ends with the outcome', () => {
-    const working = after({ kind: 'photo-chosen', photo });
-    expect(working).toMatchObject({ run: 1, phase: { kind: 'working', photo, activity: { kind: 'sending' } } });
-    const tiles = reduce(working, { kind: 'progressed', run: 1, activity: { kind: 'tiles', done: 1, total: 4 } });
-    expect(tiles.phase).toMatchObject({ kind: 'working', activity: { done: 1, total: 4 } });
-    expect(reduce(tiles, { kind: 'restored', run: 1, outcome }).phase).toMatchObject({ kind: 'done', photo, outcome });
+describe('adding photos', () => {
+  it('puts all of them on the list and selects the first', () => {
+    const items = ['a', 'b', 'c'].map(photo);
+    const state = after(empty, { kind: 'added', items });
+    expect(state.items).toEqual(items);
+    expect(selectedItem(state)).toBe(items[0]);
   });
 
-  it('is not disturbed by what an older run still says', () => {
-    const second = after({ kind: 'photo-chosen', photo }, { kind: 'photo-chosen', photo: other });
-    for (const late of [
-      { kind: 'restored', run: 1, outcome },
-      { kind: 'failed', run: 1, failure },
-      { kind: 'progressed', run: 1, activity: { kind: 'writing' } },
-    ] as const) {
-      expect(reduce(second, late)).toBe(second);
-    }
+  it('does not stop what is at work', () => {
+    const first = photo('a');
+    const state = after(
+      empty,
+      { kind: 'added', items: [first] },
+      { kind: 'began', at: 1, id: first.id, run: 0 },
+      { kind: 'added', items: [photo('b')] },
+    );
+    expect(state.items.map(({ work }) => work.kind)).toEqual(['waiting', 'running']);
   });
 
-  it('says nothing any more once it was cancelled', () => {
-    const idle = after({ kind: 'photo-chosen', photo }, { kind: 'reset' });
-    expect(idle.phase).toEqual({ kind: 'idle' });
-    expect(reduce(idle, { kind: 'restored', run: 1, outcome })).toBe(idle);
-  });
-
-  it('is repeated with the same photo from a result or a failure, and from nowhere else', () => {
-    const failed = after({ kind: 'photo-chosen', photo }, { kind: 'failed', run: 1, failure });
-    expect(reduce(failed, { kind: 'repeated' })).toMatchObject({ run: 2, phase: { kind: 'working', photo } });
-    const working = after({ kind: 'photo-chosen', photo });
-    expect(reduce(working, { kind: 'repeated' })).toBe(working);
-    expect(reduce(INITIAL_STATE, { kind: 'repeated' })).toBe(INITIAL_STATE);
+  it('drops the oldest finished photos beyond the limit, and never one at work', () => {
+    const old = Array.from({ length: MAX_ITEMS }, (_, n) => photo(`old${n}`));
+    const oldest = old.at(-1)!;
+    const atWork = old.at(-2)!;
+    const state = after(
+      empty,
+      { kind: 'added', items: old },
+      ...old.filter((item) => item !== atWork).flatMap(finished),
+    );
+    const { items } = after(state, { kind: 'added', items: [photo('new')] });
+    expect(items).toHaveLength(MAX_ITEMS);
+    expect(items.map(({ id }) => id)).not.toContain(oldest.id);
+    expect(items.map(({ id }) => id)).toContain(atWork.id);
   });
 });
 
-describe('settings', () => {
-  it('make a result stale when they change after it began, and fresh again when they change back', () => {
-    const done = after({ kind: 'photo-chosen', photo }, { kind: 'restored', run: 1, outcome });
-    expect(isStale(done)).toBe(false);
-    const changed = reduce(done, { kind: 'settings-changed', change: { metadata: 'strip' } });
-    expect(isStale(changed)).toBe(true);
-    expect(isStale(reduce(changed, { kind: 'settings-changed', change: { metadata: 'keep' } }))).toBe(false);
-  });
+describe('a run', () => {
+  const item = photo('a');
+  const of = { id: item.id, run: 0 };
+  const running = after(empty, { kind: 'added', items: [item] }, { kind: 'began', at: 5, ...of });
 
-  it('of a result are those that it began with', () => {
-    const done = after(
-      { kind: 'photo-chosen', photo },
-      { kind: 'settings-changed', change: { format: 'png' } },
-      { kind: 'restored', run: 1, outcome },
+  it('keeps its activity and its prediction until it is finished', () => {
+    const progressed = after(
+      running,
+      { kind: 'progressed', activity: { kind: 'tiles', done: 1, total: 4 }, ...of },
+      { kind: 'accepted', prediction: '/v1/predictions/x', ...of },
     );
-    expect(done.phase).toMatchObject({ settings: DEFAULT_SETTINGS });
-    expect(isStale(done)).toBe(true);
+    expect(progressed.items[0]!.work).toEqual({
+      kind: 'running',
+      activity: { kind: 'tiles', done: 1, total: 4 },
+      startedAt: 5,
+      prediction: '/v1/predictions/x',
+    });
+    expect(reduce(progressed, { kind: 'finished', outcome, ...of }).items[0]!.work).toEqual({ kind: 'done', outcome });
   });
 
-  it('drop a format that no browser writes when the work moves to the device', () => {
-    const avif = after({ kind: 'settings-changed', change: { format: 'avif' } });
-    expect(reduce(avif, { kind: 'settings-changed', change: { onDevice: true } }).settings.format).toBe('auto');
-    const png = after({ kind: 'settings-changed', change: { format: 'png' } });
-    expect(reduce(png, { kind: 'settings-changed', change: { onDevice: true } }).settings.format).toBe('png');
+  it('ignores reports of an older run', () => {
+    const again = after(
+      running,
+      { kind: 'stopped', id: item.id },
+      { kind: 'repeated', id: item.id },
+      { kind: 'began', at: 9, id: item.id, run: 1 },
+    );
+    expect(reduce(again, { kind: 'finished', outcome, ...of }).items[0]!.work).toMatchObject({
+      kind: 'running',
+      startedAt: 9,
+    });
   });
 
-  it('fall back to auto when the chosen model turns out to be unavailable', () => {
-    const choices = [{ name: 'dhnet', unavailable: 'no trained weights yet' }] as const;
-    const state = after({ kind: 'settings-changed', change: { model: 'dhnet' } }, { kind: 'models-loaded', choices });
-    expect(state.settings.model).toBe('auto');
+  it('ignores reports after it was stopped', () => {
+    const stopped = reduce(running, { kind: 'stopped', id: item.id });
+    expect(reduce(stopped, { kind: 'finished', outcome, ...of }).items[0]!.work).toEqual({ kind: 'stopped' });
   });
+
+  it('is repeated with the settings of now, and only when it is over', () => {
+    const changed = reduce(running, { kind: 'settings-changed', change: { format: 'webp' } });
+    expect(reduce(changed, { kind: 'repeated', id: item.id }).items[0]!.run).toBe(0);
+    const over = reduce(changed, { kind: 'finished', outcome, ...of });
+    expect(isStale(over, over.items[0]!)).toBe(true);
+    const again = reduce(over, { kind: 'repeated', id: item.id });
+    expect(again.items[0]).toMatchObject({ run: 1, settings: { format: 'webp' }, work: { kind: 'waiting' } });
+    expect(isStale(again, again.items[0]!)).toBe(false);
+  });
+});
+
+describe('removing a photo', () => {
+  it('selects its neighbour, and nothing after the last one', () => {
+    const items = ['a', 'b'].map(photo);
+    const state = after(empty, { kind: 'added', items }, { kind: 'removed', id: items[0]!.id });
+    expect(selectedItem(state)).toBe(items[1]);
+    expect(reduce(state, { kind: 'removed', id: items[1]!.id })).toMatchObject({ items: [], selected: null });
+  });
+});
+
+it('selects nothing for an id that is not on the list', () => {
+  const state = after(empty, { kind: 'added', items: [photo('a')] }, { kind: 'selected', id: 'unknown' });
+  expect(state.selected).toBeNull();
+});
+
+it('returns to the format of the photo when the device cannot write the chosen one', () => {
+  const state = after(
+    empty,
+    { kind: 'settings-changed', change: { format: 'avif' } },
+    { kind: 'settings-changed', change: { onDevice: true } },
+  );
+  expect(state.settings).toMatchObject({ format: 'auto', onDevice: true });
 });

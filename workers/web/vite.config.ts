@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import { defineConfig } from 'vite';
 import { deviceDownloadBytes, modelFiles } from './vite/model-files.ts';
 
@@ -15,7 +16,12 @@ export default defineConfig(async () => ({
   plugins: [modelFiles(modelFolder)],
   // onnxruntime-web's build that loads its glue and binary from addresses given to it, instead of embedding the glue.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', 'module', 'browser', 'production'] },
-  define: { DEVICE_DOWNLOAD_BYTES: await deviceDownloadBytes(modelFolder, runtimeFile) },
+  define: {
+    DEVICE_DOWNLOAD_BYTES: await deviceDownloadBytes(modelFolder, runtimeFile),
+    DEVICE_HAS_BEST: false,
+    RETENTION_DAYS: Math.round(RESULT_RETENTION_SECONDS / 86_400),
+  },
+  oxc: { jsx: { runtime: 'automatic' as const, importSource: 'preact' } },
   worker: { format: 'es' as const },
   build: {
     target: 'es2022',
@@ -23,7 +29,11 @@ export default defineConfig(async () => ({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     emptyOutDir: true,
-    rollupOptions: { input: [path('index.html'), path('docs.html')] },
+    rollupOptions: {
+      input: [...['index', 'docs', 'privacy', '404'].map((name) => path(`${name}.html`)), path('offline/sw.ts')],
+      // A service worker rules over its own folder and below: it lies at the root, under one name for ever.
+      output: { entryFileNames: ({ name }: { name: string }) => (name === 'sw' ? 'sw.js' : 'assets/[name]-[hash].js') },
+    },
     // The runtimes and the page of the documentation are large by nature, and loaded only when they are used.
     chunkSizeWarningLimit: 1600,
     reportCompressedSize: false,

@@ -35,10 +35,18 @@ export async function openPage(
   options: BrowserContextOptions & { readonly path?: string } = {},
 ): Promise<ObservedPage> {
   const { path = '/', ...context } = options;
-  const page = await browser.newPage({ reducedMotion: 'reduce', viewport: { width: 1280, height: 800 }, ...context });
+  const page = await browser.newPage({
+    reducedMotion: 'reduce',
+    locale: 'en-GB',
+    serviceWorkers: 'block',
+    viewport: { width: 1280, height: 800 },
+    ...context,
+  });
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(error.message));
   page.on('console', (message) => {
+    // Only the test of the offline page lets the service worker in.
+    if (message.text().includes('Service Worker registration blocked by Playwright')) return;
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text());
   });
   page.on('request', (request) => {
@@ -55,8 +63,8 @@ export interface TestFile {
   readonly buffer: Buffer;
 }
 
-export async function choose(page: Page, file: TestFile): Promise<void> {
-  await page.getByTestId('file-input').setInputFiles({ ...file });
+export async function choose(page: Page, ...files: readonly TestFile[]): Promise<void> {
+  await page.getByTestId('file-input').setInputFiles(files.map((file) => ({ ...file })));
 }
 
 /** The bytes and the name of the file that the download button gives. */
@@ -67,10 +75,14 @@ export async function download(page: Page): Promise<{ name: string; bytes: Buffe
   return { name: file.suggestedFilename(), bytes: Buffer.concat(chunks) };
 }
 
-/** Waits until the page has a result; a failure is thrown with its text. */
+/** Waits until the selected photo has a result; a failure is thrown with its text. */
 export async function finished(page: Page): Promise<void> {
-  await page.locator('body[data-phase="done"], body[data-phase="failed"]').waitFor({ timeout: 110_000 });
-  if ((await page.locator('body').getAttribute('data-phase')) === 'done') return;
+  await page.locator('main[data-kind="done"], main[data-kind="failed"]').waitFor({ timeout: 110_000 });
+  if ((await page.getByTestId('main').getAttribute('data-kind')) === 'done') return;
   const title = await page.getByTestId('error-title').textContent();
-  throw new Error(`${title}: ${await page.getByTestId('error-detail').textContent()}`);
+  const detail = await page
+    .getByTestId('error-detail')
+    .textContent({ timeout: 1000 })
+    .catch(() => '');
+  throw new Error(`${title}: ${detail}`);
 }

@@ -18,6 +18,8 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
   '.jpg': 'image/jpeg',
   '.wasm': 'application/wasm',
   '.onnx': 'application/octet-stream',
+  '.webmanifest': 'application/manifest+json',
+  '.png': 'image/png',
 };
 
 export interface DeblurRequest {
@@ -101,7 +103,9 @@ async function answer(
   const answers = service.routes.get(`${request.method} ${url.pathname}`);
   const next = answers === undefined || answers.length > 1 ? answers?.shift() : answers[0];
   if (next !== undefined) return next;
-  const path = normalize(url.pathname === '/' ? '/index.html' : url.pathname);
+  // Static assets of Workers: `/privacy` is privacy.html.
+  const page = /^\/[\w-]+$/.test(url.pathname) ? `${url.pathname}.html` : url.pathname;
+  const path = normalize(url.pathname === '/' ? '/index.html' : page);
   const body = await readFile(join(folder, path));
   const own = { 'Content-Type': MEDIA_TYPES[extname(path)] ?? 'application/octet-stream' };
   return { status: 200, headers: { ...own, ...headersFor(rules, url.pathname) }, body };

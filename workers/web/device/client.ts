@@ -1,36 +1,35 @@
-/** The page's end of the worker. The worker is made by the first picture: until then nothing of it is downloaded. */
-import { RestoreError, type Activity, type Failure, type Outcome, type Photo, type Settings } from '../state.ts';
+/** The page's end of the worker. The worker starts with the first photo: until then nothing of it is downloaded. */
+import { ownFailure, RestoreError, type Outcome } from '../app/item.ts';
+import type { Run } from '../app/work.ts';
 import type { DeviceReply, DeviceRequest, DeviceResult } from './messages.ts';
 
-/** Why this browser cannot restore by itself, or null when it can. */
-export function deviceObstacle(): string | null {
-  // Without a secure context there is neither SHA-256, to check the model, nor WebGPU.
-  if (!globalThis.isSecureContext) return 'Needs a secure address (https, or localhost).';
-  if (typeof Worker === 'undefined' || typeof OffscreenCanvas === 'undefined' || typeof WebAssembly === 'undefined') {
-    return 'This browser is too old for it.';
-  }
-  return null;
-}
-
-export interface DeviceCall {
-  readonly signal: AbortSignal;
-  readonly onActivity: (activity: Activity) => void;
-  readonly forceWebGpu: boolean;
+/** Whether this browser can restore by itself. SHA-256 of the network and WebGPU need a secure context. */
+export function canRestoreHere(): boolean {
+  const needed = [globalThis.Worker, globalThis.OffscreenCanvas, globalThis.WebAssembly];
+  return globalThis.isSecureContext && needed.every((part) => part !== undefined);
 }
 
 export class DeviceRestorer {
+  readonly #forceWebGpu: boolean;
   #worker: Worker | null = null;
+  /** The photo before; a second one waits for it, because the network fills every core. */
+  #turn: Promise<unknown> = Promise.resolve();
+
+  /** @param forceWebGpu accepts a software adapter, for tests */
+  constructor(forceWebGpu: boolean) {
+    this.#forceWebGpu = forceWebGpu;
+  }
 
   /**
-   * One picture at a time. Aborting ends the worker: an inference cannot be interrupted, and this gives its memory back.
+   * Aborting ends the worker: an inference cannot be interrupted, and this returns its memory.
    * @throws {RestoreError} every failure on the device
    * @throws the signal's reason when it is aborted
    */
-  async restore(photo: Photo, settings: Settings, call: DeviceCall): Promise<Outcome> {
-    const started = performance.now();
-    const { picture, model, engine, notes } = await this.#ask(photo, settings, call);
-    const milliseconds = performance.now() - started;
-    return { picture, model, placement: 'device', engine, cache: null, milliseconds, link: null, notes };
+  async restore(run: Run): Promise<Outcome> {
+    const before = this.#turn;
+    const result = before.then(() => this.#restoreNow(run));
+    this.#turn = result.catch(() => undefined);
+    return result;
   }
 
   /** Ends the worker; its memory, which only ever grows, goes with it. */
@@ -39,7 +38,17 @@ export class DeviceRestorer {
     this.#worker = null;
   }
 
-  #ask(photo: Photo, settings: Settings, { signal, onActivity, forceWebGpu }: DeviceCall): Promise<DeviceResult> {
+  async #restoreNow(run: Run): Promise<Outcome> {
+    run.signal.throwIfAborted();
+    run.report({ kind: 'progressed', activity: { kind: 'model', done: 0, total: 0 } });
+    const started = performance.now();
+    const { picture, model, engine, notes } = await this.#ask(run);
+    const milliseconds = performance.now() - started;
+    const stored = { cache: null, link: null, scale: null, change: null, verdict: null } as const;
+    return { picture, model, placement: 'device', engine, milliseconds, notes, ...stored };
+  }
+
+  #ask({ item, signal, report }: Run): Promise<DeviceResult> {
     const worker = (this.#worker ??= startWorker());
     const listening = new AbortController();
     const answer = new Promise<DeviceResult>((resolve, reject) => {
@@ -48,22 +57,18 @@ export class DeviceRestorer {
         reject(reason as Error);
       };
       const own = { signal: listening.signal };
+      const broke = (): void => end(new RestoreError(ownFailure('device_failed', true)));
       signal.addEventListener('abort', () => end(signal.reason), own);
-      worker.addEventListener('error', () => end(new RestoreError(BROKEN_WORKER)), own);
-      worker.addEventListener('messageerror', () => end(new RestoreError(BROKEN_WORKER)), own);
+      worker.addEventListener('error', broke, own);
+      worker.addEventListener('messageerror', broke, own);
       const listen = ({ data }: MessageEvent<DeviceReply>): void => {
-        if (data.kind === 'activity') onActivity(data.activity);
+        if (data.kind === 'activity') report({ kind: 'progressed', activity: data.activity });
         else if (data.kind === 'restored') resolve(data);
         else reject(new RestoreError(data.failure));
       };
       worker.addEventListener('message', listen, own);
-      signal.throwIfAborted();
-      const request: DeviceRequest = {
-        file: photo.file,
-        format: settings.format,
-        metadata: settings.metadata,
-        forceWebGpu,
-      };
+      const { format, metadata } = item.settings;
+      const request: DeviceRequest = { file: item.source, format, metadata, forceWebGpu: this.#forceWebGpu };
       worker.postMessage(request);
     });
     return answer.finally(() => listening.abort());
@@ -73,11 +78,3 @@ export class DeviceRestorer {
 function startWorker(): Worker {
   return new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'deblur' });
 }
-
-const BROKEN_WORKER: Failure = {
-  title: 'This device could not restore it',
-  detail: 'The browser ended the computation; most often there is too little memory. The service can do it instead.',
-  code: null,
-  requestId: null,
-  retryable: true,
-};

@@ -12,7 +12,7 @@ import { concat } from '@deblur/shared/metadata/bytes.ts';
 import { carriedMetadata, readMetadata, writeMetadata } from '@deblur/shared/metadata/index.ts';
 import { MEDIA_TYPES, type MetadataMode } from '@deblur/shared/protocol/options.ts';
 import { flattenOnWhite, hasAlpha, type Channels, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
-import type { DeviceFormat } from '../state.ts';
+import type { DeviceFormat } from '../app/settings.ts';
 import { remainingOrientation } from './orientation.ts';
 
 export interface DecodedPicture {

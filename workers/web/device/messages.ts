@@ -1,6 +1,6 @@
 /** What the page and the worker say to each other. Plain data: it is cloned on the way. */
 import type { MetadataMode, OutputFormat } from '@deblur/shared/protocol/options.ts';
-import type { Activity, Failure } from '../state.ts';
+import type { Activity, DeviceNote, Failure } from '../app/item.ts';
 
 export interface DeviceRequest {
   readonly file: Blob;
@@ -15,7 +15,7 @@ export interface DeviceResult {
   readonly picture: Blob;
   readonly model: string;
   readonly engine: string;
-  readonly notes: readonly string[];
+  readonly notes: readonly DeviceNote[];
 }
 
 export type DeviceReply =

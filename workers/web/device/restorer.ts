@@ -10,7 +10,8 @@ import {
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { restoreImage } from '@deblur/shared/pixels/restore.ts';
-import { DEVICE_FORMATS, type Activity, type DeviceFormat } from '../state.ts';
+import type { Activity, DeviceNote } from '../app/item.ts';
+import { DEVICE_FORMATS, type DeviceFormat } from '../app/settings.ts';
 import { decodePicture, encodePicture, type DecodedPicture } from './codec.ts';
 import type { DeviceRequest, DeviceResult } from './messages.ts';
 import { fetchManifest, loadModel } from './model-store.ts';
@@ -106,9 +107,9 @@ function outputFormat(wanted: DeviceRequest['format'], { header }: DecodedPictur
   return DEVICE_FORMATS.find((format) => format === (wanted === 'auto' ? header.format : wanted)) ?? 'png';
 }
 
-function notesOn({ header }: DecodedPicture, format: DeviceFormat, { type }: Blob): string[] {
-  const notes: string[] = [];
-  if (header.bitDepth === 16) notes.push('Browsers keep 8 bits a channel; the service keeps 16.');
-  if (type !== MEDIA_TYPES[format]) notes.push(`This browser cannot write ${format.toUpperCase()}, so it is a PNG.`);
+function notesOn({ header }: DecodedPicture, format: DeviceFormat, { type }: Blob): DeviceNote[] {
+  const notes: DeviceNote[] = [];
+  if (header.bitDepth === 16) notes.push('eight-bits');
+  if (type !== MEDIA_TYPES[format]) notes.push('png-instead');
   return notes;
 }

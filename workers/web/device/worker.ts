@@ -1,6 +1,6 @@
 /** Runs beside the page, so that the page stays responsive while the network computes. */
 import { DeblurError, ERRORS } from '@deblur/shared/protocol/errors.ts';
-import type { Failure } from '../state.ts';
+import { ownFailure, type Failure } from '../app/item.ts';
 import type { DeviceReply, DeviceRequest } from './messages.ts';
 import { restoreOnDevice } from './restorer.ts';
 
@@ -14,20 +14,15 @@ addEventListener('message', ({ data }: MessageEvent<DeviceRequest>) => {
   );
 });
 
+/** What the service would call a failed runner or source is this device here. */
+const OWN_CODES: Readonly<Record<string, string>> = {
+  runner_failed: 'device_failed',
+  source_fetch_failed: 'device_fetch_failed',
+};
+
 function failureOf(error: unknown): Failure {
-  if (error instanceof DeblurError) {
-    const { title, retryable } = ERRORS[error.code];
-    // Its titles speak of the service; what failed here is this device.
-    const own = error.code === 'runner_failed' || error.code === 'source_fetch_failed';
-    return {
-      title: own ? 'This device could not restore it' : title,
-      detail: error.detail,
-      code: error.code,
-      requestId: null,
-      retryable,
-    };
-  }
-  // Nearly always memory: a canvas or an array that could not be had.
-  const detail = 'The browser could not finish; most often there is too little memory. The service can do it instead.';
-  return { title: 'This device could not restore it', detail, code: null, requestId: null, retryable: true };
+  // An unknown error is nearly always memory: a canvas or an array that could not be allocated.
+  if (!(error instanceof DeblurError)) return ownFailure('device_failed', true);
+  const { code, detail } = error;
+  return ownFailure(OWN_CODES[code] ?? code, ERRORS[code].retryable, detail);
 }

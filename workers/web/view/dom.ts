@@ -1,39 +1,45 @@
-/** The few operations on the document that all views share. */
+/** Small hooks that several views share. */
+import { useEffect, useState } from 'preact/hooks';
+import type { State } from '../app/state.ts';
+import type { Store } from '../app/store.ts';
 
-/** @throws {Error} when index.html lacks the element or has another kind: a mistake that the first load shows */
-export function byId<T extends Element>(id: string, kind: new () => T): T {
-  const element = document.getElementById(id);
-  if (!(element instanceof kind)) throw new Error(`index.html has no ${kind.name} with id ${id}`);
-  return element;
+export function useStore(store: Store): State {
+  const [state, setState] = useState(store.state);
+  useEffect(() => {
+    setState(store.state);
+    return store.subscribe(setState);
+  }, [store]);
+  return state;
 }
 
-export function show(element: HTMLElement, visible: boolean): void {
-  element.hidden = !visible;
+/** An object URL of a blob, revoked when it is no longer shown. */
+export function useBlobUrl(blob: Blob | null | undefined): string | null {
+  const [url, setUrl] = useState<string | null>(null);
+  useEffect(() => {
+    if (!blob) return setUrl(null);
+    const made = URL.createObjectURL(blob);
+    setUrl(made);
+    return () => URL.revokeObjectURL(made);
+  }, [blob]);
+  return url;
 }
 
-/** Shows a text, or nothing at all when it is empty. */
-export function setText(element: HTMLElement, text: string | null): void {
-  // Writing the same text again would make screen readers say it again.
-  if (element.textContent !== text) element.textContent = text;
-  show(element, text !== null && text !== '');
+/** The time, once a second while `active`. */
+export function useClock(active: boolean): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (!active) return;
+    const timer = setInterval(() => setNow(Date.now()), 1000);
+    return () => clearInterval(timer);
+  }, [active]);
+  return now;
 }
 
-/** An address for one blob at a time; the one before is given up. */
-export class BlobUrl {
-  #blob: Blob | null = null;
-  #url = '';
-
-  of(blob: Blob): string {
-    if (blob === this.#blob) return this.#url;
-    this.release();
-    this.#blob = blob;
-    this.#url = URL.createObjectURL(blob);
-    return this.#url;
-  }
-
-  release(): void {
-    if (this.#blob !== null) URL.revokeObjectURL(this.#url);
-    this.#blob = null;
-    this.#url = '';
-  }
+export function saveAs(blob: Blob, name: string): void {
+  const url = URL.createObjectURL(blob);
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
