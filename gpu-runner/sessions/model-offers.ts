@@ -6,9 +6,6 @@ import type { SessionPool } from './session-pool.ts';
 import type { Sessions } from './sessions.ts';
 import { newTile } from './shared-tile.ts';
 
-/** The first round meets sessions that were warmed up one after the other; the faster of two is one without a disturbance. */
-const SPEED_ROUNDS = 2;
-
 export class ModelOffers {
   readonly #models: ModelManifest[] = [];
   readonly #refused = new Map<string, string>();
@@ -76,25 +73,27 @@ function assertMemoryFor({ memory_bytes: ofOneSession = 0 }: ModelManifest, sess
 async function trial(model: ModelManifest, sessions: Sessions): Promise<number> {
   const lease = await sessions.acquire(model, 'uint8');
   try {
-    return await speedOf(lease.pool, model, sessions.workers * sessions.batchSize(model));
+    return await speedOf(lease.pool, model, sessions);
   } finally {
     lease.release();
   }
 }
 
 /**
- * Runs blank tiles on every session at once.
- * @param inFlight tiles of one round
- * @returns seconds for a megapixel of a large picture, whose tiles overlap
+ * Runs blank tiles on every session at once. On a CPU the processor time counts, which other programs disturb little, and not
+ * the time of the clock.
+ * @returns seconds for a megapixel of a large picture, whose tiles overlap, on a machine that does nothing else
  */
-async function speedOf(pool: SessionPool, { tile }: ModelManifest, inFlight: number): Promise<number> {
-  const megapixels = (inFlight * (tile.size - tile.overlap) ** 2) / 1e6;
-  const seconds: number[] = [];
-  for (let round = 0; round < SPEED_ROUNDS; round++) {
-    const start = performance.now();
-    const tiles = Array.from({ length: inFlight }, () => newTile('uint8', tile.size, tile.size));
-    await Promise.all(tiles.map((blank) => pool.run(blank, tiles)));
-    seconds.push((performance.now() - start) / 1000);
-  }
-  return Math.min(...seconds) / megapixels;
+async function speedOf(pool: SessionPool, model: ModelManifest, sessions: Sessions): Promise<number> {
+  const { size, overlap } = model.tile;
+  const tiles = Array.from({ length: sessions.workers * sessions.batchSize(model) }, () =>
+    newTile('uint8', size, size),
+  );
+  const started = performance.now();
+  const used = process.cpuUsage();
+  await Promise.all(tiles.map((blank) => pool.run(blank, tiles)));
+  const { user, system } = process.cpuUsage(used);
+  const onCpu = sessions.provider.used === 'cpu';
+  const seconds = onCpu ? (user + system) / 1e6 / sessions.cores : (performance.now() - started) / 1000;
+  return seconds / ((tiles.length * (size - overlap) ** 2) / 1e6);
 }

@@ -4,6 +4,7 @@
  * closed by ending its threads: opening and closing again levels off (bench runner-memory), while releasing sessions inside
  * a thread that lives on leaks.
  */
+import { availableParallelism } from 'node:os';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ModelManifest, ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import { abortable } from '../threads/abortable.ts';
@@ -122,6 +123,11 @@ export class Sessions {
   batchSize({ max_batch: most }: ModelManifest): number {
     const wanted = this.#options.batchSize ?? DEFAULT_BATCH_SIZE[this.provider.used];
     return 2 ** Math.floor(Math.log2(Math.min(wanted, most ?? wanted)));
+  }
+
+  /** Processors that the sessions of one model keep busy. */
+  get cores(): number {
+    return Math.min(availableParallelism(), this.workers * this.#options.intraOpThreads);
   }
 
   /** Whether another model may take as much as those that are open did: for all that is known of it. */

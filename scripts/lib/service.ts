@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { runnerModels } from './runner-models.ts';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const bin = (name: string): string => path.join(root, 'node_modules/.bin', name);
@@ -128,16 +129,26 @@ export interface WorkersOptions {
 }
 
 /**
- * Handed on when they are set: ALLOW_ORIGINS for a webhook receiver or a source on this machine, RUNNER_MODELS for what lies
- * in another MODEL_DIR. The optional secrets of wrangler.toml are read from the environment anyway.
+ * Handed on when they are set: ALLOW_ORIGINS for a webhook receiver or a source on this machine, RUNNER_MODELS instead of what
+ * lies in MODEL_DIR. The optional secrets of wrangler.toml are read from the environment anyway.
  */
-const OPTIONAL_VARS = ['ALLOW_ORIGINS', 'RUNNER_MODELS', 'IMAGE_LINK_SOURCES', 'SHARED_CACHE'];
+const OPTIONAL_VARS = [
+  'ALLOW_ORIGINS',
+  'RUNNER_MODELS',
+  'AUTO_PREFER',
+  'AUTO_BEST_MAX_PIXELS',
+  'IMAGE_LINK_SOURCES',
+  'SHARED_CACHE',
+];
 
 export function startWorkers(options: WorkersOptions): Part {
   const { port, stateDir, runnerUrl, runnerToken, log } = options;
   const { internalSecret = randomBytes(32).toString('hex') } = options;
   const origin = `http://127.0.0.1:${port}`;
+  const modelDir = process.env['MODEL_DIR'] ?? path.join(root, 'model-export/weights');
   const vars = { ENVIRONMENT: 'local', INTERNAL_ORIGIN: origin, RUNNER_URL: runnerUrl };
+  const models = runnerModels(modelDir);
+  if (models !== '') Object.assign(vars, { RUNNER_MODELS: models });
   for (const name of OPTIONAL_VARS) {
     const value = options.vars?.[name] ?? process.env[name];
     if (value) Object.assign(vars, { [name]: value });

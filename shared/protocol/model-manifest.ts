@@ -46,7 +46,7 @@ export const variantSchema = z
 
 const manifestShape = z.object({
   schema_version: z.literal(1),
-  name: modelNameSchema,
+  name: modelNameSchema.refine((name) => name !== 'auto' && name !== 'best', 'is a choice and not a model'),
   version: sha256,
   paper: z.string(),
   parameters: z.int().positive(),

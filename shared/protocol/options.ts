@@ -30,7 +30,9 @@ const wholeNumber = (range: (integer: z.ZodInt) => z.ZodInt) =>
 
 export const optionsSchema = z.strictObject({
   model: modelNameSchema
-    .describe('`auto` takes the best trained model; one without trained weights is refused by name.')
+    .describe(
+      '`auto` takes the model that suits the size of the picture, as the operator says; `best` takes the best trained one. A model without trained weights is refused by name.',
+    )
     .default('auto'),
   format: z
     .enum(['auto', ...OUTPUT_FORMATS])

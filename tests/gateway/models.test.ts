@@ -1,6 +1,6 @@
 import { manifestSchema, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 import { describe, expect, it } from 'vitest';
-import { resolveModel, withRunnerModels, type Catalogue } from '../../workers/gateway/restorations/models.ts';
+import { catalogueOf, resolveModel, type AutoRule, type Catalogue } from '../../workers/gateway/restorations/models.ts';
 import exported from '../../model-export/weights/dhnet-edge/manifest.json';
 import { call } from './support/gateway.ts';
 
@@ -34,23 +34,44 @@ function manifestOf(name: ModelManifest['name'], trained: boolean): ModelManifes
   };
 }
 
-function catalogue(dhnet: ModelManifest | null, edge: ModelManifest | null): Catalogue {
-  return [
+const LATENCY: AutoRule = { prefer: 'latency', bestMaxPixels: 8_000_000 };
+
+function catalogue(dhnet: ModelManifest | null, edge: ModelManifest | null, rule = LATENCY): Catalogue {
+  const shipped = [
     { name: 'dhnet', placements: ['runner'], manifest: dhnet },
     { name: 'dhnet-edge', placements: ['edge', 'runner'], manifest: edge },
-  ];
+  ] as const;
+  return catalogueOf(shipped, [], rule);
 }
 
 const edge = manifestOf('dhnet-edge', true);
+const dhnet = manifestOf('dhnet', true);
+const MEGAPIXEL = 1_000_000;
 
 describe('resolveModel', () => {
   it.each([
     ['auto', catalogue(null, edge), 'dhnet-edge'],
+    ['best', catalogue(null, edge), 'dhnet-edge'],
     ['auto', catalogue(manifestOf('dhnet', false), edge), 'dhnet-edge'],
-    ['auto', catalogue(manifestOf('dhnet', true), edge), 'dhnet'],
-    ['dhnet-edge', catalogue(manifestOf('dhnet', true), edge), 'dhnet-edge'],
-  ] as const)('%s is the best that is trained, or the one that is named', (wanted, models, expected) => {
+    ['best', catalogue(dhnet, edge), 'dhnet'],
+    ['dhnet-edge', catalogue(dhnet, edge), 'dhnet-edge'],
+    ['auto', catalogue(dhnet, null), 'dhnet'],
+  ] as const)('%s is a model that is trained, or the one that is named', (wanted, models, expected) => {
     expect(resolveModel(models, wanted).name).toBe(expected);
+  });
+
+  it.each([
+    [LATENCY, 1, 'dhnet-edge'],
+    [LATENCY, 4, 'dhnet'],
+    [LATENCY, 8, 'dhnet'],
+    [LATENCY, 9, 'dhnet-edge'],
+    [{ prefer: 'latency', bestMaxPixels: 0 }, 4, 'dhnet-edge'],
+    [{ prefer: 'quality', bestMaxPixels: 8_000_000 }, 1, 'dhnet'],
+    [{ prefer: 'quality', bestMaxPixels: 8_000_000 }, 9, 'dhnet-edge'],
+    [{ prefer: 'quality', bestMaxPixels: 0 }, 1, 'dhnet'],
+    [{ prefer: 'quality', bestMaxPixels: 0 }, 2, 'dhnet-edge'],
+  ] as const)('with %j, auto restores %i megapixels by %s', (rule, megapixels, expected) => {
+    expect(resolveModel(catalogue(dhnet, edge, rule), 'auto', megapixels * MEGAPIXEL).name).toBe(expected);
   });
 
   it.each([
@@ -58,27 +79,27 @@ describe('resolveModel', () => {
     ['dhnet', catalogue(manifestOf('dhnet', false), edge)],
     ['dhnet-b', catalogue(null, edge)],
     ['auto', catalogue(null, null)],
+    ['best', catalogue(null, null)],
     ['auto', catalogue(null, manifestOf('dhnet-edge', false))],
   ] as const)('%s without trained weights is refused, not substituted', (wanted, models) => {
     expect(() => resolveModel(models, wanted)).toThrow(expect.objectContaining({ code: 'model_unavailable' }));
   });
 });
 
-describe('withRunnerModels', () => {
-  const b = manifestOf('dhnet', true);
+describe('catalogueOf', () => {
+  const shipped = catalogue(null, edge);
 
   it('offers what the operator says the runner has, the best of it first', () => {
-    const models = withRunnerModels(catalogue(null, edge), [b]);
-    expect(resolveModel(models, 'auto')).toMatchObject({ name: 'dhnet', version: b.version, placements: ['runner'] });
+    const imported = { ...manifestOf('nafnet-64', true), cost: 60 };
+    const models = catalogueOf(shipped, [dhnet, imported], LATENCY);
+    expect(resolveModel(models, 'best')).toMatchObject({ name: 'nafnet-64', placements: ['runner'] });
+    expect(resolveModel(models, 'dhnet')).toMatchObject({ version: dhnet.version, placements: ['runner'] });
     expect(resolveModel(models, 'dhnet-edge').version).toBe(edge.version);
   });
 
-  it('takes no untrained model, and no other version of what runs at the edge too', () => {
-    const models = withRunnerModels(catalogue(null, edge), [
-      manifestOf('dhnet', false),
-      { ...edge, version: '0'.repeat(64) },
-    ]);
-    expect(resolveModel(models, 'auto')).toMatchObject({ name: 'dhnet-edge', version: edge.version });
+  it('takes no untrained model, and no other version of a model that runs at the edge too', () => {
+    const models = catalogueOf(shipped, [manifestOf('dhnet', false), { ...edge, version: '0'.repeat(64) }], LATENCY);
+    expect(resolveModel(models, 'best')).toMatchObject({ name: 'dhnet-edge', version: edge.version });
   });
 });
 

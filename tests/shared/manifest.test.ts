@@ -87,6 +87,7 @@ describe('the manifest schema', () => {
     ['name', 'DHNet'],
     ['name', 'a/b'],
     ['name', '-'],
+    ['name', 'best'],
     ['version', '1'.repeat(63)],
     ['version', 'G'.repeat(64)],
     ['parameters', -1],

@@ -1,8 +1,9 @@
 /** The environment's text becomes typed configuration, once; an error names the variable. */
+import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import type { ModelFacts } from '@deblur/shared/protocol/model-manifest.ts';
 import { parseSigningKeys, type SigningKey } from '@deblur/shared/protocol/image-link.ts';
 import { z } from 'zod';
-import { parseRunnerModels } from './restorations/models.ts';
+import { parseRunnerModels, type AutoRule } from './restorations/models.ts';
 import { parseSourceRules, type SourceRules } from './restorations/image-link.ts';
 import { renamedVariables } from './renamed-variables.ts';
 import { REPLICATE_MODEL } from './runners/gpu-target.ts';
@@ -15,6 +16,7 @@ export interface Config {
   readonly runner: RunnerConfig;
   /** What the runner has besides the shipped models. */
   readonly runnerModels: readonly ModelFacts[];
+  readonly auto: AutoRule;
   /** Origins that sources and webhooks may have besides public https; empty in production. */
   readonly allowOrigins: readonly string[];
   /** Empty: there are no image links. */
@@ -47,6 +49,8 @@ export interface Variables {
   readonly REPLICATE_MODEL?: string;
   readonly REPLICATE_API_TOKEN?: string;
   readonly RUNNER_MODELS?: string;
+  readonly AUTO_PREFER?: string;
+  readonly AUTO_BEST_MAX_PIXELS?: string;
   /** Set by local runs and tests only. */
   readonly ALLOW_ORIGINS?: string;
   readonly IMAGE_LINK_SOURCES?: string;
@@ -101,6 +105,13 @@ export const schema = z
       .optional(),
     REPLICATE_API_TOKEN: z.string().optional(),
     RUNNER_MODELS: parsedBy(parseRunnerModels).default([]),
+    AUTO_PREFER: z.enum(['latency', 'quality'], { error: 'must be latency or quality' }).default('latency'),
+    AUTO_BEST_MAX_PIXELS: z
+      .string()
+      .regex(/^\d+$/, 'must be a whole number of pixels')
+      .transform(Number)
+      .pipe(z.int().max(MAX_PIXELS))
+      .default(0),
     IMAGE_LINK_KEYS: parsedBy(parseSigningKeys).default([]),
     // Without a word of the operator: no sources, nothing told of other tenants, nothing purged.
     IMAGE_LINK_SOURCES: parsedBy(parseSourceRules).prefault(''),
@@ -158,6 +169,7 @@ export function readConfig(env: Variables): Config {
     internalSecret: data.INTERNAL_SECRET,
     runner: runnerConfigOf(data),
     runnerModels: data.RUNNER_MODELS,
+    auto: { prefer: data.AUTO_PREFER, bestMaxPixels: data.AUTO_BEST_MAX_PIXELS },
     allowOrigins: data.ALLOW_ORIGINS,
     signingKeys: data.IMAGE_LINK_KEYS,
     imageLinkSources: data.IMAGE_LINK_SOURCES,

@@ -13,7 +13,7 @@ import { DurableSubscribers } from './jobs/subscribers.ts';
 import { CloudflareRateLimits } from './limits/rate-limits.ts';
 import type { RateLimits } from './tenants/access-ports.ts';
 import { inspect } from './sources/inspect.ts';
-import { withRunnerModels, type Catalogue } from './restorations/models.ts';
+import { catalogueOf, type CatalogueEntry } from './restorations/models.ts';
 import { isAllowedSource } from './restorations/image-link.ts';
 import type { SourceStore } from './sources/ports.ts';
 import { DurablePredictions } from './predictions/prediction-client.ts';
@@ -40,7 +40,7 @@ import { Deliveries } from './webhooks/deliveries.ts';
 import { HttpWebhookSender } from './webhooks/sender.ts';
 
 /** Best restoration first. A model without a manifest is there when RUNNER_MODELS says that the runner has it. */
-const SHIPPED: Catalogue = [
+const SHIPPED: readonly Omit<CatalogueEntry, 'auto'>[] = [
   { name: 'dhnet-b', placements: ['runner'], manifest: null },
   { name: 'dhnet', placements: ['runner'], manifest: null },
   { name: 'dhnet-edge', placements: ['edge', 'runner'], manifest: manifestSchema.parse(edgeManifest) },
@@ -97,10 +97,10 @@ async function sendDispatch(env: Env, message: DispatchMessage, delaySeconds: nu
 /** What the prediction objects work with. */
 export function createPredictionPorts(env: Env): PredictionPorts {
   const { sources, results, references } = createJobPorts(env);
-  const { allowOrigins, sharedCache, runnerModels } = readConfig(env);
+  const { allowOrigins, sharedCache, runnerModels, auto } = readConfig(env);
   const webhookSecrets = new TenantWebhookSecrets(tenantStubs(env));
   return {
-    catalogue: withRunnerModels(SHIPPED, runnerModels),
+    catalogue: catalogueOf(SHIPPED, runnerModels, auto),
     results,
     sources,
     sourceFetcher: sourceFetcherOf(env, { maxBytes: ASYNC_UPLOAD_MAX_BYTES, attempts: 1 }),
@@ -129,7 +129,8 @@ export function createReferencePorts(env: Env): ReferencePorts {
 
 /** What the requests work with. */
 export function createPorts(env: Env): Ports {
-  const { allowOrigins, signingKeys, imageLinkSources, sharedCache, metricsToken, runnerModels } = readConfig(env);
+  const { allowOrigins, signingKeys, imageLinkSources, sharedCache, metricsToken, runnerModels, auto } =
+    readConfig(env);
   const jobPorts = createJobPorts(env);
   const linkFetcher = new GuardedSourceFetcher({
     allowOrigins,
@@ -139,7 +140,7 @@ export function createPorts(env: Env): Ports {
   return {
     ...jobPorts,
     ...createAccessPorts(env, jobPorts.sources),
-    catalogue: withRunnerModels(SHIPPED, runnerModels),
+    catalogue: catalogueOf(SHIPPED, runnerModels, auto),
     jobs: jobsOf(env),
     predictions: new DurablePredictions({
       prediction: (name) => predictionStub(env, name),

@@ -64,4 +64,4 @@ function modelWith(catalogue: Catalogue, version: string): ModelChoice {
 }
 
 const choice = (catalogue: Catalogue, name: string): ModelChoice | undefined =>
-  ['auto', ...catalogue.map((entry) => entry.name)].find((candidate) => candidate === name);
+  ['auto', 'best', ...catalogue.map((entry) => entry.name)].find((candidate) => candidate === name);
