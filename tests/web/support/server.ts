@@ -20,6 +20,7 @@ const MEDIA_TYPES: Readonly<Record<string, string>> = {
   '.onnx': 'application/octet-stream',
   '.webmanifest': 'application/manifest+json',
   '.png': 'image/png',
+  '.safetensors': 'application/octet-stream',
 };
 
 export interface DeblurRequest {

@@ -1,7 +1,7 @@
 /** The model's files: fetched from this origin, checked against the manifest, kept by the browser. */
 import { sha256Hex } from '@deblur/shared/net/digest.ts';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
-import { manifestSchema, type ModelManifest, type ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
+import { manifestSchema, type ModelFile, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 
 /** Where the build puts the edge model: the only one small enough for a browser. */
 const MODEL_FOLDER = '/models/dhnet-edge/';
@@ -23,24 +23,24 @@ export async function fetchManifest(): Promise<ModelManifest> {
 }
 
 /**
- * The ONNX file, from the browser's cache when it is there and sound.
+ * A file of the model, from the browser's cache when it is there and sound.
  * @param onProgress bytes so far and in all
  * @throws {DeblurError} `source_fetch_failed` when it cannot be had, or is not what the manifest says
  */
 export async function loadModel(
-  variant: ModelVariant,
+  file: ModelFile,
   onProgress: (done: number, total: number) => void,
 ): Promise<Uint8Array<ArrayBuffer>> {
   // Named by its content: a new model never meets an old file.
-  const url = `${MODEL_FOLDER}${variant.file}?sha256=${variant.sha256}`;
+  const url = `${MODEL_FOLDER}${file.file}?sha256=${file.sha256}`;
   const cache = await openCache();
   const kept = await cache?.match(url);
   if (kept !== undefined) {
     const bytes = new Uint8Array(await kept.arrayBuffer());
-    if ((await sha256Hex(bytes)) === variant.sha256) return bytes;
+    if ((await sha256Hex(bytes)) === file.sha256) return bytes;
   }
-  const bytes = await download(url, variant.bytes, onProgress);
-  if ((await sha256Hex(bytes)) !== variant.sha256) {
+  const bytes = await download(url, file.bytes, onProgress);
+  if ((await sha256Hex(bytes)) !== file.sha256) {
     throw new DeblurError('source_fetch_failed', 'The model arrived damaged.');
   }
   if (cache !== null) await keep(cache, url, bytes);

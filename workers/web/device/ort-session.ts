@@ -1,28 +1,15 @@
 /**
- * This page's only import of onnxruntime-web. Of its builds two fit a static asset's 25 MiB: plain WebAssembly, and WebGPU
- * with JSPI (JavaScript Promise Integration). Each is its own chunk beside its own binary, so only the one that runs is
- * downloaded. Glue and binary are served as they are: the glue starts its thread workers from its own address.
+ * This page's only import of onnxruntime-web, for WebGPU: the build with JSPI (JavaScript Promise Integration) fits a static
+ * asset's 25 MiB. It is a chunk of its own beside its binary, so it is downloaded only where it runs.
  */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import type { Tile, TileSession } from '@deblur/shared/pixels/ports.ts';
 import type * as OrtModule from 'onnxruntime-web';
-import jspiGlueUrl from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url';
-import jspiUrl from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url';
-import wasmGlueUrl from 'onnxruntime-web/ort-wasm-simd-threaded.mjs?url';
-import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.wasm?url';
-
-export type Provider = 'webgpu' | 'wasm';
+import glueUrl from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.mjs?url';
+import wasmUrl from 'onnxruntime-web/ort-wasm-simd-threaded.jspi.wasm?url';
 
 type Ort = typeof OrtModule;
-
-/** More threads than this gain little on a tile of 256×256 and heat a telephone. */
-const MAX_THREADS = 4;
-
-/** Threads that WebAssembly may use; shared memory needs a cross-origin isolated page. */
-export function wasmThreads(): number {
-  return globalThis.crossOriginIsolated ? Math.min(MAX_THREADS, navigator.hardwareConcurrency || 1) : 1;
-}
 
 /** WebGPU here means an adapter that is not a processor in disguise, and JSPI, which the build that fits relies on. */
 export async function hasWebGpu(acceptSoftware: boolean): Promise<boolean> {
@@ -44,12 +31,12 @@ export class OrtSession implements TileSession {
     this.#variant = variant;
   }
 
-  /** @throws {DeblurError} `runner_failed` when the provider cannot be started or does not take the graph */
-  static async create(model: Uint8Array, variant: ModelVariant, provider: Provider): Promise<OrtSession> {
+  /** @throws {DeblurError} `runner_failed` when WebGPU cannot be started or does not take the graph */
+  static async create(model: Uint8Array, variant: ModelVariant): Promise<OrtSession> {
     try {
-      const ort = await loadOrt(provider);
+      const ort = await loadOrt();
       const session = await ort.InferenceSession.create(model, {
-        executionProviders: [provider],
+        executionProviders: ['webgpu'],
         logSeverityLevel: 3,
       });
       return new OrtSession(ort, session, variant);
@@ -68,20 +55,20 @@ export class OrtSession implements TileSession {
     return { width, height, data: samplesOf(results[output.name], tile.data) };
   }
 
-  /** Gives the session's memory back; WebAssembly keeps it for the next one. */
+  /** One tile at a time: the device is busy with one. */
+  readonly concurrency = 1;
+
+  /** Gives the session's memory back. */
   async release(): Promise<void> {
     await this.#session.release();
   }
 }
 
-async function loadOrt(provider: Provider): Promise<Ort> {
-  const webgpu = provider === 'webgpu';
-  const ort = webgpu ? await import('onnxruntime-web/jspi') : await import('onnxruntime-web/wasm');
+async function loadOrt(): Promise<Ort> {
+  const ort = await import('onnxruntime-web/jspi');
   ort.env.logLevel = 'error';
-  ort.env.wasm.wasmPaths = webgpu
-    ? { mjs: absolute(jspiGlueUrl), wasm: absolute(jspiUrl) }
-    : { mjs: absolute(wasmGlueUrl), wasm: absolute(wasmUrl) };
-  ort.env.wasm.numThreads = webgpu ? 1 : wasmThreads();
+  ort.env.wasm.wasmPaths = { mjs: absolute(glueUrl), wasm: absolute(wasmUrl) };
+  ort.env.wasm.numThreads = 1;
   return ort;
 }
 

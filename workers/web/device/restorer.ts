@@ -1,12 +1,6 @@
 /** One picture on this device, from file to file, with WebGPU where it serves and WebAssembly everywhere else. */
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
-import {
-  tilingOf,
-  variantOf,
-  wasmVariantOf,
-  type ModelManifest,
-  type VariantId,
-} from '@deblur/shared/protocol/model-manifest.ts';
+import { tilingOf, variantOf, type ModelFile, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { restoreImage } from '@deblur/shared/pixels/restore.ts';
@@ -14,18 +8,21 @@ import type { Activity, DeviceNote } from '../app/item.ts';
 import { DEVICE_FORMATS, type DeviceFormat } from '../app/settings.ts';
 import { decodePicture, encodePicture, type DecodedPicture } from './codec.ts';
 import type { DeviceRequest, DeviceResult } from './messages.ts';
+import { KernelPool } from './kernel-pool.ts';
 import { fetchManifest, loadModel } from './model-store.ts';
-import { hasWebGpu, OrtSession, wasmThreads, type Provider } from './ort-session.ts';
+import { hasWebGpu, OrtSession } from './ort-session.ts';
+
+type Provider = 'webgpu' | 'wasm';
 
 /** What goes into the network. WebGPU has no 8-bit tensors, so its graph takes floats. */
-const SAMPLES: Readonly<Record<Provider, VariantId>> = { webgpu: 'float32', wasm: 'uint8' };
+const SAMPLES = { webgpu: 'float32', wasm: 'uint8' } as const;
 
 type Report = (activity: Activity) => void;
 
 interface Loaded {
   readonly provider: Provider;
   readonly manifest: ModelManifest;
-  readonly session: OrtSession;
+  readonly session: OrtSession | KernelPool;
 }
 
 let loaded: Loaded | null = null;
@@ -74,11 +71,12 @@ async function restoreWith(
     tiling: tilingOf(manifest),
     orientation,
     samples: SAMPLES[provider],
+    concurrency: session.concurrency,
     onProgress: (done, total) => report({ kind: 'tiles', done, total }),
   });
   return {
     image: restored.image,
-    engine: engineName(provider),
+    engine: engineName(provider, session.concurrency),
     model: `${manifest.name}@${manifest.version.slice(0, 12)}`,
   };
 }
@@ -88,16 +86,34 @@ async function load(provider: Provider, report: Report): Promise<Loaded> {
   await loaded?.session.release();
   loaded = null;
   const manifest = await fetchManifest();
-  const variant = provider === 'wasm' ? wasmVariantOf(manifest) : variantOf(manifest, SAMPLES[provider]);
-  const model = await loadModel(variant, (done, total) => report({ kind: 'model', done, total }));
-  report({ kind: 'starting', provider });
-  loaded = { provider, manifest, session: await OrtSession.create(model, variant, provider) };
+  const load = (file: ModelFile): Promise<Uint8Array> =>
+    loadModel(file, (done, total) => report({ kind: 'model', done, total }));
+  const session =
+    provider === 'webgpu' ? await startWebGpu(manifest, load, report) : await startKernels(manifest, load, report);
+  loaded = { provider, manifest, session };
   return loaded;
 }
 
-function engineName(provider: Provider): string {
+type Load = (file: ModelFile) => Promise<Uint8Array>;
+
+async function startWebGpu(manifest: ModelManifest, load: Load, report: Report): Promise<OrtSession> {
+  const variant = variantOf(manifest, SAMPLES.webgpu);
+  const model = await load(variant);
+  report({ kind: 'starting', provider: 'webgpu' });
+  return OrtSession.create(model, variant);
+}
+
+async function startKernels({ checkpoint }: ModelManifest, load: Load, report: Report): Promise<KernelPool> {
+  if (checkpoint === undefined) {
+    throw new DeblurError('model_unavailable', 'This service has no weights for devices without WebGPU.');
+  }
+  const weights = await load(checkpoint);
+  report({ kind: 'starting', provider: 'wasm' });
+  return KernelPool.create(weights);
+}
+
+function engineName(provider: Provider, threads: number): string {
   if (provider === 'webgpu') return 'WebGPU';
-  const threads = wasmThreads();
   const name = threads === 1 ? 'WebAssembly' : `WebAssembly, ${threads} threads`;
   return webGpuFailed ? `${name} (WebGPU failed)` : name;
 }

@@ -2,7 +2,12 @@
 import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { manifestSchema, type ModelManifest, type ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
+import {
+  manifestSchema,
+  variantOf,
+  type ModelFile,
+  type ModelManifest,
+} from '@deblur/shared/protocol/model-manifest.ts';
 import type { Plugin } from 'vite';
 
 /** Static assets of Workers: 25 MiB a file. */
@@ -10,13 +15,12 @@ const ASSET_MAX_BYTES = 25 * 1024 * 1024;
 
 /** The bytes that a first restoration on the device may have to fetch, for the page to say so. */
 export async function deviceDownloadBytes(modelFolder: string, runtimeFile: string): Promise<number> {
-  const { variants } = await readManifest(modelFolder);
   const { size } = await stat(runtimeFile);
-  return size + Math.max(...variants.map(({ bytes }) => bytes));
+  return size + Math.max(...filesOf(await readManifest(modelFolder)).map(({ bytes }) => bytes));
 }
 
 /**
- * Copies manifest and ONNX files to `models/<name>/`; each file must be what the manifest says.
+ * Copies the manifest and the files that browsers read to `models/<name>/`; each file must be what the manifest says.
  * @param modelFolder holds manifest.json and the files that it names
  */
 export function modelFiles(modelFolder: string): Plugin {
@@ -26,9 +30,9 @@ export function modelFiles(modelFolder: string): Plugin {
       const manifest = await readManifest(modelFolder);
       const folder = `models/${manifest.name}`;
       this.emitFile({ type: 'asset', fileName: `${folder}/manifest.json`, source: JSON.stringify(manifest) });
-      for (const variant of manifest.variants) {
-        const source = await readVariant(modelFolder, variant);
-        this.emitFile({ type: 'asset', fileName: `${folder}/${variant.file}`, source });
+      for (const file of filesOf(manifest)) {
+        const source = await readModelFile(modelFolder, file);
+        this.emitFile({ type: 'asset', fileName: `${folder}/${file.file}`, source });
       }
     },
     generateBundle(_, bundle) {
@@ -41,12 +45,18 @@ export function modelFiles(modelFolder: string): Plugin {
   };
 }
 
+/** The graph for WebGPU, and the weights for the kernels. @throws {Error} when the manifest lacks one of them */
+function filesOf(manifest: ModelManifest): ModelFile[] {
+  if (manifest.checkpoint === undefined) throw new Error(`model ${manifest.name} has no checkpoint: export it again`);
+  return [variantOf(manifest, 'float32'), manifest.checkpoint];
+}
+
 async function readManifest(folder: string): Promise<ModelManifest> {
   const text = await readFile(join(folder, 'manifest.json'), 'utf8').catch(() => missing(folder, 'manifest.json'));
   return manifestSchema.parse(JSON.parse(text));
 }
 
-async function readVariant(folder: string, { file, sha256 }: ModelVariant): Promise<Uint8Array> {
+async function readModelFile(folder: string, { file, sha256 }: ModelFile): Promise<Uint8Array> {
   const bytes = await readFile(join(folder, file)).catch(() => missing(folder, file));
   const found = createHash('sha256').update(bytes).digest('hex');
   if (found !== sha256)
