@@ -56,10 +56,12 @@ async function networkFirst(request: Request): Promise<Response> {
   }
 }
 
+const MODEL_FILE = /\.(onnx|bin|safetensors)$/;
+
 /** A full disk is no reason to fail: the answer is here. Models are kept by the page itself. */
 async function keep(request: Request, response: Response): Promise<Response> {
   const { pathname } = new URL(request.url);
-  if (!response.ok || response.redirected || pathname.endsWith('.onnx') || pathname.endsWith('.bin')) return response;
+  if (!response.ok || response.redirected || MODEL_FILE.test(pathname)) return response;
   const copy = response.clone();
   await caches
     .open(CACHE)
