@@ -5,6 +5,7 @@ import path from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { root } from '../../scripts/lib/service.ts';
+import { codeBlocks, GUIDES } from '../support/code-blocks.ts';
 import { decodeRgb, fixture, psnr } from '../support/images.ts';
 import { addPackages, installPackedSdk, type PackedSdk } from '../support/packed-sdk.ts';
 
@@ -59,7 +60,7 @@ it('holds JavaScript, types, the model and licences, and installs nothing else',
   expect(installed.filter((name) => !name.startsWith('.'))).toEqual(['deblur']);
 });
 
-it('every entry has types that a strict program compiles against', async () => {
+it('strict programs compile against the types of every entry, those of the guide among them', async () => {
   await addPackages(sdk, 'standardwebhooks');
   const program = `
     import { deblur, Deblur, DeblurError, type Prediction } from 'deblur';
@@ -82,9 +83,12 @@ it('every entry has types that a strict program compiles against', async () => {
     export const code = (error: unknown) => error instanceof DeblurError && error.code === 'image_truncated';
     export const verified = (body: string, headers: Headers) => verifyWebhook(body, headers, 'whsec_x').event.status;
   `;
-  await writeFile(inWork('program.ts'), program);
+  const guides = GUIDES.flatMap(codeBlocks).filter(({ language, file }) => language === 'ts' && file !== '');
+  const programs = [program, ...guides.map(({ code }) => code)].map((code, i) => ({ code, name: `program-${i}.ts` }));
+  for (const { code, name } of programs) await writeFile(inWork(name), code);
   const lib = ['--target', 'es2022', '--lib', 'es2022,dom,dom.iterable', '--skipLibCheck'];
-  const args = ['--strict', '--noEmit', ...lib, '--module', 'nodenext', 'program.ts'];
+  const node = ['--types', 'node', '--typeRoots', path.join(root, 'node_modules/@types')];
+  const args = ['--strict', '--noEmit', ...lib, ...node, '--module', 'nodenext', ...programs.map(({ name }) => name)];
   const tsc = path.join(root, 'node_modules/.bin/tsc');
   expect(spawnSync(tsc, args, { cwd: inWork(''), encoding: 'utf8' }).stdout).toBe('');
 });
