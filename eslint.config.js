@@ -91,6 +91,7 @@ const adapters = [
   ],
   ['^wabt$', ['scripts/kernels/module.ts']],
   ['^sharp$', ['gpu-runner/pictures/sharp-codec.ts']],
+  ['^libheif-js', ['gpu-runner/pictures/heif-codec.ts']],
   ['^(@jsquash|@cf-wasm)/', ['workers/edge-runner/wasm-codec.ts']],
 ];
 

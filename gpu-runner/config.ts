@@ -47,6 +47,8 @@ export interface Config {
   readonly allowOrigins: readonly string[];
   /** Key of the webhooks' signatures; undefined: they are not signed. */
   readonly webhookSecret: string | undefined;
+  /** Whether HEIC is decoded: HEVC is patented in some countries, so an operator may switch it off. */
+  readonly heicDecoding: boolean;
   /** After SIGTERM, how long running predictions may go on. */
   readonly drainSeconds: number;
   /** From a prediction's start to its end, transfers included; undefined: it follows from the picture and the model's speed. */
@@ -104,6 +106,7 @@ export const schema = z.object({
   MODEL_MEMORY_MB: wholeNumber(1, 1_000_000).optional(),
   ALLOW_ORIGINS: origins.default([]),
   WEBHOOK_SECRET: webhookSecret.optional(),
+  HEIC_DECODING: z.enum(['true', 'false']).default('true'),
   DRAIN_SECONDS: wholeNumber(0, 3600).default(25),
   TIMEOUT_SECONDS: wholeNumber(1, 86_400).optional(),
   ENVIRONMENT: z.enum(['local', 'production']).default('local'),
@@ -147,6 +150,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>, co
     modelMemoryBytes: values.MODEL_MEMORY_MB === undefined ? undefined : values.MODEL_MEMORY_MB * 1_000_000,
     allowOrigins: values.ALLOW_ORIGINS,
     webhookSecret: values.WEBHOOK_SECRET,
+    heicDecoding: values.HEIC_DECODING === 'true',
     drainSeconds: values.DRAIN_SECONDS,
     timeoutSeconds: values.TIMEOUT_SECONDS,
   };

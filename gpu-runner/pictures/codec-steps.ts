@@ -3,7 +3,6 @@ import type { Metadata } from '@deblur/shared/metadata/index.ts';
 import type { ImageCodec } from '@deblur/shared/pixels/ports.ts';
 
 export interface CodecSteps extends ImageCodec {
-  readAvifMetadata(bytes: Uint8Array): Promise<Metadata>;
   avifFromPng(png: Uint8Array, carried: Metadata, quality: number): Promise<Uint8Array>;
 }
 

@@ -30,10 +30,6 @@ export class IsolatedCodec implements CodecSteps {
     return this.#read('decode', bytes, header);
   }
 
-  readAvifMetadata(bytes: Uint8Array): Promise<Metadata> {
-    return this.#read('readAvifMetadata', bytes);
-  }
-
   /** @throws {DeblurError} as sharpCodec.encode; `runner_failed` when it takes too long; the signal's reason */
   encode(image: RawImage, options: EncodeOptions): Promise<Uint8Array> {
     return this.#write('encode', image, options);

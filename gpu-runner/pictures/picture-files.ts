@@ -1,8 +1,8 @@
 /** Pixels → the files that were asked for, with the source's metadata. PNG is written while the picture is being restored. */
-import { formatHolds } from '@deblur/shared/protocol/format-limits.ts';
-import { OUTPUT_FORMATS, type EncodeOptions, type OutputFormat } from '@deblur/shared/protocol/options.ts';
+import { ownFormat } from '@deblur/shared/protocol/accept.ts';
+import type { EncodeOptions, OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
-import { carriedMetadata, writeMetadata, type Metadata } from '@deblur/shared/metadata/index.ts';
+import { carriedMetadata, withoutColour, writeMetadata, type Metadata } from '@deblur/shared/metadata/index.ts';
 import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { LARGE_PIXELS } from '../limits.ts';
 import type { PictureRequest } from './picture-messages.ts';
@@ -33,8 +33,7 @@ export class PictureFiles {
   #pngFile: Promise<Uint8Array> | undefined;
 
   constructor(request: WantedFiles, { header, metadata, codec }: PictureSource) {
-    const own = OUTPUT_FORMATS.find((name) => name === header.format && formatHolds(name, header));
-    this.format = request.encoding.format ?? own ?? 'png';
+    this.format = request.encoding.format ?? ownFormat(header.format, header);
     this.#request = request;
     this.#header = header;
     this.#metadata = metadata;
@@ -76,15 +75,18 @@ export class PictureFiles {
     const { width, height } = image;
     const carried = carriedMetadata(this.#metadata, options.metadata, {
       convertedToRgb: this.#header.cmyk,
+      format,
       channels,
       size: { width, height },
     });
-    if (format === 'avif' && Object.keys(carried).length > 0) {
-      const png = await writeMetadata(await this.#pngOf(image), 'png', carried);
-      return owned(await this.#codec.avifFromPng(png, carried, options.quality));
+    const blocks = withoutColour(carried);
+    if (format === 'avif' && Object.keys(blocks).length > 0) {
+      const png = await writeMetadata(await this.#pngOf(image), 'png', blocks);
+      const avif = await this.#codec.avifFromPng(png, blocks, options.quality);
+      return owned(await writeMetadata(avif, 'avif', carried));
     }
     const pixels = format === 'png' ? await this.#pngOf(image) : await this.#codec.encode(image, options);
-    return owned(format === 'avif' ? pixels : await writeMetadata(pixels, format, carried));
+    return owned(await writeMetadata(pixels, format, carried));
   }
 
   /** Made once: master and result may differ in their metadata only, and AVIF gets its metadata by way of a PNG. */

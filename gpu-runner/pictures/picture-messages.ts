@@ -16,6 +16,8 @@ export interface PictureRequest {
   readonly encoding: WantedEncoding;
   readonly wantMaster: boolean;
   readonly wantResult: boolean;
+  /** Whether this runner decodes HEIC. */
+  readonly heicDecoding: boolean;
   /** Undefined: the picture is encoded anew, and no network runs. */
   readonly network: NetworkAccess | undefined;
 }

@@ -44,9 +44,16 @@ export class PictureRestorer {
   readonly offers: ModelOffers;
   readonly #sessions: Sessions;
   readonly #threads: readonly PictureThread[];
+  readonly #heicDecoding: boolean;
 
-  private constructor(offers: ModelOffers, sessions: Sessions, threads: readonly PictureThread[]) {
+  private constructor(
+    offers: ModelOffers,
+    sessions: Sessions,
+    threads: readonly PictureThread[],
+    { heicDecoding }: Pick<Config, 'heicDecoding'>,
+  ) {
     this.offers = offers;
+    this.#heicDecoding = heicDecoding;
     this.#sessions = sessions;
     this.#threads = threads;
   }
@@ -65,7 +72,7 @@ export class PictureRestorer {
       const starting = Array.from({ length: config.pictureThreads }, (_, i) =>
         WorkerThread.start<PictureRequest, PictureReply>({ name: `picture ${i}`, script, log, onRestart }),
       );
-      return new PictureRestorer(offers, sessions, await Promise.all(starting));
+      return new PictureRestorer(offers, sessions, await Promise.all(starting), config);
     } catch (error) {
       await sessions.close();
       throw error;
@@ -160,7 +167,8 @@ export class PictureRestorer {
     await Promise.all([this.#sessions.close(), ...this.#threads.map((thread) => thread.close())]);
   }
 
-  async #call(request: PictureRequest, signal: AbortSignal): Promise<PictureReply> {
+  async #call(asked: Omit<PictureRequest, 'heicDecoding'>, signal: AbortSignal): Promise<PictureReply> {
+    const request: PictureRequest = { ...asked, heicDecoding: this.#heicDecoding };
     const ports = request.network === undefined ? [] : [request.network.port];
     const running = this.#threads.filter(({ state }) => state === 'running');
     const [thread] = running.sort((a, b) => a.pending - b.pending);

@@ -8,7 +8,6 @@ import { assertPixelLimits, readImageHeader, type ImageHeader } from '@deblur/sh
 import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import { readMetadata } from '@deblur/shared/metadata/index.ts';
 import { assertFormatHolds } from '@deblur/shared/protocol/format-limits.ts';
-import type { OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { Tile, TileSession } from '@deblur/shared/pixels/ports.ts';
 import { applyOrientation, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { restoreImage, type Restored } from '@deblur/shared/pixels/restore.ts';
@@ -31,10 +30,9 @@ serveRpc<PictureRequest, PictureReply>(parentPort, async (request, signal) => {
 async function workOn(request: PictureRequest, signal: AbortSignal): Promise<Transferred<PictureReply>> {
   const { source } = request;
   const clock = stopwatch();
-  const header = acceptHeader(source, request.encoding.format);
+  const header = acceptHeader(request);
   const codec = new IsolatedCodec(header, signal);
-  const metadata =
-    header.format === 'avif' ? await codec.readAvifMetadata(source) : await readMetadata(source, header.format);
+  const metadata = await readMetadata(source, header.format);
   const network = request.network === undefined ? undefined : networkOf(request.network);
   const files = new PictureFiles(request, { header, metadata, codec });
   try {
@@ -80,8 +78,9 @@ async function pixelsOf(source: Uint8Array, header: ImageHeader, work: PictureWo
 }
 
 /** Everything that can be refused by the header is refused here, before a pixel is decoded. */
-function acceptHeader(source: Uint8Array, format: OutputFormat | undefined): ImageHeader {
+function acceptHeader({ source, encoding: { format }, heicDecoding }: PictureRequest): ImageHeader {
   const header = readImageHeader(source);
+  if (header.format === 'heic' && !heicDecoding) throw heicUnsupported();
   if (header.animated) throw new DeblurError('image_animated', 'The file has more than one picture.');
   assertPixelLimits(header, MAX_PIXELS);
   if (format !== undefined) assertFormatHolds(format, header);
@@ -145,4 +144,11 @@ function stopwatch(): () => number {
     last = now;
     return elapsed;
   };
+}
+
+function heicUnsupported(): DeblurError {
+  return new DeblurError(
+    'unsupported_media_type',
+    'HEIC photos are not taken here: send a JPEG (iPhone: Settings › Camera › Formats › Most Compatible).',
+  );
 }

@@ -1,4 +1,4 @@
-/** Pixels in and out of files by libvips. This is the only file that imports sharp. */
+/** Pixels in and out of files by libvips, and in from HEIC by libheif. This is the only file that imports sharp. */
 import sharp, { type OutputInfo, type Sharp, type SharpOptions } from 'sharp';
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { refuseFilledGaps } from '@deblur/shared/image-header/libjpeg-warnings.ts';
@@ -6,9 +6,16 @@ import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import { decoderInput } from '@deblur/shared/metadata/decoder-input.ts';
 import type { Metadata } from '@deblur/shared/metadata/index.ts';
 import type { ImageCodec } from '@deblur/shared/pixels/ports.ts';
-import { flattenOnWhite, samplesLike, type Channels, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
+import {
+  dividedByAlpha,
+  flattenOnWhite,
+  samplesLike,
+  type Channels,
+  type RawImage,
+} from '@deblur/shared/pixels/raw-image.ts';
 import { LARGE_PIXELS } from '../limits.ts';
 import type { CodecSteps } from './codec-steps.ts';
+import { decodeHeic } from './heif-codec.ts';
 import { encodePng } from './png-encoder.ts';
 
 // libvips keeps the results of operations by default: pictures of strangers, and memory that never comes back.
@@ -31,6 +38,7 @@ const INPUT: SharpOptions = {
 
 export const sharpCodec: ImageCodec = {
   async decode(file, header) {
+    if (header.format === 'heic') return decodeHeic(file, header);
     const wide = header.bitDepth === 16;
     const grey = header.channels <= 2;
     // As `b-w` with 8 bits, sharp drops the alpha of grey pictures; as `srgb` it comes along, and grey three times.
@@ -49,7 +57,8 @@ export const sharpCodec: ImageCodec = {
     }
     if (greyAlpha && decoded.channels === 4) return keepChannels(decoded, [0, 3]);
     // An extra sample that is no alpha (see readTiffHeader) comes last.
-    return decoded.channels === 4 && header.channels === 3 ? keepChannels(decoded, [0, 1, 2]) : decoded;
+    if (decoded.channels === 4 && header.channels === 3) return keepChannels(decoded, [0, 1, 2]);
+    return header.premultiplied === true ? dividedByAlpha(decoded) : decoded;
   },
 
   encode(image, options) {
@@ -60,16 +69,6 @@ export const sharpCodec: ImageCodec = {
     return write(withFormat(eightBit, { ...options, format: options.format }));
   },
 };
-
-/** EXIF, ICC and XMP of an AVIF, whose boxes only libheif reads here. */
-export async function readAvifMetadata(bytes: Uint8Array): Promise<Metadata> {
-  const { exif, icc, xmp } = await guarded(() => sharp(bytes, INPUT).metadata());
-  return {
-    ...(exif === undefined ? {} : { exif: withoutPrefix(exif) }),
-    ...(icc === undefined ? {} : { icc: new Uint8Array(icc) }),
-    ...(xmp === undefined ? {} : { xmp: new Uint8Array(xmp) }),
-  };
-}
 
 /**
  * An AVIF with the metadata of a PNG: sharp copies metadata from its input only, and our writer makes PNGs.
@@ -83,7 +82,7 @@ export async function avifFromPng(png: Uint8Array, carried: Metadata, quality: n
   return write(withFormat(picture, { format: 'avif', quality }));
 }
 
-export const sharpSteps: CodecSteps = { ...sharpCodec, avifFromPng, readAvifMetadata };
+export const sharpSteps: CodecSteps = { ...sharpCodec, avifFromPng };
 
 function raw({ data, width, height, channels }: RawImage): Sharp {
   return sharp(data, { raw: { width, height, channels }, limitInputPixels: MAX_PIXELS });
@@ -150,12 +149,6 @@ async function withoutGaps<T>(read: (failOn: 'error' | 'warning') => Promise<T>)
     refuseFilledGaps([warning instanceof Error ? warning.message : '']);
     return read('error');
   }
-}
-
-/** libvips hands EXIF over as JPEG has it, with `Exif\0\0` before the TIFF structure. */
-function withoutPrefix(exif: Buffer): Uint8Array {
-  const prefixed = exif.subarray(0, 6).toString('latin1') === 'Exif\0\0';
-  return new Uint8Array(prefixed ? exif.subarray(6) : exif);
 }
 
 /** libvips' messages name source files and offsets: they become the cause, for the log, and a code for the caller. */

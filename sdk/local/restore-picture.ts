@@ -5,9 +5,10 @@ import { readMetadata } from '@deblur/shared/metadata/index.ts';
 import { applyOrientation } from '@deblur/shared/pixels/raw-image.ts';
 import { restoreImage } from '@deblur/shared/pixels/restore.ts';
 import { DeblurError as ServiceError } from '@deblur/shared/protocol/errors.ts';
+import { assertFormatHolds } from '@deblur/shared/protocol/format-limits.ts';
 import { MEDIA_TYPES, parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
 import { PictureFiles } from '../../gpu-runner/pictures/picture-files.ts';
-import { readAvifMetadata, sharpCodec, sharpSteps } from '../../gpu-runner/pictures/sharp-codec.ts';
+import { sharpCodec, sharpSteps } from '../../gpu-runner/pictures/sharp-codec.ts';
 import { tilingFor } from '../../gpu-runner/sessions/tile-shape.ts';
 import { DeblurError } from '../client/errors.ts';
 import { apiOptions } from '../client/picture.ts';
@@ -41,8 +42,8 @@ async function restored(
   const started = performance.now();
   signal?.throwIfAborted();
   const header = acceptHeader(source);
-  const metadata =
-    header.format === 'avif' ? await readAvifMetadata(source) : await readMetadata(source, header.format);
+  if (options.format !== 'auto') assertFormatHolds(options.format, header);
+  const metadata = await readMetadata(source, header.format);
   const { manifest } = model;
   const tiling = tilingFor(manifest, options.tile, 'cpu');
   const stored = await sharpCodec.decode(source, header);

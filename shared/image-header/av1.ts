@@ -1,4 +1,5 @@
 /** AV1 bitstreams (AV1 Bitstream & Decoding Process Specification § 5): what one of them says of its size, colour and number of frames. */
+import { Bits } from './bits.ts';
 import { undecodable } from './byte-view.ts';
 
 const OBU = { sequenceHeader: 1, frameHeader: 3, frame: 6 } as const;
@@ -9,6 +10,11 @@ export interface Cicp {
   readonly transfer: number;
 }
 
+export interface CodedColour extends Cicp {
+  readonly matrix: number;
+  readonly fullRange: boolean;
+}
+
 export interface Av1Summary {
   /** Of the largest frame that the sequence header allows. */
   readonly width: number;
@@ -16,7 +22,7 @@ export interface Av1Summary {
   /** Frames that a decoder makes, shown or not. */
   readonly frames: number;
   /** Undefined when the bitstream leaves the colours open. */
-  readonly colour: Cicp | undefined;
+  readonly colour: CodedColour | undefined;
 }
 
 /** @throws {DeblurError} `image_undecodable` without a sequence header */
@@ -109,45 +115,13 @@ function skipTools(bits: Bits): void {
 }
 
 /** § 5.5.2. 2 means unspecified. */
-function readColour(bits: Bits, profile: number): Cicp | undefined {
+function readColour(bits: Bits, profile: number): CodedColour | undefined {
   const high = bits.flag();
   if (profile === 2 && high) bits.skip(1);
   if (profile !== 1) bits.skip(1);
   if (!bits.flag()) return undefined;
-  return { primaries: bits.read(8), transfer: bits.read(8) };
-}
-
-/** Bits of a payload, the highest of each byte first. */
-class Bits {
-  readonly #bytes: Uint8Array;
-  #at = 0;
-
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes;
-  }
-
-  flag(): boolean {
-    return this.read(1) === 1;
-  }
-
-  read(count: number): number {
-    let value = 0;
-    for (let i = 0; i < count; i++, this.#at++) {
-      const byte = this.#bytes[this.#at >> 3];
-      if (byte === undefined) throw undecodable('The AV1 sequence header is too short.');
-      value = value * 2 + ((byte >> (7 - (this.#at & 7))) & 1);
-    }
-    return value;
-  }
-
-  skip(count: number): void {
-    this.#at += count;
-  }
-
-  /** § 4.10.3. */
-  skipUvlc(): void {
-    let zeros = 0;
-    while (zeros < 32 && !this.flag()) zeros++;
-    this.skip(zeros);
-  }
+  const [primaries, transfer, matrix] = [bits.read(8), bits.read(8), bits.read(8)];
+  // RGB coded as it is says no range.
+  const fullRange = (primaries === 1 && transfer === 13 && matrix === 0) || bits.flag();
+  return { primaries, transfer, matrix, fullRange };
 }

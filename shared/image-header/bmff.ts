@@ -12,7 +12,10 @@ export interface Box {
 export type Properties = readonly Box[];
 
 export interface Item {
+  /** `av01`, `grid`, `Exif`, `mime` … */
   readonly type: string;
+  /** Whether it is an XMP packet: a `mime` item of type application/rdf+xml. */
+  readonly xmp: boolean;
   readonly properties: Properties;
 }
 
@@ -122,15 +125,15 @@ export function readItemTable(view: ByteView, meta: Box): ItemTable {
   const types = readItemTypes(view, part('iinf'));
   const associations = readProperties(view, part('iprp'));
   const items = new Map<number, Item>();
-  for (const [id, type] of types) items.set(id, { type, properties: associations.get(id) ?? [] });
+  for (const [id, type] of types) items.set(id, { ...type, properties: associations.get(id) ?? [] });
   const iref = childBox(view, meta, 4, 'iref');
   const pitm = new Cursor(view, part('pitm'));
   const primaryId = pitm.read(pitm.versionAndFlags().version === 0 ? 2 : 4);
   return { primaryId, items, references: iref === undefined ? [] : readReferences(view, iref) };
 }
 
-function readItemTypes(view: ByteView, iinf: Box): Map<number, string> {
-  const types = new Map<number, string>();
+function readItemTypes(view: ByteView, iinf: Box): Map<number, Omit<Item, 'properties'>> {
+  const types = new Map<number, Omit<Item, 'properties'>>();
   const countBytes = view.u8(iinf.at) === 0 ? 2 : 4;
   for (const box of boxes(view, iinf.at + 4 + countBytes, iinf.end)) {
     if (box.type !== 'infe') continue;
@@ -139,7 +142,10 @@ function readItemTypes(view: ByteView, iinf: Box): Map<number, string> {
     if (version < 2) continue;
     const id = cursor.read(version === 2 ? 2 : 4);
     cursor.read(2);
-    types.set(id, view.ascii(cursor.at, 4));
+    const type = view.ascii(cursor.at, 4);
+    // A name and the type follow, each with a zero behind it.
+    const rest = type === 'mime' ? view.ascii(cursor.at + 4, Math.max(0, box.end - cursor.at - 4)) : '';
+    types.set(id, { type, xmp: rest.split('\0')[1] === 'application/rdf+xml' });
   }
   return types;
 }

@@ -4,7 +4,7 @@
  */
 import { DeblurError } from '../protocol/errors.ts';
 import { HEADER_RANGE_BYTES, HEADER_RANGES_MAX, MAX_SIDE_PIXELS } from '../limits.ts';
-import { isBmff, readAvifHeader } from './avif.ts';
+import { isBmff, readHeifHeader } from './heif.ts';
 import { ByteView, HeaderIncomplete, undecodable, type Piece } from './byte-view.ts';
 import { cameraRawUnsupported, isCameraRaw } from './camera-raw.ts';
 import { isGif, readGifHeader } from './gif.ts';
@@ -24,7 +24,7 @@ const FORMATS: readonly { readonly is: (view: ByteView) => boolean; readonly rea
     { is: isJpeg, read: readJpegHeader },
     { is: isPng, read: readPngHeader },
     { is: isWebp, read: readWebpHeader },
-    { is: isBmff, read: readAvifHeader },
+    { is: isBmff, read: readHeifHeader },
     { is: isTiff, read: readTiffHeader },
     { is: isGif, read: readGifHeader },
   ];
@@ -42,7 +42,7 @@ const SIGNATURE_BYTES = 12;
  * @param bytes the file, or with `complete: false` its beginning. Of a beginning, sizes, channels and `animated` are
  *   final; `orientation` is 1 where the format writes it behind the pixels (WebP, rarely PNG), and missing pixels are
  *   not noticed
- * @throws {DeblurError} `unsupported_media_type` without a supported signature, and for still GIF and HEIC;
+ * @throws {DeblurError} `unsupported_media_type` without a supported signature, and for still GIF, video, camera raw and HDR;
  *   `image_truncated`; `image_undecodable` for what no decoder here takes
  * @throws {HeaderIncomplete} with `complete: false`, when the header does not lie within the bytes
  */
@@ -54,7 +54,7 @@ export function readImageHeader(bytes: Uint8Array, { complete = true }: { comple
 function headerIn(view: ByteView): ImageHeader {
   const format = FORMATS.find(({ is }) => is(view));
   if (format !== undefined) return format.read(view);
-  throw new DeblurError('unsupported_media_type', 'The bytes are not a JPEG, PNG, WebP, AVIF or TIFF picture.');
+  throw new DeblurError('unsupported_media_type', 'The bytes are not a JPEG, PNG, WebP, AVIF, HEIC or TIFF picture.');
 }
 
 /** A file that lies elsewhere. */

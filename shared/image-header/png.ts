@@ -3,6 +3,7 @@ import { DeblurError } from '../protocol/errors.ts';
 import type { Channels } from '../pixels/raw-image.ts';
 import { undecodable, type ByteView } from './byte-view.ts';
 import { exifOrientation } from './exif.ts';
+import { refuseHdr } from './hdr.ts';
 import type { ImageHeader } from './types.ts';
 
 const SIGNATURE = '\x89PNG\r\n\x1a\n';
@@ -96,12 +97,20 @@ export function readPngHeader(view: ByteView): ImageHeader {
     if (dataSeen) continue;
     // One frame is a still picture whatever it calls itself.
     if (type === 'acTL' && length === 8) animated = view.u32(at) > 1;
+    if (type === 'cICP' && length === 4) refuseUnreadableCicp(view, at);
     if (type === 'tRNS') transparent ||= isValidTransparency(colour, length);
   }
   if (!dataSeen) throw undecodable('The PNG has no picture data.');
   const bitDepth = depth === 16 ? 16 : 8;
   const channels = channelsOf(colour, transparent);
   return { format: 'png', width, height, channels, bitDepth, cmyk: false, animated, orientation: orientation ?? 1 };
+}
+
+/** § 11.3.2.6: primaries, transfer, matrix, range. */
+function refuseUnreadableCicp(view: ByteView, at: number): void {
+  refuseHdr({ primaries: view.u8(at), transfer: view.u8(at + 1) });
+  if (view.u8(at + 3) === 1) return;
+  throw new DeblurError('unsupported_media_type', 'PNG pictures with narrow-range samples are not supported.');
 }
 
 /** Decoders ignore a tRNS of the wrong length, and one beside an alpha channel. */

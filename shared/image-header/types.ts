@@ -1,12 +1,12 @@
 import type { Channels } from '../pixels/raw-image.ts';
 
 /** Formats whose signature is recognised. GIF only to say clearly that it is animated or not supported. */
-export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'tiff' | 'gif';
+export type ImageFormat = 'jpeg' | 'png' | 'webp' | 'avif' | 'heic' | 'tiff' | 'gif';
 
 /** What the headers of a file say, without a pixel decoded. */
 export interface ImageHeader {
   readonly format: ImageFormat;
-  /** Pixels as a decoder hands them over, before `orientation`. AVIF's decoder turns them itself, so there it is after. */
+  /** Pixels as a decoder hands them over, before `orientation`. The decoders of AVIF and HEIC turn them themselves, so there it is after. */
   readonly width: number;
   readonly height: number;
   /** Of the decoded RawImage: palettes are expanded, `tRNS` counts as alpha, CMYK becomes RGB. */
@@ -18,4 +18,6 @@ export interface ImageHeader {
   readonly animated: boolean;
   /** EXIF orientation 1..8 that is still to be applied; 1 when absent or broken. */
   readonly orientation: number;
+  /** The stored colours are multiplied with alpha: decoders leave them so, and they are still to be divided. */
+  readonly premultiplied?: true;
 }

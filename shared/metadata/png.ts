@@ -4,6 +4,7 @@ import { withoutExifPrefix } from '../image-header/exif.ts';
 import { CHUNK_OVERHEAD_BYTES, crc32, pngChunks, type PngChunk } from '../image-header/png.ts';
 import { METADATA_BLOCK_MAX_BYTES } from '../limits.ts';
 import { concat, latin1, u32be } from './bytes.ts';
+import { colourOfCicp, colourOfGamma, type Colour } from './colour.ts';
 import type { Metadata, MetadataDraft } from './types.ts';
 import { deflate, inflate } from './zlib.ts';
 
@@ -19,6 +20,7 @@ const MAX_TRIES = 2;
 
 export async function readPngMetadata(bytes: Uint8Array, found: MetadataDraft): Promise<void> {
   const view = new ByteView(bytes);
+  const colours = new ColourChunks();
   const tries = { icc: 0, xmp: 0 };
   const wanted = (kind: 'icc' | 'xmp'): boolean => found[kind] === undefined && tries[kind]++ < MAX_TRIES;
   for (const { type, at, length } of pngChunks(view)) {
@@ -26,7 +28,50 @@ export async function readPngMetadata(bytes: Uint8Array, found: MetadataDraft): 
     if (type === 'eXIf') found.exif ??= withoutExifPrefix(view.slice(at, length));
     if (isPacket(view, { type, at, length }) && wanted('xmp')) await readText(type, view.slice(at, length), found);
     if (type === 'iCCP' && wanted('icc')) await readProfile(view.slice(at, length), found);
+    if (type !== 'iCCP' && COLOUR_CHUNKS.has(type)) colours.add(type, view.slice(at, length));
   }
+  colours.decide(found);
+}
+
+/** § 4.3: of several statements about colour, cICP counts before iCCP, that before sRGB, and that before gAMA and cHRM. */
+class ColourChunks {
+  readonly #chunks = new Map<string, Uint8Array>();
+
+  add(type: string, data: Uint8Array): void {
+    if (!this.#chunks.has(type)) this.#chunks.set(type, data);
+  }
+
+  decide(found: MetadataDraft): void {
+    const cicp = this.#chunks.get('cICP');
+    if (cicp?.length === 4) {
+      delete found.icc;
+      setColour(found, colourOfCicp({ primaries: cicp[0]!, transfer: cicp[1]! }));
+      return;
+    }
+    if (found.icc !== undefined || this.#chunks.has('sRGB')) return;
+    const gamma = numbers(this.#chunks.get('gAMA'), 1)?.[0];
+    setColour(found, colourOfGamma({ gamma, chromaticities: numbers(this.#chunks.get('cHRM'), 8) }));
+  }
+}
+
+function setColour(found: MetadataDraft, colour: Colour | undefined): void {
+  if (colour !== undefined) found.colour = colour;
+}
+
+/** So many numbers of four bytes; undefined when the chunk has another length. */
+function numbers(data: Uint8Array | undefined, count: number): number[] | undefined {
+  if (data?.length !== 4 * count) return undefined;
+  const view = new DataView(data.buffer, data.byteOffset);
+  return Array.from({ length: count }, (_, i) => view.getUint32(4 * i));
+}
+
+function colourChunks(colour: Colour): Uint8Array[] {
+  if (colour.kind === 'cicp') return [pngChunk('cICP', Uint8Array.of(colour.primaries, colour.transfer, 0, 1))];
+  const { gamma, chromaticities } = colour;
+  return [
+    ...(gamma === undefined ? [] : [pngChunk('gAMA', u32be(gamma))]),
+    ...(chromaticities === undefined ? [] : [pngChunk('cHRM', ...chromaticities.map(u32be))]),
+  ];
 }
 
 function isPacket(view: ByteView, { type, at, length }: PngChunk): boolean {
@@ -59,17 +104,18 @@ function packetOf(type: string, rest: Uint8Array): { compressed: boolean; text: 
   return { compressed: rest[0] === 1, text: translated < 0 ? new Uint8Array() : rest.subarray(translated + 1) };
 }
 
-export async function writePngMetadata(file: Uint8Array, { exif, icc, xmp }: Metadata): Promise<Uint8Array> {
+export async function writePngMetadata(file: Uint8Array, { exif, icc, xmp, colour }: Metadata): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   for (const { type, at, length } of pngChunks(new ByteView(file))) {
     const raw = file.subarray(at - 8, at - 8 + length + CHUNK_OVERHEAD_BYTES);
-    if (icc !== undefined && COLOUR_CHUNKS.has(type)) continue;
+    if ((icc !== undefined || colour !== undefined) && COLOUR_CHUNKS.has(type)) continue;
     if (type !== 'IHDR') {
       parts.push(raw);
       continue;
     }
     // Directly after IHDR satisfies every rule of order: a profile goes before PLTE, all three before IDAT.
     parts.push(file.subarray(0, at - 8), raw);
+    if (colour !== undefined) parts.push(...colourChunks(colour));
     if (icc !== undefined) parts.push(pngChunk('iCCP', latin1('ICC profile\0\0'), await deflate(icc)));
     if (exif !== undefined) parts.push(pngChunk('eXIf', exif));
     if (xmp !== undefined) parts.push(pngChunk('iTXt', latin1(`${XMP_KEYWORD}\0\0\0\0\0`), xmp));

@@ -1,3 +1,5 @@
+import type { Colour } from './colour.ts';
+
 /** What describes a picture besides its pixels, free of any container. */
 export interface Metadata {
   /** The TIFF structure, without a prefix. */
@@ -6,6 +8,8 @@ export interface Metadata {
   readonly icc?: Uint8Array;
   /** An XMP packet, UTF-8. */
   readonly xmp?: Uint8Array;
+  /** What the numbers mean, where the file says it without a profile; sRGB is left unsaid. */
+  readonly colour?: Colour;
 }
 
 /** The same, while it is being collected. */

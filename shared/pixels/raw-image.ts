@@ -85,3 +85,19 @@ export function flattenOnWhite(image: RawImage): RawImage {
   }
   return { width: image.width, height: image.height, channels: colours, data: out };
 }
+
+/** Undoes the multiplication of colours with alpha. Under full transparency nothing is left of them: they become black. */
+export function dividedByAlpha(image: RawImage): RawImage {
+  const { width, height, channels, data } = image;
+  if (!hasAlpha(channels)) return image;
+  const white = maxSample(image);
+  const out = samplesLike(data, data.length);
+  for (let p = 0; p < data.length; p += channels) {
+    const alpha = data[p + channels - 1]!;
+    for (let c = 0; c < channels - 1; c++) {
+      out[p + c] = alpha === 0 ? 0 : Math.min(white, Math.round((data[p + c]! * white) / alpha));
+    }
+    out[p + channels - 1] = alpha;
+  }
+  return { width, height, channels, data: out };
+}

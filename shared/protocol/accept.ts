@@ -21,15 +21,23 @@ interface MediaRange {
 const PREFERENCE: readonly OutputFormat[] = ['webp', 'avif', 'jpeg', 'png'];
 
 /**
- * The format for `format=auto`: the source's own (PNG for formats that we do not write, and for those that cannot hold the picture)
- * unless the client likes another one better.
+ * The format that a result has unless the client likes another one better: the source's own; JPEG for a HEIC, a photograph whose
+ * format nobody else reads; PNG for others that we do not write, and where the own format cannot hold the picture.
+ */
+export function ownFormat(source: ImageFormat, size: PictureSize): OutputFormat {
+  const own = source === 'heic' ? 'jpeg' : source;
+  return OUTPUT_FORMATS.find((format) => format === own && formatHolds(format, size)) ?? 'png';
+}
+
+/**
+ * The format for `format=auto`: see ownFormat, unless the client likes another one better.
  * @param accept the `Accept` header; absent, empty or malformed means that anything will do
  * @param size of the result: formats that cannot hold it are left out
  * @throws {DeblurError} `not_acceptable` when the client accepts none of the formats that are left
  */
 export function negotiateFormat(accept: string | null, source: ImageFormat, size: PictureSize): OutputFormat {
   const possible = OUTPUT_FORMATS.filter((format) => formatHolds(format, size));
-  const own = possible.find((format) => format === source) ?? 'png';
+  const own = ownFormat(source, size);
   const ranges = parseAccept(accept ?? '');
   if (ranges === undefined || ranges.length === 0) return own;
   const qualities = new Map(possible.map((format) => [format, qualityOf(format, ranges)]));

@@ -11,6 +11,12 @@ describe('readConfig', () => {
     });
   });
 
+  it('decodes HEIC unless it is told not to', () => {
+    expect(readConfig({}).heicDecoding).toBe(true);
+    expect(readConfig({ HEIC_DECODING: 'false' }).heicDecoding).toBe(false);
+    expect(() => readConfig({ HEIC_DECODING: 'no' })).toThrow('HEIC_DECODING');
+  });
+
   it('counts empty values as absent', () => {
     expect(readConfig({ PORT: '', RUNNER_TOKEN: '', HOST: '' })).toMatchObject({ port: 5000, token: undefined });
   });

@@ -22,5 +22,5 @@ describeFidelity({
   },
   decode: (bytes, header) => sharpCodec.decode(bytes, header),
   tiling: { ...tile, padMultiple },
-  carries: { formats: ['jpeg', 'png', 'webp', 'avif', 'tiff'], sixteenBit: true, cmyk: true, avif: true },
+  carries: { formats: ['jpeg', 'png', 'webp', 'avif', 'heic', 'tiff'], sixteenBit: true, cmyk: true, avif: true },
 });

@@ -233,7 +233,10 @@ describe('what is no picture', () => {
     ['SVG', '<svg xmlns="http://www.w3.org/2000/svg"/>'],
     ['BMP', `BM${'\0'.repeat(60)}`],
     ['PDF', '%PDF-1.7 and so on'],
-    ['HEIC', join(u32be(24), 'ftypheic', u32be(0), 'mif1heic')],
+    ['Canon CR3', join(u32be(24), 'ftypcrx ', u32be(0), 'crx isom')],
+    ['Olympus ORF', join('IIRO', new Uint8Array(60))],
+    ['Panasonic RW2', join('IIU\0', new Uint8Array(60))],
+    ['Canon CR2', join('II*\0', [16, 0, 0, 0], 'CR\x02\0', new Uint8Array(60))],
     ['MP4', join(u32be(24), 'ftypisom', u32be(0), 'isommp42')],
     ['a RIFF that is a WAVE', 'RIFF\x24\0\0\0WAVEfmt '],
   ])('is not supported: %s', (_, content) => {

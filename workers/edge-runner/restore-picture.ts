@@ -113,6 +113,7 @@ async function withMetadata(
   if (format === 'avif') return file;
   const carried = carriedMetadata(metadata, mode, {
     convertedToRgb: false,
+    format,
     channels: writtenChannels(channels, format),
     size: { width, height },
   });

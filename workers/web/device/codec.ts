@@ -135,6 +135,7 @@ export async function encodePicture(image: RawImage, request: EncodeRequest): Pr
   const format = blob.type === MEDIA_TYPES[request.format] ? request.format : 'png';
   const carried = carriedMetadata(await readMetadata(source, header.format), request.metadata, {
     convertedToRgb: !keepsProfile(header),
+    format,
     channels: 3,
     size: { width: image.width, height: image.height },
   });
