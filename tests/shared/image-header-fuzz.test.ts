@@ -3,6 +3,7 @@ import { HeaderIncomplete, readImageHeader, type ImageFormat } from '@deblur/sha
 import { carriedMetadata, cleanExif, readMetadata, writeMetadata } from '@deblur/shared/metadata/index.ts';
 import type { Sharp } from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { jpegOfScans, tiffWithTileOf } from '../suites/bombs.ts';
 import { bmff } from './support/containers.ts';
 import { bytesOf, join, photo, u32be } from './support/pictures.ts';
 import { below, randomFrom } from './support/random.ts';
@@ -75,7 +76,7 @@ describe('any bytes', () => {
       header(mutated.subarray(0, below(random, mutated.length)), false);
       if (round % 5 !== 0) continue;
       const metadata = await readMetadata(mutated, format);
-      carriedMetadata(metadata, 'keep', { convertedToRgb: false, channels: 3, size: SIZE });
+      carriedMetadata(metadata, 'keep', { convertedToRgb: false, format: 'png', channels: 3, size: SIZE });
       if (format !== 'jpeg' && format !== 'png' && format !== 'webp') continue;
       await writeMetadata(mutated, format, { exif: Uint8Array.of(1, 2, 3) }).catch((error: unknown) => {
         expect(error).toBeInstanceOf(DeblurError);
@@ -118,6 +119,16 @@ describe('bombs of structure', () => {
   const le = (value: number): Uint8Array => u32be(value).reverse();
   const entry = (tag: number, type: number, count: number, value: number): Uint8Array =>
     join([tag & 255, tag >> 8, type, 0], le(count), le(value));
+
+  it('a JPEG of more scans than any encoder writes, each of two bytes', () => {
+    expect(readImageHeader(jpegOfScans(99))).toMatchObject({ width: 1024, height: 1024 });
+    expect(() => readImageHeader(jpegOfScans(100))).toThrow('more than 100 scans');
+  });
+
+  it('a TIFF of one pixel in an enormous tile', () => {
+    expect(() => readImageHeader(tiffWithTileOf(65_536))).toThrow('image_undecodable');
+    expect(() => readImageHeader(tiffWithTileOf(65_536), { complete: false })).toThrow('image_undecodable');
+  });
 
   it('EXIF whose every entry covers the whole block', () => {
     const count = 4_000;

@@ -4,12 +4,13 @@
  */
 import type { ErrorCode } from '@deblur/shared/protocol/errors.ts';
 import { readImageHeader } from '@deblur/shared/image-header/index.ts';
-import { crc32 } from '@deblur/shared/image-header/png.ts';
 import { readMetadata } from '@deblur/shared/metadata/index.ts';
 import { planTiles } from '@deblur/shared/pixels/tiling.ts';
 import { describe, expect, it } from 'vitest';
+import { pngThatClaims } from './bombs.ts';
 import { fidelityFile } from './fidelity-files.ts';
 import { addedSteps, alphaOf, largest, psnr } from './fidelity-measures.ts';
+import { bombCases, reportedCases } from './reported.ts';
 import { FidelitySession, type FidelityPlacement } from './fidelity-session.ts';
 
 const WRITTEN = ['jpeg', 'png', 'webp'] as const;
@@ -25,6 +26,8 @@ export function describeFidelity(placement: FidelityPlacement): void {
     pixelCases(session);
     refusalCases(session);
     placementCases(session, placement.carries);
+    reportedCases(session, placement.carries);
+    bombCases(session);
   });
 }
 
@@ -229,7 +232,7 @@ function refusalCases(session: FidelitySession): void {
       ['nothing', () => new Uint8Array(), 'unsupported_media_type'],
       ['an animated WebP', () => fidelityFile('animated.webp'), 'image_animated'],
       ['an animated GIF', () => fidelityFile('animated.gif'), 'image_animated'],
-      ['a bomb', () => bombOf(fidelityFile('size-1x1.png'), 30_000), 'image_too_many_pixels'],
+      ['a bomb', () => pngThatClaims(30_000), 'image_too_many_pixels'],
     ];
     it.each(cases)('%s', async (_, source, code) => {
       expect(await session.refusal(source())).toBe(code);
@@ -248,6 +251,8 @@ function placementCases(session: FidelitySession, carries: FidelityPlacement['ca
     ['cmyk.jpg', carries.cmyk, { width: 96, height: 64, channels: 3, cmyk: false }],
     ['photo.avif', carries.formats.includes('avif'), { width: 96, height: 64, channels: 3 }],
     ['photo.tiff', carries.formats.includes('tiff'), { width: 96, height: 64, channels: 3 }],
+    ['photo.heic', carries.formats.includes('heic'), { width: 96, height: 64, channels: 3 }],
+    ['photo-ten-bit.heic', carries.formats.includes('heic'), { width: 96, height: 64, channels: 3, bitDepth: 8 }],
   ] as const;
   describe('what only some placements carry', () => {
     for (const [name, carried, expected] of special) {
@@ -268,16 +273,6 @@ function placementCases(session: FidelitySession, carries: FidelityPlacement['ca
       expect(readImageHeader(bytes)).toMatchObject({ format: 'avif', width: 61, height: 47 });
     });
   });
-}
-
-/** A small PNG that claims `side`² pixels, with a right checksum. */
-function bombOf(png: Uint8Array, side: number): Uint8Array {
-  const bomb = png.slice();
-  const view = new DataView(bomb.buffer);
-  view.setUint32(16, side);
-  view.setUint32(20, side);
-  view.setUint32(29, crc32(bomb.subarray(12, 29)));
-  return bomb;
 }
 
 function text(bytes: Uint8Array | undefined): string {
