@@ -41,7 +41,7 @@ export function pngThatInflatesTo(bytes: number): Uint8Array {
 export function pngWithProfileOf(bytes: number): Uint8Array {
   const header = concat([u32be(1), u32be(1), Uint8Array.of(8, 0, 0, 0, 0)]);
   const profile = concat([latin1('bomb\0\0'), zeros(bytes)]);
-  return png([chunk('IHDR', header), chunk('iCCP', profile), chunk('IDAT', zeros(2))]);
+  return png([chunk('IHDR', header), chunk('iCCP', profile), chunk('IDAT', TWO_ZEROS)]);
 }
 
 /** A small PNG that claims `side`² pixels, with a right checksum. */
@@ -73,6 +73,9 @@ export function tiffWithTileOf(side: number): Uint8Array {
   const entries = tags.flatMap(([tag, value]) => [...le(tag, 2), ...le(4, 2), ...le(1, 4), ...le(value, 4)]);
   return Uint8Array.from([0x49, 0x49, 42, 0, ...le(8, 4), ...le(tags.length, 2), ...entries, ...le(0, 4)]);
 }
+
+/** A whole zlib stream: one stored block of two zeros, and their Adler-32. */
+const TWO_ZEROS = Uint8Array.of(0x78, 0x01, 1, 2, 0, 0xfd, 0xff, 0, 0, 0, 2, 0, 1);
 
 const CHUNK_SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
 

@@ -29,6 +29,7 @@ async function withMetadataOf(restored: Blob, file: Blob): Promise<Blob> {
   if (target.format !== 'jpeg' && target.format !== 'png' && target.format !== 'webp') return file;
   // The canvas has converted the colours to sRGB: the profile of the result does not fit any more.
   const read = await readMetadata(from!, source.format);
-  const carried = carriedMetadata(read, 'keep', { convertedToRgb: true, channels: 3, size: target });
+  const { format } = target;
+  const carried = carriedMetadata(read, 'keep', { convertedToRgb: true, format, channels: 3, size: target });
   return new Blob([(await writeMetadata(to!, target.format, carried)) as Uint8Array<ArrayBuffer>], { type: file.type });
 }
