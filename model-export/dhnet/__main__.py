@@ -69,7 +69,23 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--gallery", type=Path, help="folder for pictures of what works and what fails")
     p.add_argument("--out", type=Path, help="folder for the restored pictures")
     p.add_argument("--threads", type=int, default=0, help="ONNX Runtime threads (0 = all cores)")
+    p.add_argument(
+        "--scale", choices=("auto", "1", "2", "3", "4"), default="1", help="restore at 1/scale of a picture's size"
+    )
     p.add_argument("--update-manifest", action="store_true", help="write the result into manifest and evaluation.json")
+    p.add_argument("--json", action="store_true", help="print JSON")
+
+    p = command(
+        "scales",
+        commands.run_scales,
+        "Measure the choice of the working scale: pairs enlarged and reduced, beside the best scale of each.",
+    )
+    p.add_argument("--model", required=True, help="name under weights/, or a folder")
+    p.add_argument("--pairs", type=Path, required=True, help="folder with blur/ and sharp/, or of such folders")
+    p.add_argument("--sharp", type=Path, help="folder of sharp photos, which must stay as they are")
+    p.add_argument("--side", type=int, default=256, help="side of the central square that is measured, in pixels")
+    p.add_argument("--out", type=Path, required=True, help="JSON file; rows that it holds are not measured again")
+    p.add_argument("--threads", type=int, default=0, help="ONNX Runtime threads (0 = all cores)")
     p.add_argument("--json", action="store_true", help="print JSON")
 
     p = command(

@@ -67,7 +67,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
     if args.update_manifest and args.dataset:
         raise UserError("evaluate: --update-manifest keeps what --pairs measured, not a published dataset")
     folder = runtime.model_folder(args.model)
-    model = runtime.Model(folder, threads=args.threads)
+    model = runtime.Model(folder, threads=args.threads, scale=None if args.scale == "auto" else int(args.scale))
     pairs = evaluate.pair_sets(args.pairs) if args.pairs else []
     if args.dataset:
         pairs = published(args.dataset, args.data)
@@ -92,6 +92,16 @@ def run_evaluate(args: argparse.Namespace) -> None:
     if args.update_manifest:
         stored_results.store(folder, found)
     print(json.dumps(found, indent=2) if args.json else markdown_tables.show(found))
+
+
+def run_scales(args: argparse.Namespace) -> None:
+    from .data.pictures import pictures
+    from .evaluation import evaluate, runtime, scale_table
+
+    model = runtime.Model(runtime.model_folder(args.model), threads=args.threads)
+    photos = pictures(args.sharp) if args.sharp else []
+    rows = scale_table.measure(model, evaluate.pair_sets(args.pairs), photos, args.side, args.out)
+    print(json.dumps(scale_table.summary(rows), indent=2) if args.json else scale_table.markdown(rows))
 
 
 def run_baselines(args: argparse.Namespace) -> None:
