@@ -1,9 +1,9 @@
-"""Blur synthesis: a sharp photo moved through sub-frames and averaged, as an exposure does.
+"""Synthesises blur as an exposure does: a sharp photo is moved through sub-frames, which are averaged.
 
-Pictures here are float32 tensors [3, H, W]. Averaging is done in linear light (mostly). The target is
-the scene at the mean position of the exposure. For steady motion that is the middle sub-frame; for
-unsteady motion the middle sub-frame lies off the blur's centre by an amount that the blurred picture
-does not tell (time could run backwards), and a network trained on such pairs learns to do nothing.
+Pictures are float32 tensors [3, H, W]. Averaging is mostly done in linear light. The target is the scene at the mean
+position of the exposure. For steady motion this is the middle sub-frame. For unsteady motion the middle sub-frame lies
+off the blur's centre by an amount that the blurred picture does not tell, because time could run backwards; a network
+that is trained on such pairs learns to do nothing.
 """
 
 import io
@@ -21,7 +21,7 @@ GAMMA = 2.2
 
 
 def trajectory(rng: np.random.Generator, length: float, frames: int) -> np.ndarray:
-    """A smooth random path of `length` pixels, [frames, 2] (x, y), with mean 0."""
+    """Returns a smooth random path of `length` pixels, [frames, 2] (x, y), with mean 0."""
     angle = rng.uniform(0, 2 * math.pi)
     bend = rng.normal(0, 1) * rng.choice([0.2, 1.0, 3.0])  # radians over the path: straight, curved, curly
     wobble = np.cumsum(rng.normal(0, 0.25, frames)) * rng.choice([0.0, 0.5, 1.0])
@@ -37,9 +37,10 @@ def trajectory(rng: np.random.Generator, length: float, frames: int) -> np.ndarr
 
 
 def motion(rng: np.random.Generator, length: float, frames: int, size: int, turn: float) -> Tensor:
-    """Affine maps [frames + 1, 2, 3] from output pixels (centred) to source pixels: path, `turn` × rotation and zoom.
+    """Returns affine maps [frames + 1, 2, 3] from centred output pixels to source pixels: path, `turn` × rotation,
+    zoom.
 
-    The last one is the mean pose: the identity.
+    The last map is the mean pose, the identity.
     """
     path = np.concatenate([trajectory(rng, length, frames), np.zeros((1, 2))])
     t = np.append(np.linspace(-1, 1, frames), 0.0)
@@ -53,7 +54,7 @@ def motion(rng: np.random.Generator, length: float, frames: int, size: int, turn
 
 
 def render(source: Tensor, maps: Tensor, size: int) -> Tensor:
-    """Sample `source` [C, S, S] at every map: [frames, C, size, size], bilinear, reflected at the edges."""
+    """Samples `source` [C, S, S] at every map: [frames, C, size, size], bilinear, reflected at the edges."""
     s = source.shape[-1]
     axis = torch.arange(size, dtype=torch.float32) - (size - 1) / 2
     base = torch.stack([axis.repeat(size), axis.repeat_interleave(size), torch.ones(size * size)])
@@ -63,7 +64,7 @@ def render(source: Tensor, maps: Tensor, size: int) -> Tensor:
 
 
 def blob(rng: np.random.Generator, size: int) -> Tensor:
-    """A soft-edged random shape [1, size, size] in [0, 1] around the middle."""
+    """Returns a random shape with soft edges, [1, size, size] in [0, 1], around the middle."""
     coarse = torch.from_numpy(rng.normal(0, 1, (1, 1, 5, 5))).float()
     noise = F.interpolate(coarse, (size, size), mode="bicubic", align_corners=False)[0]
     axis = (torch.arange(size) - size / 2 - rng.uniform(-0.15, 0.15) * size) / size
@@ -73,7 +74,7 @@ def blob(rng: np.random.Generator, size: int) -> Tensor:
 
 
 def disc(radius: float, sides: int) -> Tensor:
-    """A defocus kernel [k, k] that sums to 1: a disc (sides 0) or a regular polygon."""
+    """Returns a defocus kernel [k, k] that sums to 1: a disc (sides 0) or a regular polygon."""
     k = 2 * math.ceil(radius) + 1
     axis = torch.arange(k) - k // 2
     y, x = torch.meshgrid(axis, axis, indexing="ij")
@@ -87,17 +88,19 @@ def disc(radius: float, sides: int) -> Tensor:
 
 
 def defocused(picture: Tensor, radius: float, sides: int) -> Tensor:
-    """`picture` [C, H, W] as a lens shows it whose circle of confusion has `radius` pixels; reflected at the edges."""
+    """Returns a picture [C, H, W] out of focus, its circle of confusion `radius` pixels wide; reflected at the
+    edges.
+    """
     kernel = disc(radius, sides)
     pad = kernel.shape[-1] // 2
     wide = F.pad(picture[None], [pad] * 4, mode="reflect")[0]
-    size = tuple(wide.shape[1:])  # by Fourier transforms: a wide kernel costs what a narrow one does
+    size = tuple(wide.shape[1:])  # by Fourier transforms, so that the cost does not grow with the kernel
     product = torch.fft.rfft2(wide) * torch.fft.rfft2(kernel, size)
     return torch.fft.irfft2(product, size)[:, 2 * pad :, 2 * pad :]
 
 
 def shallow(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """`photo` uint8 [S, S, 3] partly or wholly out of focus, in linear light: what no network shall sharpen."""
+    """Returns a photo, uint8 [S, S, 3], partly or wholly out of focus; networks learn to leave such softness alone."""
     light = (torch.linspace(0, 1, 256) ** GAMMA)[torch.from_numpy(photo.astype(np.int32)).permute(2, 0, 1)]
     soft = defocused(light, rng.uniform(1, 6), int(rng.choice([0, 6])))
     if rng.random() < 0.6:
@@ -109,10 +112,12 @@ def shallow(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def exposure(
     source: Tensor, other: Tensor, size: int, c: DataConfig, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """(blurred, target), [3, size, size], in the light of `source` [3, S, S]; `other` textures objects."""
+    """Returns (blurred, target), [3, size, size], in the light of `source` [3, S, S]; `other` textures moving
+    objects.
+    """
     length = 0.5 + (c.shake_max - 0.5) * rng.random() ** c.shake_power
     moving = rng.random() < c.objects
-    still = moving and rng.random() < 0.35  # camera on a stand, object in motion
+    still = moving and rng.random() < 0.35  # the camera stands still and the object moves
     own = 1.0 + (c.shake_max - 1) * rng.random() ** c.object_power if moving else 0.0
     shake = length * 0.1 if still else length
     frames = int(np.clip(math.ceil(max(shake, own) / 1.6), 5, 21))
@@ -134,7 +139,7 @@ def exposure(
 
 
 def camera(picture: Tensor, c: DataConfig, rng: np.random.Generator) -> Tensor:
-    """What sensor and file add to an sRGB picture [3, H, W]: noise, sometimes JPEG."""
+    """Adds noise and sometimes JPEG artefacts, as sensor and file do, to an sRGB picture [3, H, W]."""
     if rng.random() < c.noise:
         sigma = rng.uniform(0, c.noise_max)
         noise = torch.from_numpy(rng.standard_normal(picture.shape, dtype=np.float32))
@@ -149,14 +154,14 @@ def camera(picture: Tensor, c: DataConfig, rng: np.random.Generator) -> Tensor:
 
 
 def sharp_pair(photo: np.ndarray, c: DataConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """(input, target) of a patch without blur, uint8 [3, patch, patch]: the same, or with a camera's noise and JPEG."""
+    """Returns (input, target) of a patch without blur, uint8 [3, patch, patch]; the input may have noise and JPEG."""
     target = torch.from_numpy(photo.copy()).permute(2, 0, 1)
     quiet = target.float() / 255 if rng.random() < 0.6 else camera(target.float() / 255, c, rng)
     return (quiet.clamp(0, 1) * 255).round().byte(), target
 
 
 def synthesise(photo: np.ndarray, other: np.ndarray, c: DataConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """One training pair (input, target), uint8 [3, patch, patch], from two uint8 cuts [S, S, 3], S ≥ patch."""
+    """Returns one training pair (input, target), uint8 [3, patch, patch], from two uint8 cuts [S, S, 3], S ≥ patch."""
     drawn = rng.random()
     if drawn < c.soft:
         photo = shallow(photo, rng)
@@ -169,7 +174,7 @@ def synthesise(photo: np.ndarray, other: np.ndarray, c: DataConfig, rng: np.rand
     gamma = 1.0 if rng.random() < c.gamma_space else GAMMA
     table = torch.linspace(0, 1, 256) ** gamma
     light = [table[torch.from_numpy(p.astype(np.int32)).permute(2, 0, 1)] for p in (photo, other)]
-    if rng.random() < c.highlights:  # saturated lamps: brighter than white before the exposure clips them
+    if rng.random() < c.highlights:  # lamps are brighter than white before the exposure clips them
         light[0] = light[0] * (1 + rng.uniform(0.5, 4) * ((light[0] - 0.85) / 0.15).clamp(0, 1))
     blurred, target = exposure(*light, c.patch, c, rng)
     blurred, target = (x.clamp(0, 1) ** (1 / gamma) for x in (blurred, target))

@@ -1,4 +1,4 @@
-"""A contact sheet of training pairs: input above target, eight to a row."""
+"""Draws a contact sheet of training pairs: inputs above targets, eight in a row."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from .training_pairs import source
 
 
 def sheet(config: Config, data: Path, out: Path, rows: int, columns: int = 8) -> None:
-    """Write `rows` batches of the run's training pairs as one PNG."""
+    """Writes `rows` batches of the run's training pairs as one PNG."""
     made = source(data, config.data, config.train.seed)
     strips = []
     for index in range(rows):

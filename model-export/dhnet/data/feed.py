@@ -11,7 +11,7 @@ from .training_pairs import source
 
 
 def _work(queue, folder: Path, config: DataConfig, seed: int, size: int, first: int) -> None:
-    """Batches `first`, `first` + workers, …"""
+    """Puts the batches `first`, `first` + workers, … into a queue, until the process is terminated."""
     torch.set_num_threads(1)
     try:
         made = source(folder, config, seed)
@@ -19,29 +19,29 @@ def _work(queue, folder: Path, config: DataConfig, seed: int, size: int, first: 
             queue.put(tuple(t.numpy() for t in made.batch(index, size)))
     except KeyboardInterrupt:
         pass
-    except Exception as error:  # handed to the trainer, which reports it
+    except Exception as error:  # `Feed.next` raises the error in the trainer's process
         queue.put(error)
 
 
 class Inline:
-    """A process's own share of the batches, made where they are used: batch·n + i for process i of n."""
+    """Makes a process's own share of the batches where they are used: batch·n + i for process i of n."""
 
     def __init__(self, folder: Path, config: DataConfig, seed: int, size: int, first: int, share: tuple[int, int]):
         self.source = source(folder, config, seed, share)
         self.size, self.index, self.step = size, first * share[1] + share[0], share[1]
 
     def next(self) -> tuple[Tensor, Tensor]:
-        """The next batch as float pictures in [0, 1], [size, 3, patch, patch]."""
+        """Returns the next batch as float pictures in [0, 1], [size, 3, patch, patch]."""
         made = self.source.batch(self.index, self.size)
         self.index += self.step
         return tuple(t.float() / 255 for t in made)
 
     def close(self) -> None:
-        """Nothing to stop."""
+        """Does nothing: there are no worker processes."""
 
 
 class Feed:
-    """Batches `first`, `first`+1, … in that order, from `config.workers` processes."""
+    """Returns the batches `first`, `first` + 1, … in that order, made by `config.workers` processes."""
 
     def __init__(self, folder: Path, config: DataConfig, seed: int, size: int, first: int) -> None:
         context = torch.multiprocessing.get_context("spawn")
@@ -55,7 +55,7 @@ class Feed:
         self.turn = itertools.cycle(self.queues)
 
     def next(self) -> tuple[Tensor, Tensor]:
-        """The next batch as float pictures in [0, 1], [size, 3, patch, patch]."""
+        """Returns the next batch as float pictures in [0, 1], [size, 3, patch, patch]."""
         item = next(self.turn).get()
         if isinstance(item, Exception):
             raise item

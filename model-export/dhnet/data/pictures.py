@@ -16,7 +16,7 @@ SETS = (("gopro_", "gopro-crops"), ("goproframe_", "gopro-frames"), ("reds_", "r
 
 
 def read(path: Path) -> np.ndarray:
-    """A picture file → uint8 [H, W, 3]."""
+    """Reads a picture file as uint8 [H, W, 3]. UserError where it is not readable."""
     try:
         return np.array(Image.open(path).convert("RGB"))
     except OSError as error:
@@ -24,7 +24,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The picture files of a folder, sorted by name."""
+    """Returns the picture files of a folder, sorted by name. UserError where there are none."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)
@@ -34,7 +34,7 @@ def pictures(folder: Path) -> list[Path]:
 
 
 def set_name(name: str, folder: str) -> str:
-    """The set a pair belongs to, by its file name's beginning."""
+    """Returns the set that a pair belongs to by the prefix of its file name, or else its folder's name."""
     return next((label for prefix, label in SETS if name.startswith(prefix)), folder)
 
 
@@ -49,18 +49,22 @@ class Pair:
 
 
 def pairs(folder: Path) -> list[Pair]:
-    """DIR/blur/X.* with DIR/sharp/X.*, matched by stem."""
+    """Returns the pairs of DIR/blur/X.* and DIR/sharp/X.*, matched by stem. UserError where a twin is missing."""
     twins = {p.stem: p for p in pictures(folder / "sharp")}
     out = []
     for p in pictures(folder / "blur"):
         if p.stem not in twins:
-            raise UserError(f"{p}: has no sharp twin of the same name")
+            raise UserError(f"{p}: there is no sharp twin of the same name in {folder / 'sharp'}")
         out.append(Pair(p.stem, set_name(p.name, folder.name), p, twins[p.stem]))
     return out
 
 
 def photos(folder: Path, config: DataConfig, least: int, share: tuple[int, int] = (0, 1)) -> list[np.ndarray]:
-    """Sharp photos of DIR/sharp*.tar or DIR/sharp/, each also at 2/3 and 1/2 size where large enough, and enlarged."""
+    """Returns the sharp photos of DIR/sharp*.tar or DIR/sharp/, uint8 [H, W, 3].
+
+    Each photo is there at its own size, at 2/3, at 1/2 and enlarged as the config says, if its sides have at least
+    `least` pixels. share (i, n): every n-th photo from the i-th on. UserError where no photo is large enough.
+    """
     first, last = config.first_photo, config.first_photo + config.photos if config.photos else None
     names = sorted(folder.glob("sharp*.tar"))
     files: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The published deblurring datasets in the folders in which their authors distribute them.
+"""Finds the pairs of published deblurring datasets in the folders that their authors distribute.
 
 | name          | folder as published                                              | splits          |
 |---------------|------------------------------------------------------------------|-----------------|
@@ -10,8 +10,8 @@
 | reds          | REDS/{train,val}/{train,val}_{blur,sharp}/000                    | train, val      |
 | reds-jpeg     | the same with {train,val}_blur_jpeg                              | train, val      |
 
-`folder` is the dataset's own (GOPRO_Large, HIDE_dataset, RealBlur, REDS) or the one around it. REDS's test split has no
-published sharp frames, so it cannot be measured here.
+`folder` is the dataset's own folder (GOPRO_Large, HIDE_dataset, RealBlur, REDS) or its parent. The sharp frames of
+REDS's test split are not published, so that split cannot be measured.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,16 +28,16 @@ def _folders(folder: Path) -> list[Path]:
         raise UserError(f"{folder}: no such folder")
     found = sorted(p for p in folder.iterdir() if p.is_dir())
     if not found:
-        raise UserError(f"{folder}: holds no folders")
+        raise UserError(f"{folder}: the folder holds no folders")
     return found
 
 
 def _beside(blur: Path, sharp: Path, name: str) -> Twins:
-    """Every picture of `blur` with the one of the same stem in `sharp`; `name` begins their names."""
+    """Yields every picture of `blur` with the picture of the same stem in `sharp`; `name` begins the pairs' names."""
     twins = {p.stem: p for p in pictures(sharp)}
     for picture in pictures(blur):
         if picture.stem not in twins:
-            raise UserError(f"{picture}: has no sharp twin in {sharp}")
+            raise UserError(f"{picture}: there is no sharp twin in {sharp}")
         yield f"{name}_{picture.stem}", picture, twins[picture.stem]
 
 
@@ -84,7 +84,7 @@ def _reds(kind: str) -> Callable[[Path, str], Twins]:
     return read
 
 
-# Name → its folder's name, its splits (the last is what training is measured on), its reader.
+# Name → its folder's name, its splits (the last split is measured while training), its reader.
 DATASETS: dict[str, tuple[str, tuple[str, str], Callable[[Path, str], Twins]]] = {
     "gopro": ("GOPRO_Large", ("train", "test"), _gopro("blur")),
     "gopro-gamma": ("GOPRO_Large", ("train", "test"), _gopro("blur_gamma")),
@@ -97,9 +97,9 @@ DATASETS: dict[str, tuple[str, tuple[str, str], Callable[[Path, str], Twins]]] =
 
 
 def published(dataset: str, folder: Path, split: str | None = None) -> list[Pair]:
-    """The pairs of one split, sorted as published; `set` is "<dataset>-<split>". UserError names what is missing.
+    """Returns the pairs of one split in their published order; `set` is "<dataset>-<split>".
 
-    Without `split`: of that which models are measured on.
+    split: None is the split that models are measured on. UserError names the folder, list or picture that is missing.
     """
     if dataset not in DATASETS:
         raise UserError(f"{dataset}: no such dataset; known: {', '.join(DATASETS)}")
@@ -117,7 +117,7 @@ def published(dataset: str, folder: Path, split: str | None = None) -> list[Pair
 
 
 def measured(dataset: str, folder: Path, count: int) -> list[Pair]:
-    """`count` pairs spread evenly over the split that is not trained on."""
+    """Returns `count` pairs, spread evenly over the split that is not trained on."""
     if not count:
         return []
     everything = published(dataset, folder)

@@ -1,4 +1,4 @@
-"""Making training batches: synthetic and real pairs, or those of a published dataset."""
+"""Makes training batches of synthetic and real pairs, or of the pairs of a published dataset."""
 
 from pathlib import Path
 
@@ -13,14 +13,14 @@ from .blur_synthesis import sharp_pair, synthesise
 from .pictures import pairs, photos, read
 from .published_datasets import published
 
-MARGIN = 48  # pixels of scenery kept around a patch for the camera to move over
+MARGIN = 48  # pixels of a photo kept around a patch, over which the camera moves
 
 
 class Source:
-    """Makes batch number i of a run, always the same for the same config, seed and data."""
+    """Makes batch number i of a run; the batch depends on config, seed and data only."""
 
     def __init__(self, folder: Path, config: DataConfig, seed: int, share: tuple[int, int] = (0, 1)) -> None:
-        """`share` (i, n): use every n-th photo from the i-th on, for one of n processes."""
+        """share (i, n): use every n-th photo from the i-th on, for one of n processes."""
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder")
         self.config, self.seed = config, seed
@@ -35,7 +35,7 @@ class Source:
         return photo[y : y + self.cut, x : x + self.cut]
 
     def _reduced(self, rng: np.random.Generator) -> np.ndarray:
-        """A square of a photo, of one to as many patches a side as it has, reduced to one patch."""
+        """Returns a random square of a photo, at least as large as a patch, reduced to one patch."""
         photo = self.photos[rng.integers(len(self.photos))]
         side = int(rng.uniform(self.config.patch, min(photo.shape[:2])))
         y, x = (rng.integers(n - side + 1) for n in photo.shape[:2])
@@ -54,7 +54,7 @@ class Source:
         return tuple((p.transpose(1, 2) if swap else p)[order] for p in pair)
 
     def pair(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """(input, target), uint8 [3, patch, patch], flipped at random."""
+        """Returns (input, target), uint8 [3, patch, patch], flipped at random."""
         if self.real and rng.random() < self.config.real:
             pair = self._real(rng)
         elif self.config.reduced and rng.random() < self.config.reduced:
@@ -65,21 +65,21 @@ class Source:
         return tuple(p.flip(axes) for p in pair)
 
     def batch(self, index: int, size: int) -> tuple[Tensor, Tensor]:
-        """Batch `index`: two uint8 tensors [size, 3, patch, patch]."""
+        """Returns batch `index`: two uint8 tensors [size, 3, patch, patch]."""
         rng = np.random.default_rng((self.seed, index))
         made = [self.pair(rng) for _ in range(size)]
         return tuple(torch.stack(p) for p in zip(*made, strict=True))
 
 
 class Published:
-    """Makes batch number i of a run on a published dataset: random crops with flips, every pair once an epoch."""
+    """Makes batch number i of a run on a published dataset: random crops with flips, every pair once in every epoch."""
 
     def __init__(self, folder: Path, config: DataConfig, seed: int) -> None:
         self.config, self.seed = config, seed
         self.pairs = published(config.dataset, folder, "train")
 
     def pair(self, index: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """(input, target) of the epoch's pair `index`, uint8 [3, patch, patch]."""
+        """Returns (input, target) of pair number `index` since the start of the run, uint8 [3, patch, patch]."""
         epoch, at = divmod(index, len(self.pairs))
         pair = self.pairs[np.random.default_rng((self.seed, epoch, 1)).permutation(len(self.pairs))[at]]
         made, size = [read(pair.blur), read(pair.sharp)], self.config.patch
@@ -91,14 +91,14 @@ class Published:
         return tuple(p.flip(axes) for p in cuts)
 
     def batch(self, index: int, size: int) -> tuple[Tensor, Tensor]:
-        """Batch `index`: two uint8 tensors [size, 3, patch, patch]."""
+        """Returns batch `index`: two uint8 tensors [size, 3, patch, patch]."""
         rng = np.random.default_rng((self.seed, index))
         made = [self.pair(index * size + i, rng) for i in range(size)]
         return tuple(torch.stack(p) for p in zip(*made, strict=True))
 
 
 def source(folder: Path, config: DataConfig, seed: int, share: tuple[int, int] = (0, 1)) -> Source | Published:
-    """What makes a run's batches: the photos and pairs of a folder, or a published dataset."""
-    if config.dataset:  # processes make different batches of it, so each may know all pairs
+    """Returns the maker of a run's batches: from photos and pairs of a folder, or from a published dataset."""
+    if config.dataset:  # every process makes other batches, so that each may use all pairs
         return Published(folder, config, seed)
     return Source(folder, config, seed, share)

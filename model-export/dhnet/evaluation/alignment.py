@@ -1,9 +1,10 @@
-"""RealBlur's protocol (Rim et al., ECCV 2020): what is measured is first laid onto its twin.
+"""RealBlur's protocol (Rim et al., ECCV 2020): a picture is aligned with its sharp twin before it is measured.
 
 The blurred and the sharp camera of RealBlur see the scene from places a little apart and with exposures a little apart.
 As in the authors' evaluation, a picture is scaled to its twin's light and warped by the homography of the highest
 enhanced correlation coefficient (ECC, Evangelidis & Psarakis 2008); PSNR and SSIM count the pixels that it then covers.
-The order is theirs too: the light is matched first, so a picture far out of place keeps an error of some per cent.
+The order is the authors' as well: the light is matched first, so a picture far out of place keeps an error of some
+per cent.
 """
 
 import cv2
@@ -16,7 +17,11 @@ STEPS, SMOOTHING = 100, 5  # iterations of ECC, and the side of the Gaussian tha
 
 
 def aligned(picture: np.ndarray, sharp: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two uint8 pictures [H, W, 3] → the first in levels on the second, float32; bool [H, W], which it covers."""
+    """Aligns one uint8 picture [H, W, 3] with another of the same size.
+
+    Returns the first picture on the pixels of the second, float32 in levels of 255, and the pixels that it covers,
+    bool [H, W]. UserError where no alignment is found.
+    """
     x, z = (p.astype(np.float32) for p in (sharp, picture))
     z *= np.sum(x * z, dtype=np.float64) / max(np.sum(z * z, dtype=np.float64), 1e-9)
     grey = [cv2.cvtColor(p / 255, cv2.COLOR_RGB2GRAY) for p in (x, z)]
@@ -24,8 +29,8 @@ def aligned(picture: np.ndarray, sharp: np.ndarray) -> tuple[np.ndarray, np.ndar
     start = np.eye(3, dtype=np.float32)
     try:
         _, warp = cv2.findTransformECC(*grey, start, cv2.MOTION_HOMOGRAPHY, criteria, None, SMOOTHING)
-    except cv2.error:  # nothing to hold on to: a flat picture, or two that show different things
-        raise UserError("cannot be aligned with its twin") from None
+    except cv2.error:  # a flat picture, or two pictures of different things
+        raise UserError("cannot be aligned with its sharp twin: the two show different things, or nothing") from None
     size, inverse = sharp.shape[1::-1], cv2.WARP_INVERSE_MAP
     moved = cv2.warpPerspective(z, warp, size, flags=cv2.INTER_CUBIC | inverse, borderMode=cv2.BORDER_REFLECT)
     covered = cv2.warpPerspective(np.ones(z.shape[:2], np.uint8), warp, size, flags=cv2.INTER_NEAREST | inverse)
@@ -33,7 +38,7 @@ def aligned(picture: np.ndarray, sharp: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def scores(picture: np.ndarray, sharp: np.ndarray) -> dict[str, float]:
-    """{"psnr", "ssim"} of a uint8 picture [H, W, 3] aligned with its twin, over the pixels that both show."""
+    """Returns {"psnr", "ssim"} of a uint8 picture [H, W, 3] aligned with its twin, over the pixels that both show."""
     if picture.shape != sharp.shape or min(sharp.shape[:2]) < metrics.WINDOW:
         raise UserError(f"evaluate: pictures of {picture.shape[:2]} and {sharp.shape[:2]} cannot be compared")
     moved, covered = aligned(picture, sharp)

@@ -1,4 +1,4 @@
-"""Measuring a model: PSNR and SSIM per set, through the product's own path or straight from PyTorch."""
+"""Measures PSNR and SSIM of a model per set, through the product's own path or directly with PyTorch."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,9 @@ from . import metrics, runtime, tiling
 
 
 def dev_scores(model: DHNet, dev: list[Pair], device: str, bf16: bool) -> dict[str, list[float]]:
-    """Mean PSNR per set as [input, output], with the shipped tiling but PyTorch: for use while training."""
+    """Returns the mean PSNR of every set as [input, output], by PyTorch with the shipped tiling, for use while
+    training.
+    """
 
     @torch.no_grad()
     def run(tile: np.ndarray) -> np.ndarray:
@@ -32,7 +34,10 @@ def dev_scores(model: DHNet, dev: list[Pair], device: str, bf16: bool) -> dict[s
 
 
 def pair_sets(folder: Path) -> list[Pair]:
-    """The pairs of DIR/blur and DIR/sharp, or those of every DIR/SET that holds the two."""
+    """Returns the pairs of DIR/blur and DIR/sharp, or those of every DIR/SET that holds these two folders.
+
+    UserError where there is neither.
+    """
     if (folder / "blur").is_dir():
         return pairs(folder)
     sets = sorted(p.parent for p in folder.glob("*/blur") if (p.parent / "sharp").is_dir())
@@ -42,12 +47,12 @@ def pair_sets(folder: Path) -> list[Pair]:
 
 
 def psnr(picture: np.ndarray, sharp: np.ndarray) -> float:
-    """PSNR in dB, at most metrics.CEILING, to 4 digits."""
+    """Returns PSNR in dB, at most metrics.CEILING, rounded to 4 digits."""
     return round(min(metrics.psnr(picture, sharp), metrics.CEILING), 4)
 
 
 def scores(picture: np.ndarray, sharp: np.ndarray) -> dict[str, float]:
-    """{"psnr", "ssim"} of one picture of at least 11×11 pixels."""
+    """Returns {"psnr", "ssim"} of one picture. UserError where sizes differ or a side is below 11 pixels."""
     if picture.shape != sharp.shape or min(sharp.shape[:2]) < metrics.WINDOW:
         raise UserError(f"evaluate: pictures of {picture.shape[:2]} and {sharp.shape[:2]} cannot be compared")
     return {"psnr": psnr(picture, sharp), "ssim": round(metrics.ssim(picture, sharp), 4)}
@@ -58,7 +63,7 @@ Rivals = Callable[[np.ndarray, np.ndarray], dict[str, dict[str, np.ndarray]]]  #
 
 
 def averages(rows: list[dict]) -> list[dict]:
-    """Per-picture rows → one row per set, in order of first appearance: means of all scores, to 4 digits."""
+    """Returns one row per set, in order of first appearance, with the means of all scores, rounded to 4 digits."""
     out = []
     for name in dict.fromkeys(row["set"] for row in rows):
         group = [row for row in rows if row["set"] == name]
@@ -69,7 +74,7 @@ def averages(rows: list[dict]) -> list[dict]:
 
 
 def mean(values: list):
-    """The mean of numbers to 4 digits, or of equally nested dicts of them, leaf by leaf."""
+    """Returns the mean of numbers, rounded to 4 digits, or of equally nested dicts of numbers, leaf by leaf."""
     if isinstance(values[0], dict):
         return {key: mean([v[key] for v in values]) for key in values[0]}
     return round(float(np.mean(values)), 4)
@@ -78,7 +83,10 @@ def mean(values: list):
 def evaluate_pairs(
     model: runtime.Model, found: list[Pair], out: Path | None, rivals: Rivals | None = None, judge: Judge = scores
 ) -> list[dict]:
-    """One row per pair; restored pictures go to `out` as PNG. What `rivals` returns is judged as well."""
+    """Returns one row per pair and writes restored pictures to `out` as PNG.
+
+    The pictures of `rivals` are judged as well.
+    """
     rows = []
     for pair in found:
         blur, sharp = read(pair.blur), read(pair.sharp)
@@ -94,7 +102,7 @@ def evaluate_pairs(
 
 
 def judged(pictures: dict, sharp: np.ndarray, judge: Judge) -> dict:
-    """`pictures`, nested as they are, with their scores in their place."""
+    """Returns `pictures` with every picture, however deeply nested, replaced by its scores."""
     return {
         name: judged(given, sharp, judge) if isinstance(given, dict) else judge(given, sharp)
         for name, given in pictures.items()
@@ -102,7 +110,7 @@ def judged(pictures: dict, sharp: np.ndarray, judge: Judge) -> dict:
 
 
 def evaluate_sharp(model: runtime.Model, photos: list[Path], out: Path | None) -> list[dict]:
-    """PSNR and SSIM of the output against its input, for pictures that are sharp already."""
+    """Returns PSNR and SSIM of the output against its input, for pictures that are sharp already."""
     rows = []
     for path in photos:
         picture = read(path)
@@ -113,7 +121,7 @@ def evaluate_sharp(model: runtime.Model, photos: list[Path], out: Path | None) -
 
 
 def keep(picture: np.ndarray, out: Path | None, name: str) -> None:
-    """Write a picture as OUT/name.png, if a folder is given."""
+    """Writes a picture as OUT/name.png, if a folder is given."""
     if out:
         out.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(out / f"{name}.png")

@@ -1,7 +1,7 @@
-"""Pictures for the model card: where restoring works and where it fails, chosen by measurement.
+"""Draws pictures for the model card, chosen by measurement: where restoration works and where it fails.
 
-Only pictures that may be published take part: REDS frames (CC BY 4.0), by the name of their set, and the sharp photos
-that the caller names (Kodak's are free).
+Only pictures that may be published are used: REDS frames (CC BY 4.0), recognised by the name of their set, and the
+sharp photos that the caller names (Kodak's are free).
 """
 
 from pathlib import Path
@@ -24,19 +24,19 @@ Row = tuple[float, str, list[np.ndarray]]  # gain in dB, caption, [blurred, rest
 
 
 def boxes(shape: tuple[int, ...]) -> list[Box]:
-    """Cuts of a picture [H, W, …] side by side."""
+    """Returns boxes that lie side by side in a picture [H, W, …]."""
     rows, columns = shape[0] // HEIGHT, shape[1] // WIDTH
     return [(x * WIDTH, y * HEIGHT, WIDTH, HEIGHT) for y in range(rows) for x in range(columns)]
 
 
 def row(caption: str, trio: list[np.ndarray]) -> Row:
-    """A row with its gain: blurred, restored, sharp."""
+    """Returns a row of blurred, restored and sharp, with its gain and caption."""
     before, after = psnr(trio[0], trio[2]), psnr(trio[1], trio[2])
     return after - before, f"{caption}: {before:.2f} → {after:.2f} dB", trio
 
 
 def reds_rows(model: runtime.Model, pairs: list[Pair]) -> list[Row]:
-    """All cuts of the REDS frames among the pairs that hold more than sky or wall."""
+    """Returns all cuts of REDS frames among the pairs, except cuts of little contrast such as sky."""
     out = []
     for pair in pairs:
         if pair.set.startswith("reds"):
@@ -49,7 +49,7 @@ def reds_rows(model: runtime.Model, pairs: list[Pair]) -> list[Row]:
 
 
 def photo_rows(model: runtime.Model, photos: list[Path]) -> list[Row]:
-    """The middle of a sharp photo for every case, one photo after the other."""
+    """Returns the middle of one blurred photo for every case, using the photos in turn."""
     out = []
     for i, (kind, size, noise) in enumerate(CASES):
         path = photos[i % len(photos)]
@@ -62,7 +62,7 @@ def photo_rows(model: runtime.Model, photos: list[Path]) -> list[Row]:
 
 
 def save(path: Path, rows: list[Row]) -> list[str]:
-    """Write rows as one JPEG below LARGEST bytes; their captions."""
+    """Writes rows as one JPEG below LARGEST bytes and returns their captions."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(side_by_side([trio for _, _, trio in rows]))
     for quality in range(90, 30, -10):
@@ -73,9 +73,9 @@ def save(path: Path, rows: list[Row]) -> list[str]:
 
 
 def gallery(model: runtime.Model, pairs: list[Pair], photos: list[Path], out: Path) -> dict[str, list[str]]:
-    """Write OUT/MODEL-restored.jpg and OUT/MODEL-failures.jpg; file name → captions.
+    """Writes OUT/MODEL-restored.jpg and OUT/MODEL-failures.jpg; returns the captions by file name.
 
-    The two best and the two worst cuts of REDS, the best case of a blurred photo and the two worst.
+    They show the two best and the two worst cuts of REDS, the best case of a blurred photo and the two worst.
     """
     ranked = sorted(reds_rows(model, pairs), key=lambda r: -r[0])
     known = sorted(photo_rows(model, photos), key=lambda r: -r[0])

@@ -1,7 +1,7 @@
-"""Sharp photos blurred by a known kernel: how the gain depends on the blur, and whether the output fits its input.
+"""Measures sharp photos that were blurred by a known kernel: gain by blur, and whether the output fits its input.
 
-A network that invents structure returns a picture which, blurred again, is not the one that it was given. The
-test is one-sided: what the kernel erases altogether leaves no trace, so inventions there pass it.
+If a network invents structure, its output, blurred again, differs from its input. The test is one-sided: detail that
+the kernel erases completely leaves no trace in the input, so that inventions there are not found.
 """
 
 from pathlib import Path
@@ -23,12 +23,14 @@ FACES: dict[str, Box] = {"kodim04": (110, 270, 300, 290)}  # where a photo, by i
 
 
 def kernel(kind: str, size: float) -> np.ndarray:
-    """A kernel by kind ("motion", "defocus") and length or radius in pixels."""
+    """Returns a kernel by kind ("motion" or "defocus") and length or radius in pixels."""
     return motion(size, ANGLE) if kind == "motion" else disc(size, 0).numpy()
 
 
 def blurred(picture: np.ndarray, k: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] convolved with a symmetric kernel in linear light, reflected at its borders, uint8."""
+    """Returns a uint8 picture [H, W, 3] convolved with a symmetric kernel in linear light and reflected at its
+    borders.
+    """
     radius = k.shape[0] // 2
     light = np.pad((picture / 255.0) ** GAMMA, ((radius, radius), (radius, radius), (0, 0)), mode="reflect")
     out = fftconvolve(light, k[:, :, None], mode="valid", axes=(0, 1))
@@ -36,7 +38,7 @@ def blurred(picture: np.ndarray, k: np.ndarray) -> np.ndarray:
 
 
 def one(model: runtime.Model, photo: np.ndarray, k: np.ndarray, face: Box | None) -> dict:
-    """PSNR in dB of the blurred photo and of the output, see `measure`; with `face`, of that part as well."""
+    """Returns the figures of one photo, see `measure`; with `face`, those of that part as well."""
     given = blurred(photo, k)
     restored = model.restore(given)
     row: dict = {
@@ -52,10 +54,11 @@ def one(model: runtime.Model, photo: np.ndarray, k: np.ndarray, face: Box | None
 
 
 def measure(model: runtime.Model, photos: list[Path]) -> list[dict]:
-    """One row per kernel, means over the photos, in dB; `face` over those of FACES.
+    """Returns one row per kernel: means over the photos in dB, and `face` over the photos of FACES.
 
     `input` and `output` are PSNR against the sharp photo. `consistency` is the PSNR of the output, blurred again,
-    against the input; beside it the same of the input itself (`untouched`), which a restoration must exceed.
+    against the input. `untouched` is the PSNR of the input, blurred again, against itself; a restoration must exceed
+    it.
     """
     sharp = {p.stem: read(p) for p in photos}
     rows = []

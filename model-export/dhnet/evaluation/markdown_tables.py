@@ -1,16 +1,16 @@
-"""evaluation.json as Markdown, one function per table."""
+"""Shows evaluation.json as Markdown tables, one function for each table."""
 
 from collections.abc import Iterable
 
 
 def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A Markdown table."""
+    """Returns a Markdown table."""
     heads = tuple(heads)
     return "\n".join(f"| {' | '.join(row)} |" for row in (heads, ("---",) * len(heads), *rows))
 
 
 def sets(found: dict) -> str:
-    """Per set: the blurred input and the output."""
+    """Shows PSNR and SSIM of the blurred input and of the output for every set."""
     heads = ("set", "images", "input PSNR", "output PSNR", "gain", "input SSIM", "output SSIM")
     return table(heads, (_set_row(s) for s in found["sets"]))
 
@@ -23,7 +23,7 @@ def _set_row(s: dict) -> tuple[str, ...]:
 
 
 def baselines(found: dict) -> str:
-    """PSNR per set of all methods; SSIM in brackets."""
+    """Shows PSNR of all methods for every set, with SSIM in brackets."""
     names = [s["set"] for s in found["sets"]]
 
     def line(label: str, values: list[dict]) -> tuple[str, ...]:
@@ -38,7 +38,7 @@ def baselines(found: dict) -> str:
 
 
 def images(found: dict) -> str:
-    """Every pair, the largest gain first."""
+    """Shows every pair, the largest gain first."""
     ranked = sorted(found["images"], key=lambda r: r["input"]["psnr"] - r["output"]["psnr"])
     return table(("picture", *("input PSNR", "output PSNR", "gain")), (_image_row(r) for r in ranked))
 
@@ -49,13 +49,13 @@ def _image_row(r: dict) -> tuple[str, ...]:
 
 
 def sharp(found: dict) -> str:
-    """How far sharp photos come back changed."""
+    """Shows how much the network changes sharp photos."""
     rows = ((r["name"], f"{r['fidelity']['psnr']:.2f}", f"{r['fidelity']['ssim']:.4f}") for r in found["sharp"])
     return table(("sharp photo", "PSNR(output, input)", "SSIM"), rows)
 
 
 def robustness(found: dict) -> str:
-    """JPEG and noise."""
+    """Shows what becomes of JPEG compression and noise."""
     heads = ("set", "input", "PSNR in → out", "gain", "amplification", "roughness in → out", "blockiness in → out")
     return table(heads, (_robustness_row(r) for r in found["robustness"]))
 
@@ -70,7 +70,7 @@ def _robustness_row(r: dict) -> tuple[str, ...]:
 
 
 def known(found: dict) -> str:
-    """Photos blurred by a known kernel."""
+    """Shows photos that were blurred by a known kernel."""
     heads = ("blur", "input PSNR", "output PSNR", "gain", "input again", "output again", "face in → out")
     return table(heads, (_known_row(r) for r in found["known"]))
 
@@ -84,7 +84,7 @@ def _known_row(r: dict) -> tuple[str, ...]:
 
 
 def text(found: dict) -> str:
-    """Rendered letters."""
+    """Shows how legible rendered letters are."""
     heads = ("type", "motion", "PSNR in → out", "letters read in → out", "spoilt", "stain")
     return table(heads, (_text_row(r) for r in found["text"]))
 
@@ -106,11 +106,11 @@ TABLES = {
     "known": known,
     "text": text,
 }
-PARTS = {"baselines": "sets"}  # a table's part of evaluation.json, where it is not called the same
+PARTS = {"baselines": "sets"}  # the part of evaluation.json that a table shows, where the names differ
 
 
 def show(found: dict) -> str:
-    """All tables whose part was measured, one below the other."""
+    """Returns all tables whose part was measured, one below the other."""
     names = [name for name in TABLES if PARTS.get(name, name) in found]
     if "fixed" not in found.get("sets", [{}])[0]:
         names = [name for name in names if name != "baselines"]

@@ -1,29 +1,32 @@
-"""PSNR and SSIM in RGB on whole pictures."""
+"""Computes PSNR and SSIM in RGB on whole pictures."""
 
 import numpy as np
 
-CEILING = 100.0  # dB, stands for equal pictures: JSON knows no infinity
+CEILING = 100.0  # dB; stands for equal pictures, because JSON has no infinity
 WINDOW = 11  # side of the window of SSIM, pixels
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB of two pictures, or sets of pixels, in levels of 255; infinite if equal."""
+    """Returns the peak signal-to-noise ratio in dB of two pictures or sets of pixels in levels of 255; infinite if
+    equal.
+    """
     error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
     return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))
 
 
 def _blur(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Separable filter over the first two axes, only where the window fits."""
+    """Returns a picture filtered along its first two axes, only where the window fits."""
     size = len(kernel)
     rows = sum(k * x[i : x.shape[0] - size + 1 + i] for i, k in enumerate(kernel))
     return sum(k * rows[:, i : x.shape[1] - size + 1 + i] for i, k in enumerate(kernel))
 
 
 def ssim(a: np.ndarray, b: np.ndarray, counted: np.ndarray | None = None) -> float:
-    """Structural similarity of two pictures [H, W, 3] in levels of 255: 11×11 Gaussian, σ 1.5, K = 0.01 and 0.03.
+    """Returns the structural similarity of two pictures [H, W, 3] in levels of 255: 11×11 Gaussian, σ 1.5, K = 0.01,
+    0.03.
 
     The mean runs over positions where the window fits (as in scikit-image) and that are `counted`, bool [H, W].
-    Pictures under 11 pixels: NaN.
+    Pictures with a side below 11 pixels give NaN.
     """
     if min(a.shape[:2]) < WINDOW:
         return float("nan")

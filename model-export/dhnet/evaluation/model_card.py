@@ -1,7 +1,7 @@
-"""The figures of MODEL_CARD.md: what stands between its markers is written here, the rest by hand.
+"""Writes the figures of MODEL_CARD.md between its markers; the rest of the document is written by hand.
 
-A marker is `<!-- figures: MODEL TABLE -->` … `<!-- end -->`, TABLE one of `tables.TABLES`, `facts`, `curve`, or the
-name of a picture of the gallery. What was not measured of this version of the weights is said to be so.
+A marker is `<!-- figures: MODEL TABLE -->` … `<!-- end -->`. TABLE is one of `markdown_tables.TABLES`, `facts`,
+`curve`, or the name of a picture of the gallery. A table that was not measured for this version of the weights says so.
 """
 
 import json
@@ -15,7 +15,7 @@ MARKED = re.compile(r"(<!-- figures: (\S+) (\S+) -->\n).*?(<!-- end -->)", re.DO
 
 
 def facts(folder: Path) -> str:
-    """Size, cost and training of a model, from its manifest."""
+    """Returns a table of a model's size, cost and training, from its manifest."""
     m = runtime.read_manifest(folder)
     trained = m["trained"] or {"patches": 0, "seconds": 0, "device": "–", "config": "–", "strength": 1}
     sizes = ", ".join(f"`{v['file']}` {v['bytes'] / 1e6:.2f} MB" for v in m["variants"])
@@ -35,7 +35,7 @@ def facts(folder: Path) -> str:
 
 
 def section(model: str, name: str, home: Path) -> str:
-    """What belongs between a marker's ends."""
+    """Returns the text between the ends of a marker. UserError where there is no such table."""
     folder = runtime.model_folder(model)
     found = stored_results.load(folder)
     part = markdown_tables.PARTS.get(name, name)
@@ -53,18 +53,21 @@ def section(model: str, name: str, home: Path) -> str:
 
 
 def filled(text: str, home: Path) -> str:
-    """A document with what stands between its markers renewed; `home` holds learning curves and pictures."""
+    """Returns a document with the text between its markers renewed; `home` holds learning curves and pictures."""
     return MARKED.sub(lambda m: f"{m[1]}{section(m[2], m[3], home)}\n{m[4]}", text)
 
 
 def write(path: Path, check: bool) -> bool:
-    """Renew a document; with `check`, write nothing. Whether it was up to date."""
+    """Renews a document, or with `check` writes nothing. Returns True if the document was up to date.
+
+    UserError where the document or a figure is missing.
+    """
     if not path.is_file():
         raise UserError(f"{path}: no such document")
     try:
         before, after = path.read_text(), filled(path.read_text(), path.parent / "docs")
     except (KeyError, json.JSONDecodeError) as error:
-        raise UserError(f"card: evaluation.json lacks {error}; measure again") from None
+        raise UserError(f"card: evaluation.json lacks {error}; run `evaluate … --update-manifest` again") from None
     if not check and before != after:
         path.write_text(after)
     return before == after

@@ -1,4 +1,4 @@
-"""How fast PyTorch restores tiles with exported weights: what ONNX Runtime is measured against."""
+"""Measures how fast PyTorch restores tiles with exported weights; ONNX Runtime is compared with it."""
 
 import copy
 import time
@@ -18,7 +18,7 @@ WARM_UP = 3
 
 @dataclass(frozen=True)
 class Engine:
-    """A way to restore a batch [N, 3, H, W] of `dtype` that lies in the machine's memory, and back to there."""
+    """A function that restores a batch [N, 3, H, W] of `dtype` in main memory and returns it to main memory."""
 
     name: str
     dtype: torch.dtype
@@ -26,7 +26,7 @@ class Engine:
 
 
 def measure(folder: Path, device: str, batches: Sequence[int], seconds: float, prior: Path | None = None) -> list[dict]:
-    """[{"engine", "type", "batch", "tiles_per_second"}] for tiles of the manifest's size, random pictures.
+    """Returns [{"engine", "type", "batch", "tiles_per_second"}] for random tiles of the manifest's size.
 
     folder: an exported model with its checkpoint.safetensors. prior: published checkpoint of its frozen prior, if any.
     UserError where there is no such device.
@@ -42,7 +42,7 @@ def rounds(
     prior: Path | None,
     turns: Iterable[str],
 ) -> Iterator[list[dict]]:
-    """What `measure` gives, once for each of `turns`: who gives them measures something else in between."""
+    """Yields the rows of `measure` once for each of `turns`; the caller measures something else between two turns."""
     side = runtime.read_manifest(folder)["tile"]["size"]
     made = engines(folder, device, prior)
     for _ in turns:
@@ -50,15 +50,15 @@ def rounds(
 
 
 def engines(folder: Path, device: str, prior: Path | None) -> list[Engine]:
-    """PyTorch eager and compiled, in each type that is worth it on this device."""
+    """Returns PyTorch eager and compiled, in each type that the device computes in. UserError where there is no GPU."""
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device: PyTorch finds no GPU")
     network = checkpoint.network(checkpoint.load(folder / "checkpoint.safetensors"), prior).to(device)
     made = []
-    # A CPU has no arithmetic in float16: it would only cast.
+    # A CPU has no float16 arithmetic and would only convert.
     for dtype in (torch.float32, torch.float16) if device == "cuda" else (torch.float32,):
         typed = copy.deepcopy(network).to(dtype)
-        # One graph for each batch: a shape that changes is not what is compared.
+        # Every batch size gets a graph of its own, because changing shapes are not compared.
         compiled = torch.compile(typed, dynamic=False)
         made += [
             Engine("pytorch eager", dtype, through(typed, device)),
@@ -68,14 +68,14 @@ def engines(folder: Path, device: str, prior: Path | None) -> list[Engine]:
 
 
 def through(model: Callable[[Tensor], Tensor], device: str) -> Callable[[Tensor], Tensor]:
-    """`model` with the way to the device and back, as in ONNX Runtime's run; it ends when the result is there."""
+    """Returns `model` with the copies to the device and back, as in ONNX Runtime's run; it waits for the result."""
     return lambda image: model(image.to(device)).cpu()
 
 
 def row(engine: Engine, batch: int, side: int, seconds: float) -> dict:
-    """What an engine does with batches of one size."""
+    """Returns the row of one engine and batch size."""
     image = torch.rand(batch, 3, side, side, dtype=engine.dtype)
-    with native.switched(False):  # which are ours and not PyTorch's
+    with native.switched(False):  # the native kernels are ours, not PyTorch's
         rate = batch * runs_per_second(engine.restore, image, seconds)
     name = str(engine.dtype).removeprefix("torch.")
     return {"engine": engine.name, "type": name, "batch": batch, "tiles_per_second": round(rate, 3)}
@@ -83,7 +83,7 @@ def row(engine: Engine, batch: int, side: int, seconds: float) -> dict:
 
 @torch.no_grad()
 def runs_per_second(restore: Callable[[Tensor], Tensor], image: Tensor, seconds: float) -> float:
-    """Of runs in a row, after some that compile and warm up."""
+    """Returns the rate of consecutive runs, after some runs that compile and warm up."""
     for _ in range(WARM_UP):
         restore(image)
     began, runs = time.perf_counter(), 0
@@ -94,7 +94,7 @@ def runs_per_second(restore: Callable[[Tensor], Tensor], image: Tensor, seconds:
 
 
 def markdown(rows: list[dict]) -> str:
-    """A table for a person."""
+    """Returns the rows as a Markdown table."""
     lines = ["| engine | type | batch | tiles/s |", "|---|---|--:|--:|"]
     return "\n".join(
         [*lines, *(f"| {r['engine']} | {r['type']} | {r['batch']} | {r['tiles_per_second']} |" for r in rows)]

@@ -1,7 +1,7 @@
-"""Whether what harmed a picture besides blur is amplified: JPEG compression and noise.
+"""Measures whether restoration amplifies JPEG compression and noise.
 
-A degraded input is measured against the same picture's undegraded one. Compression before the blur is undone
-cannot be told from structure by PSNR alone, so what the network makes of it is measured by itself.
+A degraded input is compared with the undegraded input of the same picture. PSNR against the sharp picture does not tell
+compression artefacts from structure, so the change that the degradation makes in the output is measured by itself.
 """
 
 import io
@@ -22,20 +22,20 @@ FLAT = 0.1  # share of the picture that counts as flat: where the sharp picture'
 
 
 def jpeg(picture: np.ndarray, quality: int) -> np.ndarray:
-    """A uint8 picture [H, W, 3] through a JPEG file."""
+    """Returns a uint8 picture [H, W, 3] after encoding it as JPEG and decoding it."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=2)
     return np.array(Image.open(buffer))
 
 
 def noisy(picture: np.ndarray, sigma: float, seed: int = 0) -> np.ndarray:
-    """A uint8 picture with white Gaussian noise, independent in every channel."""
+    """Returns a uint8 picture with white Gaussian noise, independent in every channel."""
     noise = np.random.default_rng(seed).normal(0, sigma, picture.shape)
     return np.clip(np.floor(picture + noise + 0.5), 0, 255).astype(np.uint8)
 
 
 def degradations(picture: np.ndarray) -> Iterator[tuple[str, int, np.ndarray]]:
-    """(kind, level, degraded picture) for every kind and level."""
+    """Yields (kind, level, degraded picture) for every kind and level."""
     for quality in JPEG:
         yield "jpeg", quality, jpeg(picture, quality)
     for sigma in NOISE:
@@ -43,24 +43,27 @@ def degradations(picture: np.ndarray) -> Iterator[tuple[str, int, np.ndarray]]:
 
 
 def grey(picture: np.ndarray) -> np.ndarray:
-    """Mean of the channels, float64 [H, W]."""
+    """Returns the mean of the channels, float64 [H, W]."""
     return picture.astype(np.float64).mean(2)
 
 
 def flat(sharp: np.ndarray) -> np.ndarray:
-    """bool [H, W]: the FLAT share of pixels with the least gradient at σ = 2."""
+    """Returns bool [H, W], True for the share FLAT of pixels with the least gradient at σ = 2."""
     gradient = gaussian_gradient_magnitude(grey(sharp), 2)
     return gradient <= np.quantile(gradient, FLAT)
 
 
 def roughness(picture: np.ndarray, where: np.ndarray) -> float:
-    """Standard deviation of the detail finer than σ = 1.5, over the pixels `where`, in levels of 255."""
+    """Returns the standard deviation of detail finer than σ = 1.5 over the pixels `where`, in levels of 255."""
     detail = grey(picture) - gaussian_filter(grey(picture), 1.5)
     return float(np.sqrt((detail[where] ** 2).mean()))
 
 
 def blockiness(picture: np.ndarray, where: np.ndarray) -> float:
-    """By how many levels neighbours differ more across the lines of JPEG's 8×8 grid than beside them, over `where`."""
+    """Returns how much more neighbours differ across the lines of JPEG's 8×8 grid than beside them, in levels of 255.
+
+    Only neighbours that both lie in `where` count.
+    """
     out = []
     for image, mask in ((grey(picture), where), (grey(picture).T, where.T)):
         step = np.abs(np.diff(image, axis=1))
@@ -72,16 +75,18 @@ def blockiness(picture: np.ndarray, where: np.ndarray) -> float:
 
 
 def rms(difference: np.ndarray) -> float:
-    """Root of the mean square."""
+    """Returns the root of the mean square."""
     return float(np.sqrt((difference.astype(np.float64) ** 2).mean()))
 
 
 def compare(clean: np.ndarray, given: np.ndarray, plain: np.ndarray, restored: np.ndarray, sharp: np.ndarray) -> dict:
-    """What became of a degraded picture. uint8 [H, W, 3] all: undegraded and degraded input, their outputs, the truth.
+    """Returns the figures of one degraded picture.
 
-    `psnr` and `gain` are against the sharp picture; `amplification` is the RMS change that the degradation makes in
-    the output over the one it made in the input (1: passed on as it was); roughness and blockiness are those of
-    flat parts, in and out.
+    clean, given: undegraded and degraded input. plain, restored: their outputs. sharp: the truth. All uint8 [H, W, 3].
+
+    `psnr` is against the sharp picture. `amplification` is the RMS change that the degradation makes in the output,
+    divided by the RMS change that it makes in the input: 1 means that the degradation is passed on as it is.
+    Roughness (`rough`) and blockiness (`blocks`) are those of flat parts.
     """
     where = flat(sharp)
     return {
@@ -96,7 +101,7 @@ def compare(clean: np.ndarray, given: np.ndarray, plain: np.ndarray, restored: n
 
 
 def measure(model: runtime.Model, pairs: list[Pair], photos: list[Path]) -> list[dict]:
-    """Per set of pairs, and for sharp photos as the set `sharp`: one row per kind and level of degradation."""
+    """Returns one row per set, kind and level of degradation; sharp photos are the set `sharp`."""
     found: dict[tuple[str, str, int], list[dict]] = {}
     sources = [(p.set, read(p.blur), read(p.sharp)) for p in pairs]
     sources += [("sharp", read(p), read(p)) for p in photos]

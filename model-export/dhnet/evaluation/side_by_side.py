@@ -1,4 +1,4 @@
-"""Pictures for documents: blurred, restored and sharp side by side."""
+"""Draws pictures for documents: blurred, restored and sharp side by side."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ Box = tuple[int, int, int, int]  # left, top, width, height in pixels
 
 
 def cut(picture: np.ndarray, box: Box) -> np.ndarray:
-    """The part of a picture [H, W, 3] that a box holds."""
+    """Returns the part of a picture [H, W, 3] inside a box."""
     left, top, width, height = box
     return picture[top : top + height, left : left + width]
 
 
 def side_by_side(rows: list[list[np.ndarray]]) -> np.ndarray:
-    """Rows of equally large pictures as one, white gaps between them."""
+    """Returns rows of equally large pictures as one picture with white gaps."""
     height, width = rows[0][0].shape[:2]
     tall, wide = np.full((height, GAP, 3), 255, np.uint8), (width + GAP) * len(rows[0]) - GAP
     lines = [np.concatenate([x for p in row for x in (tall, p)][1:], 1) for row in rows]
@@ -29,7 +29,10 @@ def side_by_side(rows: list[list[np.ndarray]]) -> np.ndarray:
 
 
 def strip(model: runtime.Model, blur: Path, sharp: Path, out: Path, crop: Box | None) -> None:
-    """Blurred, restored and sharp side by side; the whole picture is restored, then cut."""
+    """Writes blurred, restored and sharp side by side to `out`. The whole picture is restored before it is cut.
+
+    UserError where the pictures differ in size or do not hold the crop.
+    """
     picture, twin = read(blur), read(sharp)
     box = crop or (0, 0, picture.shape[1], picture.shape[0])
     if picture.shape != twin.shape or cut(picture, box).shape[:2] != (box[3], box[2]):

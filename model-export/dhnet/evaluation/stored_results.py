@@ -1,7 +1,7 @@
-"""evaluation.json, beside the weights: what was measured of an exported model, part by part.
+"""Reads and writes evaluation.json, which holds the measured figures of an exported model beside its weights.
 
-The figures of the documents come from here and from nowhere else. Every part belongs to one version of
-the weights: the first part of a new version drops those of the old one.
+All figures in documents come from this file. Every part of the file belongs to one version of the weights: the first
+part of a new version drops the parts of the old version.
 """
 
 import json
@@ -13,7 +13,7 @@ from . import runtime
 
 
 def load(folder: Path) -> dict:
-    """What is known of the model as it is now exported; only its `version` if nothing was measured yet."""
+    """Returns the parts that were measured of the exported version; only `version` if nothing was measured yet."""
     version = runtime.read_manifest(folder)["version"]
     path = folder / "evaluation.json"
     try:
@@ -24,7 +24,7 @@ def load(folder: Path) -> dict:
 
 
 def store(folder: Path, parts: dict) -> None:
-    """Add or replace parts; `sets` also becomes the manifest's `measured`."""
+    """Adds or replaces parts; `sets` also becomes the manifest's `measured`."""
     write_json(folder / "evaluation.json", {**load(folder), **parts})
     if "sets" in parts:
         manifest = runtime.read_manifest(folder)

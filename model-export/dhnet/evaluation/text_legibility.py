@@ -1,9 +1,9 @@
-"""Whether writing is made readable or made up: rendered letters, blurred by a known motion.
+"""Measures whether restoration makes writing readable or makes letters up: rendered letters, blurred by a known motion.
 
-Every letter stands in a cell of its own, so it can be read without recognising layout: the letter whose sharp
-drawing correlates best with the cell. One typeface, straight motion, dark on light; a person, or a text
-recogniser that knows words, reads more. What it shows is whether the output turns letters into other letters
-(`spoilt`) and whether it leaves marks where the blurred input shows bare paper (`stain`).
+Every letter stands in a cell of its own, so that no layout has to be recognised: a cell is read as the letter whose
+sharp drawing correlates best with it. There is one typeface, straight motion, and dark ink on light paper; a person, or
+a text recogniser that knows words, reads more. `spoilt` counts letters that the output turns into other letters, and
+`stain` measures marks that the output leaves where the blurred input shows bare paper.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ MARGIN = 24  # bare pixels around the letters
 
 
 def page(height: int) -> tuple[np.ndarray, list[str], list[tuple[slice, slice]]]:
-    """A page of random letters, uint8 [H, W, 3], the letters, and the cell of each."""
+    """Returns a page of random letters, uint8 [H, W, 3], the letters, and the cell of each letter."""
     rng, side = np.random.default_rng(height), round(height * 1.5)
     letters = [LETTERS[i] for i in rng.integers(len(LETTERS), size=ROWS * COLUMNS)]
     image = Image.new("L", (COLUMNS * side + 2 * MARGIN, ROWS * side + 2 * MARGIN), PAPER)
@@ -36,13 +36,13 @@ def page(height: int) -> tuple[np.ndarray, list[str], list[tuple[slice, slice]]]
 
 
 def unit(cell: np.ndarray) -> np.ndarray:
-    """A cell as a vector of mean 0 and length 1 (0 for a bare one)."""
+    """Returns a cell as a vector of mean 0 and length 1; a bare cell gives zeros."""
     vector = cell.astype(np.float64).ravel() - cell.mean()
     return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 
 def alphabet(height: int) -> np.ndarray:
-    """The unit vectors of all letters drawn sharp, [letters, side²]."""
+    """Returns the unit vectors of all letters drawn sharp, [letters, side²]."""
     side, font = round(height * 1.5), ImageFont.load_default(height)
     drawn = []
     for letter in LETTERS:
@@ -53,19 +53,21 @@ def alphabet(height: int) -> np.ndarray:
 
 
 def read_cells(picture: np.ndarray, cells: list[tuple[slice, slice]], known: np.ndarray) -> list[str]:
-    """The letter of every cell."""
+    """Returns the letter that every cell is read as."""
     return [LETTERS[int((known @ unit(picture[cell].mean(2))).argmax())] for cell in cells]
 
 
 def stain(given: np.ndarray, restored: np.ndarray) -> float:
-    """Largest deviation from the paper, in levels of 255, at least 4 pixels from where the input shows any ink."""
+    """Returns the largest deviation from the paper, in levels of 255, at least 4 pixels away from all ink of the
+    input.
+    """
     marked = np.abs(given.astype(int) - PAPER).max(2) > 1
     bare = ~binary_dilation(marked, iterations=4)
     return float(np.abs(restored.astype(int) - PAPER).max(2)[bare].max(initial=0))
 
 
 def measure(model: runtime.Model) -> list[dict]:
-    """One row per height of type and length of motion; `readable` and `spoilt` are shares of the letters."""
+    """Returns one row per height of type and length of motion; `readable` and `spoilt` are shares of the letters."""
     rows = []
     for height in HEIGHTS:
         sharp, letters, cells = page(height)

@@ -1,4 +1,4 @@
-"""Cutting a picture into overlapping tiles and blending them. Must equal the server's code to the pixel."""
+"""Cuts a picture into overlapping tiles and blends them. Must equal shared/pixels/tiling.ts to the pixel."""
 
 import itertools
 import math
@@ -18,9 +18,10 @@ class Plan:
 
 
 def plan(length: int, tile: int, overlap: int, pad_multiple: int, align: int = 1) -> Plan:
-    """Tiles of `tile` pixels over an axis of `length`; a short axis is one tile, rounded up to `pad_multiple`.
+    """Plans tiles of `tile` pixels over an axis of `length`; a short axis is one tile, rounded up to `pad_multiple`.
 
-    Tiles start at multiples of `align`, which divides `tile` and `tile - overlap`; the picture is continued to such a length.
+    Tiles start at multiples of `align`, which divides `tile` and `tile - overlap`; the picture is extended to such a
+    length.
     """
     if length <= tile:
         return Plan(-(-length // pad_multiple) * pad_multiple, [0], [])
@@ -32,7 +33,7 @@ def plan(length: int, tile: int, overlap: int, pad_multiple: int, align: int = 1
 
 
 def weights(p: Plan, index: int, overlap: int) -> np.ndarray:
-    """Weight of tile `index` at each of its pixels, float64; neighbours' weights add to 1."""
+    """Returns the weight of tile `index` at each of its pixels, float64; the weights of neighbours add up to 1."""
     at = p.starts[index] + np.arange(p.extent)
     out = np.ones(p.extent)
     if index > 0:
@@ -43,7 +44,9 @@ def weights(p: Plan, index: int, overlap: int) -> np.ndarray:
 
 
 def padded(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Extend right and bottom by reflection without repeating the edge. [H, W, 3] → [height, width, 3]."""
+    """Extends a picture to the right and below by reflection without repeating the edge: [H, W, 3] → [height, width,
+    3].
+    """
     h, w = image.shape[:2]
     return np.pad(image, ((0, height - h), (0, width - w), (0, 0)), mode="reflect")
 
@@ -56,7 +59,7 @@ def apply(
     pad_multiple: int,
     align: int = 1,
 ) -> np.ndarray:
-    """Restore a uint8 picture [H, W, 3] tile by tile; `run` maps uint8 [1, h, w, 3] to the same shape."""
+    """Restores a uint8 picture [H, W, 3] tile by tile; `run` maps uint8 [1, h, w, 3] to the same shape."""
     h, w = image.shape[:2]
     rows, columns = (plan(side, tile, overlap, pad_multiple, align) for side in (h, w))
     source = padded(image, rows.starts[-1] + rows.extent, columns.starts[-1] + columns.extent)

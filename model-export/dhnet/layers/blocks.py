@@ -14,7 +14,7 @@ class LayerNorm2d(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dtype == torch.bfloat16:  # statistics are float32 inside; autocast would widen the whole map
+        if x.dtype == torch.bfloat16:  # layer_norm computes in float32 by itself; autocast would convert the whole map
             with torch.autocast(x.device.type, enabled=False):
                 return self.normalised(x)
         return self.normalised(x)
@@ -25,5 +25,5 @@ class LayerNorm2d(nn.Module):
 
 
 def scaled(conv: nn.Conv2d, x: Tensor, scale: Tensor) -> Tensor:
-    """scale ⊙ conv(x) for a 1×1 convolution, with the scale [1, C, 1, 1] folded into its weights."""
+    """Returns scale ⊙ conv(x) for a 1×1 convolution, with the scale [1, C, 1, 1] folded into its weights."""
     return F.conv2d(x, conv.weight * scale.reshape(-1, 1, 1, 1), conv.bias * scale.flatten())

@@ -3,7 +3,7 @@
 Z = PW([X, P]);  a^i = softmax_j R_i(GAP(Z));  F^i = Σ_j a^i_j E^i_j(Z);  out = X + γ ⊙ Σ_i F^i
 with E^i_j = PW ∘ DW_k (k = 1, 3, 5, 7, 9) and P the prior's map, if there is one. γ starts at 0.
 
-Everything after the routing is linear, so sums are taken before the 1×1 convolutions:
+Everything after the routing is linear, so that sums are taken before the 1×1 convolutions:
 * own pointwise (the paper): all experts' depth-wise maps, scaled, go through one 1×1 convolution;
 * shared pointwise: the scaled maps are added and go through one 1×1 convolution;
 * concat: F^i = PW([a^i_1 E^i_1(Z), …]), so the experts' own convolutions come first, as one with groups.
@@ -50,7 +50,7 @@ class DDRE(nn.Module):
         own = self.joined or self.shared
         self.experts = nn.Conv2d(maps, maps, 1, groups=r * n) if self.joined else None
         self.pointwise = nn.Conv2d(maps, channels, 1, bias=own)
-        # One bias per expert where each has its own part of the pointwise convolution.
+        # Experts with their own part of the pointwise convolution have a bias each.
         self.expert_bias = None if own else nn.Parameter(torch.zeros(r * n, channels))
         self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
@@ -80,7 +80,7 @@ class DDRE(nn.Module):
         return self.gamma * (self.pointwise(torch.cat(self.maps(z, a), 1)) + bias)
 
     def maps(self, z: Tensor, a: Tensor) -> list[Tensor]:
-        """Scaled depth-wise maps [N, C·r, H, W], one per expert; the r maps of a channel lie together."""
+        """Returns scaled depth-wise maps [N, C·r, H, W], one per expert; the r maps of a channel lie together."""
         out = []
         for j, conv in enumerate(self.depthwise):
             y = conv(z)
@@ -89,17 +89,20 @@ class DDRE(nn.Module):
         return out
 
     def expert_maps(self, z: Tensor, a: Tensor) -> Tensor:
-        """Scaled outputs of the experts, joined: [N, n·r·C, H, W], expert by expert, in it router by router."""
+        """Returns the scaled outputs of the experts, joined: [N, n·r·C, H, W], expert by expert, then router by
+        router.
+        """
         c, r = self.channels, self.routers
         apart = [conv(z).unflatten(1, (c, r)).transpose(1, 2).flatten(1, 2) for conv in self.depthwise]
         y = self.experts(torch.cat(apart, 1))
         return (y.unflatten(1, (-1, c)) * a.transpose(1, 2).flatten(1, 2)[:, :, None].to(y.dtype)).flatten(1, 2)
 
     def mixed(self, z: Tensor, a: Tensor) -> Tensor:
-        """Sum of `maps` for one router and weights per picture, as one depth-wise 9×9 convolution per picture.
+        """Returns the sum of `maps` for one router and weights per picture, by one depth-wise 9×9 convolution per
+        picture.
 
-        The kernel is the weighted sum of the zero-padded kernels: 81 taps instead of 165. Only the
-        native kernels gain from it; in ONNX Runtime it works for a batch of one only (see `graph.mixture`).
+        The kernel is the weighted sum of the zero-padded kernels: 81 taps instead of 165. Only the native kernels gain
+        from it; in ONNX Runtime it works for a batch of one only (see `graph.mixture`).
         """
         n, c = z.shape[:2]
         weight = a.reshape(n, len(self.sizes))

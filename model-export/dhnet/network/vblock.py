@@ -33,7 +33,7 @@ class Volterra(nn.Module):
 
 
 def second_order(first: Tensor, factors: list[Tensor]) -> Tensor:
-    """first + Σ_q factors[2q] ⊙ factors[2q + 1]."""
+    """Returns first + Σ_q factors[2q] ⊙ factors[2q + 1]."""
     for a, b in zip(factors[::2], factors[1::2], strict=True):
         first = first + a * b
     return first
@@ -54,7 +54,7 @@ class VBlock(nn.Module):
         self.local = nn.Conv2d(2 * channels, 2 * channels, 3, padding=1, groups=2 * channels)
         self.volterra = Volterra(channels, rank)
         self.attention = nn.Conv2d(channels, channels, 1)
-        nn.init.ones_(self.attention.bias)  # attention starts near 1, not near 0: short runs need it
+        nn.init.ones_(self.attention.bias)  # attention starts near 1 instead of 0, which short runs need
         self.project = nn.Conv2d(channels, channels, 1)
         self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.ffn = FeedForward(channels) if ffn else None
@@ -70,7 +70,7 @@ class VBlock(nn.Module):
         fast = self.volterra.rank == 4 and native.usable(self.beta.shape[1], x)
         if not fast:
             return self.volterra(self.local(self.expand(x)))
-        # The kernels read pairs as (i, i+C): order the expanding weights so, not the maps.
+        # The kernels read pairs as (i, i+C); ordering the expanding weights is cheaper than ordering the maps.
         order = torch.arange(2 * x.shape[1]).reshape(-1, 2).t().reshape(-1)
         y = F.conv2d(x, self.expand.weight[order], self.expand.bias[order])
         y = F.conv2d(y, self.local.weight[order], self.local.bias[order], padding=1, groups=len(order))
@@ -78,7 +78,7 @@ class VBlock(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """NAFBlock's second half: x + γ ⊙ PW(SG(PW(LN(x)))). Off in the paper's text (spec §3.3)."""
+    """NAFBlock's second half: x + γ ⊙ PW(SG(PW(LN(x)))). The paper's text does not mention it."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

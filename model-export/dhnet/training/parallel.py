@@ -1,7 +1,7 @@
-"""One run in several processes of one machine, each with its part of every batch.
+"""Trains one run in several processes of one machine, each with its part of every batch.
 
-On a machine with other work, threads that meet at every operator wait for whichever of them is not
-running; processes meet once per step.
+Threads meet at every operator. On a machine with other work they wait for the thread that is not running; processes
+meet only once per step.
 """
 
 import os
@@ -17,7 +17,9 @@ from .train import train
 
 
 def end_with_parent() -> None:
-    """Ends this process soon after its parent has gone, however it went: a rank waiting in a collective never would."""
+    """Ends this process soon after its parent has ended, because a rank that waits in a collective would wait
+    forever.
+    """
     parent = os.getppid()
 
     def watch() -> None:
@@ -37,7 +39,7 @@ def _enter(index: int, meeting: str, count: int, arguments: dict) -> None:
 
 
 def train_in(count: int, arguments: dict) -> None:
-    """`train(**arguments)` in `count` processes."""
+    """Runs `train(**arguments)` in `count` processes."""
     with tempfile.TemporaryDirectory() as folder:
         meeting = str(Path(folder) / "meeting")
         torch.multiprocessing.spawn(_enter, (meeting, count, arguments), nprocs=count)

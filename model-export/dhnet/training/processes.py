@@ -1,4 +1,4 @@
-"""The processes of one run, seen from one of them."""
+"""Tells a process of a run its number, and averages gradients over the processes."""
 
 import torch
 import torch.distributed as dist
@@ -6,17 +6,17 @@ from torch import nn
 
 
 def rank() -> int:
-    """Number of this process, 0 if it is alone."""
+    """Returns the number of this process, 0 if it is the only one."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def size() -> int:
-    """Number of processes."""
+    """Returns the number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def share_gradients(model: nn.Module, loss: float, progress: float) -> tuple[float, float]:
-    """Average the gradients and the loss over the processes; all get process 0's `progress`."""
+    """Averages the gradients in place. Returns the mean loss, and the `progress` of process 0, in every process."""
     if size() == 1:
         return loss, progress
     grads = [p.grad for p in model.parameters() if p.requires_grad]

@@ -1,6 +1,6 @@
-"""How fast a configuration trains: patches per second, before tuning and after each step of it.
+"""Measures how fast a configuration trains: patches per second before tuning and after each step of tuning.
 
-Counted in processor time where there is no GPU, so that what else the machine does matters little.
+Without a GPU, processor time is counted, so that other work on the machine matters little.
 """
 
 import time
@@ -12,7 +12,7 @@ from ..config import Config
 from ..network import native
 from .train import Trainer
 
-# Each keeps what those before it switched on: label, options of [train], native kernels, torch.compile.
+# Label, options of [train], native kernels. Every setting keeps the options of the settings before it.
 PLAIN = {"bf16": False, "channels_last": False, "compile": False}
 TUNED = (
     ("PyTorch, float32", PLAIN, False),
@@ -24,9 +24,10 @@ COMPILED = ("and torch.compile", {"channels_last": True, "bf16": True, "compile"
 
 
 def measure(config: Config, device: str, steps: int, compiled: bool) -> list[dict]:
-    """[{"setting", "patches_per_second"}] of training steps on random pictures on one thread; the fastest of `steps`.
+    """Returns [{"setting", "patches_per_second"}] of training on random pictures on one thread, by the fastest of
+    `steps`.
 
-    compiled: on a CPU also with torch.compile, in place of the native kernels, which it does not see into.
+    compiled: also measure torch.compile on a CPU. It replaces the native kernels, which it cannot compile.
     """
     on_gpu = device.startswith("cuda")
     settings = [*TUNED, *([COMPILED] if on_gpu or compiled else []), *([] if on_gpu else [NATIVE])]
@@ -40,7 +41,10 @@ def measure(config: Config, device: str, steps: int, compiled: bool) -> list[dic
 
 
 def patches_per_second(config: Config, device: str, steps: int) -> float:
-    """Of the fastest of `steps` steps, after one to warm up: in processor time, on a GPU in wall time."""
+    """Returns the rate of the fastest of `steps` steps, after one step of warming up.
+
+    The rate is taken in processor time, on a GPU in wall time.
+    """
     torch.set_num_threads(1)
     trainer = Trainer(config, device)
     if config.train.compile and not device.startswith("cuda"):
@@ -51,13 +55,13 @@ def patches_per_second(config: Config, device: str, steps: int) -> float:
     taken = []
     for _ in range(steps + 1):
         began = clock()
-        trainer.update(blur, sharp, 0.0)  # ends by reading the loss, so a GPU has finished
+        trainer.update(blur, sharp, 0.0)  # `update` reads the loss at its end, so that a GPU has finished
         taken.append(clock() - began)
     return config.train.batch / min(taken[1:])
 
 
 def markdown(rows: list[dict]) -> str:
-    """The table, as multiples of the first row too."""
+    """Returns a Markdown table with the rates, also as multiples of the first."""
     first = rows[0]["patches_per_second"]
     lines = [
         f"| {r['setting']} | {r['patches_per_second']:.2f} | ×{r['patches_per_second'] / first:.1f} |" for r in rows

@@ -1,9 +1,8 @@
-"""Optional fused CPU kernels, made for training, compiled with the C compiler at first use.
+"""Optional fused CPU kernels for training, compiled with the C compiler at first use.
 
-They compute what the PyTorch code in `vblock.py` and `ddre.py` computes, several times faster on a
-CPU with 512-bit vectors. Nothing needs them: without a compiler `available()` is False and the
-PyTorch path runs. What is exported never uses them; the network in PyTorch does on a CPU, training or not, unless
-`DHNET_NATIVE=0`.
+The kernels compute the same as the PyTorch code in `vblock.py` and `ddre.py`, several times faster on a CPU with
+512-bit vectors. They are optional: without a compiler `available()` is False and the PyTorch code runs. Exported graphs
+never use the kernels. On a CPU the network in PyTorch uses them, in training or not, unless `DHNET_NATIVE=0`.
 """
 
 import ctypes
@@ -18,16 +17,16 @@ from pathlib import Path
 import torch
 
 SOURCE = Path(__file__).with_name("kernels.c")
-LANES = 16  # channels a kernel handles at a time
+LANES = 16  # channels that a kernel filters at once
 FLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp", "-shared", "-fPIC"]
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """The compiled kernels, or None where they cannot be built."""
+    """Returns the compiled kernels, or None where they cannot be built."""
     text = SOURCE.read_bytes()
     digest = hashlib.sha256(text + " ".join(FLAGS).encode()).hexdigest()[:16]
-    # Beside the source, not in a shared temporary folder, where anyone could have put a library of that name.
+    # In a shared temporary folder anyone could have put a library of that name; beside the source nobody can.
     built = SOURCE.with_name(f"kernels-{digest}.so")
     if not built.exists():
         partial = built.with_suffix(f".{os.getpid()}")
@@ -41,13 +40,13 @@ def library() -> ctypes.CDLL | None:
 
 
 def available() -> bool:
-    """True where the kernels can be used: a compiler is present and it is not switched off."""
+    """Returns True where there is a compiler and the kernels are not switched off."""
     return os.environ.get("DHNET_NATIVE", "1") != "0" and library() is not None
 
 
 @contextmanager
 def switched(wanted: bool) -> Iterator[None]:
-    """Native kernels switched on or off, and as before afterwards."""
+    """Switches the native kernels on or off inside a `with` block."""
     before = os.environ.get("DHNET_NATIVE")
     os.environ["DHNET_NATIVE"] = str(int(wanted))
     try:
@@ -60,7 +59,7 @@ def switched(wanted: bool) -> Iterator[None]:
 
 
 def usable(channels: int, tensor: torch.Tensor) -> bool:
-    """True if a map with `channels` channels can go through the kernels."""
+    """Returns True if the kernels can filter a map with `channels` channels."""
     kinds = (torch.float32, torch.bfloat16)
     return tensor.device.type == "cpu" and channels % LANES == 0 and tensor.dtype in kinds and available()
 
