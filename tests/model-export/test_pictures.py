@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from conftest import ROOT, picture
 from dhnet.config import DataConfig
 from dhnet.data import blur_synthesis
 from dhnet.data.training_pairs import Source
 from dhnet.evaluation import metrics, tiling
+from dhnet.layers import local_pooling
 from dhnet.training import losses
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -27,7 +29,7 @@ def test_metrics_agree_with_scikit_image(seed):
     assert metrics.ssim(worse, sharp) == pytest.approx(theirs, abs=1e-3)
 
 
-def test_equal_pictures():
+def test_equal_pictures_have_infinite_psnr_and_ssim_of_one():
     a = picture(20, 20)
     assert metrics.psnr(a, a) == float("inf")
     assert metrics.ssim(a, a) == pytest.approx(1)
@@ -52,9 +54,9 @@ def test_tiles_cover_an_axis_and_their_weights_add_to_one(length):
     assert p.starts[-1] + p.extent >= length
 
 
-@pytest.mark.parametrize("pad_multiple, align", [(16, 1), (64, 16)])
+@pytest.mark.parametrize(("pad_multiple", "align"), [(16, 1), (64, 16)])
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 2), (63, 65), (150, 97)])
-def test_blending_untouched_tiles_gives_the_picture_back(size, pad_multiple, align):
+def test_blending_unchanged_tiles_returns_the_picture(size, pad_multiple, align):
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
     assert np.array_equal(tiling.apply(image, lambda tile: tile, 64, 16, pad_multiple, align), image)
 
@@ -110,7 +112,7 @@ def test_defocus_kernels_are_normalised_and_centred(sides):
     assert (kernel.sum(0) * axis).sum().item() == pytest.approx(0, abs=1e-5)
 
 
-def test_a_soft_photo_is_the_target_too():
+def test_a_soft_photo_is_input_and_target_alike():
     c = DataConfig(patch=48, identity=1.0, soft=1.0, noise=0, jpeg=0)
     photo = np.random.default_rng(2).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     made, target = blur_synthesis.synthesise(photo, photo, c, np.random.default_rng(1))
@@ -119,7 +121,7 @@ def test_a_soft_photo_is_the_target_too():
     assert target.float().diff(dim=2).abs().mean() < 0.9 * sharp.float().diff(dim=2).abs().mean()
 
 
-def test_sharp_pairs_are_soft_more_often_and_blurred_ones_as_before():
+def test_soft_identity_makes_only_sharp_pairs_soft_more_often():
     photo = np.random.default_rng(2).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     base = DataConfig(patch=48, soft=0.1, noise=0, jpeg=0)
 
@@ -147,7 +149,7 @@ def test_a_reduced_photo_is_input_and_target_and_sharper_than_a_cut_of_it(data):
     assert steepness[0] > 1.3 * steepness[1]
 
 
-def test_a_lens_out_of_focus_spreads_a_point_over_its_disc_and_keeps_its_light():
+def test_defocus_spreads_a_point_over_its_disc_and_keeps_its_brightness():
     point = torch.zeros(1, 31, 31)
     point[0, 15, 12] = 1.0
     spread = blur_synthesis.defocused(point, 4.0, 0)[0]
@@ -180,3 +182,33 @@ def test_the_relative_loss_of_the_input_is_below_one():
     plain = losses.per_picture(x, y, 0.05, 0.1)
     value = losses.total(x, y, x, 0.05, 0.1, 0.03)
     assert value.item() == pytest.approx((plain / (plain + 0.03)).mean().item())
+
+
+def blurred_by_convolution(x: torch.Tensor) -> torch.Tensor:
+    """The five-tap blur of MPRNet's pyramid, with the border repeated."""
+    taps = torch.tensor([0.05, 0.25, 0.4, 0.25, 0.05]).repeat(x.shape[1], 1)
+    x = F.pad(x, (2, 2, 2, 2), mode="replicate")
+    x = F.conv2d(x, taps[:, None, None, :], groups=x.shape[1])
+    return F.conv2d(x, taps[:, None, :, None], groups=x.shape[1])
+
+
+@pytest.mark.parametrize("size", [(128, 128), (37, 50)])
+def test_the_laplacian_by_matrices_equals_the_one_by_convolutions_and_so_does_its_gradient(size):
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    low = blurred_by_convolution(x)
+    sparse = torch.zeros_like(low)
+    sparse[:, :, ::2, ::2] = low[:, :, ::2, ::2] * 4
+    wanted = x - blurred_by_convolution(sparse)
+    found = losses.laplacian(x)
+    assert torch.allclose(found, wanted, atol=2e-6)
+    gradients = [torch.autograd.grad(y.abs().sum(), x, retain_graph=True)[0] for y in (found, wanted)]
+    assert torch.allclose(*gradients, atol=2e-5)
+
+
+def test_a_global_mean_has_the_memory_format_of_the_map_in_its_gradient_too():
+    x = torch.randn(2, 16, 12, 10).to(memory_format=torch.channels_last).requires_grad_()
+    means = local_pooling.local_mean(x, None)
+    assert torch.allclose(means, x.mean((2, 3), keepdim=True), atol=1e-6)
+    (gradient,) = torch.autograd.grad(means.square().sum(), x)
+    assert torch.allclose(gradient, (2 * means / 120).expand_as(x), atol=1e-6)
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
