@@ -5,8 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-# Read by OpenMP when torch is loaded. Its default is to spin for milliseconds at every barrier, which
-# on a machine with other work wastes most of the time (measured: 1 instead of 14 patches/s).
+# OpenMP reads this variable when torch is loaded. By default OpenMP spins for milliseconds at every barrier. On a
+# machine with other work this wastes most of the time (measured: 1 instead of 14 patches/s).
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 from . import commands
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     p = command(
         "evaluate",
         commands.run_evaluate,
-        "Measures an exported model: PSNR and SSIM per set, and what it does to pictures.",
+        "Measure an exported model: PSNR and SSIM per set, and its changes to sharp pictures.",
     )
     p.add_argument("--model", required=True, help="name under weights/, or a folder")
     p.add_argument("--pairs", type=Path, help="folder with blur/ and sharp/, or of such folders, one per set")
@@ -91,14 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     p = command(
         "compare",
         commands.run_compare,
-        "Train variants from scratch for equal processor time, and measure what comes of it.",
+        "Train variants from scratch for equal processor time, and measure them on the same pairs.",
     )
     p.add_argument(
         "--configs", type=Path, default=configs.CONFIGS / "choice", help="folder with reference.toml and others"
     )
     p.add_argument("--data", type=Path, required=True, help="as for train")
     p.add_argument("--out", type=Path, required=True, help="folder of the runs; a finished one is not run again")
-    p.add_argument("--cpu-minutes", type=float, help="processor time of each; without it, only shows what is finished")
+    p.add_argument("--cpu-minutes", type=float, help="processor time of each variant; without it, nothing is trained")
     p.add_argument("--processes", type=int, default=1, help="variants at a time, each in a process of one thread")
     p.add_argument("--json", action="store_true", help="print JSON")
 
@@ -205,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; an error the caller can mend is one line and exit status 1."""
+    """Runs one command and returns the exit status: an error that the caller can mend is one line and status 1."""
     args = _parser().parse_args(argv)
     try:
         return args.run(args) or 0

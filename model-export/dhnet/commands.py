@@ -1,6 +1,6 @@
-"""What each command does with its arguments; __main__.py describes them.
+"""Runs the commands with the arguments that __main__.py describes.
 
-Each imports what it needs, so that help is quick.
+Every command imports its modules itself, so that `--help` is quick.
 """
 
 import argparse
@@ -167,7 +167,7 @@ def run_card(args: argparse.Namespace) -> int:
 
     if model_card.write(args.card, args.check):
         return 0
-    print(f"{args.card}: {'its figures are not those of evaluation.json' if args.check else 'renewed'}")
+    print(f"{args.card}: {'the figures differ from evaluation.json; run `card`' if args.check else 'renewed'}")
     return 1 if args.check else 0
 
 

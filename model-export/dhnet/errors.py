@@ -1,5 +1,5 @@
-"""The error for what the caller can mend."""
+"""The error of everything that the caller can mend."""
 
 
 class UserError(Exception):
-    """Something the caller can mend; printed as one line, without a traceback."""
+    """A mistake that the caller can mend; the command line prints its message as one line, without a traceback."""

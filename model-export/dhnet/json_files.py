@@ -1,9 +1,9 @@
-"""JSON files as this package writes them."""
+"""Writes JSON files in the form that the repository keeps."""
 
 import json
 from pathlib import Path
 
 
 def write_json(path: Path, value: dict | list) -> None:
-    """Indented JSON with a newline at its end."""
+    """Writes indented JSON with a newline at its end."""
     path.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")

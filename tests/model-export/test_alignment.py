@@ -37,7 +37,7 @@ def test_a_known_homography_and_exposure_are_undone(sharp, dx, dy, degrees, tilt
     assert raw["ssim"] < 0.7
 
 
-def test_what_the_other_camera_did_not_see_is_not_counted(sharp):
+def test_pixels_that_the_other_camera_did_not_see_do_not_count(sharp):
     given = seen_through(np.array([[1, 0, -8.0], [0, 1, 0], [0, 0, 1]]), sharp)
     moved, covered = alignment.aligned(given, sharp)
     assert not covered[:, :7].any()  # content went 8 pixels to the left and out of sight
@@ -46,14 +46,14 @@ def test_what_the_other_camera_did_not_see_is_not_counted(sharp):
     assert wrong[:, :6].mean() > 4 * wrong[covered].mean()
 
 
-def test_a_picture_in_place_has_its_own_scores(sharp):
+def test_a_picture_that_is_aligned_already_keeps_its_scores(sharp):
     worse = np.clip(sharp + np.random.default_rng(0).normal(0, 6, sharp.shape), 0, 255).astype(np.uint8)
     raw, found = evaluate.scores(worse, sharp), alignment.scores(worse, sharp)
     assert found["psnr"] == pytest.approx(raw["psnr"], abs=0.3)
     assert found["ssim"] == pytest.approx(raw["ssim"], abs=0.02)
 
 
-def test_twins_that_share_nothing_are_refused(sharp):
+def test_two_pictures_of_different_things_are_refused(sharp):
     with pytest.raises(UserError, match="cannot be aligned"):
         alignment.scores(np.full_like(sharp, 90), sharp)
     with pytest.raises(UserError, match="cannot be compared"):

@@ -62,12 +62,12 @@ def test_angles_run_counter_clockwise():
 
 @pytest.mark.parametrize("method", list(baselines.STRENGTHS))
 @pytest.mark.parametrize("shape", [(1, 1), (5, 300), (64, 33)])
-def test_any_size_and_a_flat_picture_stays(method, shape):
+def test_every_size_is_accepted_and_a_flat_picture_stays_flat(method, shape):
     flat = np.full((*shape, 3), 90, np.uint8)
     choice = baselines.Choice("motion 9 45°", baselines.STRENGTHS[method][0])
     assert np.abs(baselines.apply(method, flat, choice).astype(int) - 90).max() <= 1
 
 
-def test_sizes_must_agree():
+def test_pictures_of_different_sizes_are_refused():
     with pytest.raises(UserError, match="differ in size"):
         baselines.deblur("wiener", sharp(40, 40), sharp(40, 41))

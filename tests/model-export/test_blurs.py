@@ -43,7 +43,7 @@ def test_the_length_of_a_motion_is_found(length):
     assert found.fit > 0.9
 
 
-def test_what_is_out_of_place_is_found():
+def test_a_shift_between_input_and_target_is_found():
     shifted = whole()[180 + 3 : 308 + 3, 180 - 4 : 308 - 4]
     assert blur_statistics.measure(shifted, sharp()).offset == pytest.approx(5, abs=0.3)
 
@@ -54,7 +54,7 @@ def test_the_light_of_the_exposure_is_found():
     assert blur_statistics.measure(soft(13), sharp()).linear > 1
 
 
-def test_a_flat_patch_says_nothing():
+def test_a_flat_patch_gives_no_figures():
     flat = np.full((128, 128, 3), 90, np.uint8)
     assert blur_statistics.measure(flat, flat) is None
 
@@ -101,7 +101,7 @@ def test_random_motion_leaves_the_centroid_of_a_spot_where_the_target_has_it():
                 assert (shot.sum(axis) @ columns / shot.sum()).item() == pytest.approx(32, abs=0.02), seed
 
 
-def test_turning_displaces_the_centroid_by_second_order_only():
+def test_rotation_displaces_the_centroid_by_second_order_only():
     """A point on an arc has its mean off the arc, towards the centre: a fraction of a pixel for usual motions."""
     points = np.array([[x, y, 1.0] for x in (-64, 0, 64) for y in (-64, 0, 64)]).T
     offsets = []
@@ -125,7 +125,7 @@ def test_opposite_shifts_move_the_spot_symmetrically():
     assert torch.allclose(shots[0], shots[2].flip(1), atol=1e-5)
 
 
-def test_turning_grows_with_its_share():
+def test_rotation_grows_with_its_share():
     def swing(turn):
         maps = blur_synthesis.motion(np.random.default_rng(5), 14.0, 15, 128, turn=turn).numpy()
         return np.abs(maps[:, :, :2] - np.eye(2)).max()

@@ -18,7 +18,7 @@ def document(folder: Path, *names: str) -> Path:
     return path
 
 
-def test_figures_are_filled_in_and_the_rest_stays(exported, tmp_path):
+def test_figures_are_filled_in_and_the_other_text_stays(exported, tmp_path):
     stored_results.store(exported, {"sets": SETS, "gallery": {"tiny-restored.jpg": ["a caption"]}})
     path = document(tmp_path, "sets", "facts", "text", "curve", "tiny-restored.jpg")
     assert main(["card", "--card", str(path), "--check"]) == 1
@@ -46,7 +46,7 @@ def test_a_card_with_an_unknown_table_is_refused(exported, tmp_path, capsys):
     assert "no table `nonsense`" in capsys.readouterr().err
 
 
-def test_the_shipped_card_has_the_measured_figures_and_its_pictures():
+def test_the_shipped_card_has_the_measured_figures_and_all_its_pictures():
     path = ROOT / "MODEL_CARD.md"
     text = path.read_text()
     assert model_card.MARKED.search(text)
@@ -56,7 +56,7 @@ def test_the_shipped_card_has_the_measured_figures_and_its_pictures():
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "weights").glob("*/")), ids=lambda p: p.name)
-def test_what_is_shipped_was_measured(folder):
+def test_every_shipped_version_was_measured(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     found = json.loads((folder / "evaluation.json").read_text())
     assert found["version"] == manifest["version"]

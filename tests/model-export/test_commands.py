@@ -35,7 +35,7 @@ bf16 = false
 
 
 @pytest.mark.parametrize("text", ["[model]\nwidht = 3", "[train]\nlearning_rate = 1", "bogus = 1"])
-def test_an_unknown_key_is_one_line_that_names_it(tmp_path, capsys, text):
+def test_an_unknown_key_gives_one_line_that_names_the_key(tmp_path, capsys, text):
     path = tmp_path / "run.toml"
     path.write_text(text)
     assert main(["profile", "--config", str(path)]) == 1
@@ -44,7 +44,7 @@ def test_an_unknown_key_is_one_line_that_names_it(tmp_path, capsys, text):
     assert text.split("\n")[-1].split(" ")[0] in error
 
 
-def test_bad_files_and_folders_are_one_line(tmp_path, capsys):
+def test_a_bad_file_or_folder_gives_one_line_of_error(tmp_path, capsys):
     broken = tmp_path / "broken.pt"
     broken.write_bytes(b"not a checkpoint")
     slim = tmp_path / "broken.safetensors"
@@ -277,7 +277,7 @@ def test_strip_shows_the_crop_of_blurred_restored_and_sharp(tmp_path, exported):
     assert np.array_equal(shown[:, 96:], sharp[8:40, 16:56])
 
 
-def test_strength_scales_what_is_added(tmp_path, exported):
+def test_strength_scales_the_residual(tmp_path, exported):
     export.export("half", tmp_path / "last.pt", tmp_path / "half", strength=0.5)
     x = np.full((1, 16, 16, 3), 0.5, np.float32)
     whole, half = (runtime.Model(folder, "float32").run(x) - x for folder in (exported, tmp_path / "half"))

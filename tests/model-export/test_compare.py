@@ -47,7 +47,7 @@ def clock(monkeypatch) -> Clock:
     return made
 
 
-def test_processor_time_counts_from_the_first_step_and_not_what_is_done_aside(clock):
+def test_processor_time_counts_from_the_first_step_and_excludes_scoring(clock):
     bounds = Bounds(None, None, cpu_minutes=2.0)
     clock.now += 50  # photos are read
     bounds.start()
@@ -91,7 +91,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_command_compares_all_configs_of_a_folder_and_runs_none_twice(folder, data, tmp_path, capsys, monkeypatch):
+def test_the_command_compares_all_configs_of_a_folder_and_trains_none_twice(
+    folder, data, tmp_path, capsys, monkeypatch
+):
     out = tmp_path / "runs"
     arguments = ["compare", "--configs", str(folder), "--data", str(data), "--out", str(out), "--cpu-minutes", "0.005"]
     assert main([*arguments, "--json"]) == 0
@@ -118,7 +120,7 @@ def test_the_command_compares_all_configs_of_a_folder_and_runs_none_twice(folder
     assert calls == ["gate"]
 
 
-def test_judges_are_photos_that_no_variant_trains_on(folder, data, tmp_path, monkeypatch):
+def test_variants_are_measured_on_photos_that_no_variant_trains_on(folder, data, tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(variant_comparison, "Source", lambda *arguments: made.append(Source(*arguments)) or made[-1])
     config = configs.load(folder / "reference.toml")
@@ -133,7 +135,7 @@ def test_judges_are_photos_that_no_variant_trains_on(folder, data, tmp_path, mon
         variant_comparison.held_out(configs.from_dict({"model": TINY, "data": {"patch": 32}}), data, tmp_path / "none")
 
 
-def test_a_folder_without_reference_is_one_line(tmp_path, capsys):
+def test_a_folder_without_a_reference_gives_one_line_of_error(tmp_path, capsys):
     arguments = ["--configs", str(tmp_path), "--data", str(tmp_path), "--out", str(tmp_path), "--cpu-minutes", "1"]
     assert main(["compare", *arguments]) == 1
     assert "holds no reference.toml" in capsys.readouterr().err
@@ -158,7 +160,7 @@ def test_the_document_shows_what_was_measured():
     assert {row["name"] for row in rows} == {path.stem for path in (ROOT / "configs" / "choice").glob("*.toml")}
 
 
-def test_throughput_switches_one_thing_on_after_the_other(config, monkeypatch):
+def test_throughput_switches_one_option_on_after_the_other(config, monkeypatch):
     seen = []
 
     def rate(given, device, steps):
@@ -220,7 +222,7 @@ def test_speed_warms_up_and_counts_every_run(monkeypatch):
     assert len(runs) == restoration_speed.WARM_UP + 3
 
 
-def test_speed_says_that_there_is_no_gpu(monkeypatch):
+def test_speed_reports_that_there_is_no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="no GPU"):
         restoration_speed.measure(ROOT / "weights" / "dhnet-edge", "cuda", [1], 1)
@@ -235,7 +237,7 @@ def test_throughput_measures_a_step(config, capsys, tmp_path):
     assert all(row["patches_per_second"] > 0 for row in rows)
 
 
-def test_the_whole_network_compiles_and_its_gradients_stay(monkeypatch):
+def test_the_whole_network_compiles_with_the_same_gradients(monkeypatch):
     monkeypatch.setenv("DHNET_NATIVE", "0")
     torch.manual_seed(0)
     model = lively(DHNet(configs.ModelConfig(**{**TINY, "encoder": (1,), "decoder": (1,)}))).train()

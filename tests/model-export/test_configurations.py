@@ -58,7 +58,7 @@ def test_profile_lists_every_configuration_to_the_papers_numbers(capsys):
     assert rows["table3-c"]["macs"] > rows["table3-d"]["macs"]
 
 
-def test_profile_by_name_and_as_a_table(capsys):
+def test_profile_takes_names_and_prints_a_table(capsys):
     assert main(["profile", "dhnet-edge", "table5-b", "--markdown"]) == 0
     head, _, edge, ablation = capsys.readouterr().out.strip().split("\n")
     assert "paper GMACs" in head
@@ -66,7 +66,7 @@ def test_profile_by_name_and_as_a_table(capsys):
     assert "34.26" in ablation
 
 
-def test_the_priors_time_is_apart_and_the_least_of_all_calls_stays(tmp_path, capsys):
+def test_the_priors_time_is_separate_and_the_least_of_all_calls_stays(tmp_path, capsys):
     model = 'width = 8\nprior = "nafnet"\nprior_width = 4\nencoder = [1, 1, 1, 2]\nprior_encoder = [1, 1, 1, 2]'
     (tmp_path / "b.toml").write_text(f"[model]\n{model}")
     arguments = ["profile", "--config", str(tmp_path / "b.toml"), "--height", "32", "--width", "32", "--json"]
@@ -118,7 +118,7 @@ def test_mrvnets_layer_is_first_plus_second_order_with_clipped_factors():
 
 
 @pytest.mark.parametrize("options", [{"router": "pixel"}, {"combine": "concat"}, {"block": "mrvnet"}])
-def test_every_reading_trains(options):
+def test_every_reading_of_the_paper_trains(options):
     model = lively(DHNet(ModelConfig(**{**TINY, "shared_pointwise": False, **options})))
     x = torch.rand(2, 3, 16, 24)
     y = model(x)
@@ -155,7 +155,7 @@ def test_local_pooling_is_global_within_its_window(options, size, same):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 17), (2, 3), (15, 33), (16, 32)])
-def test_any_size_is_restored(size, tiny):
+def test_pictures_of_every_size_are_restored(size, tiny):
     x = torch.rand(1, 3, *size)
     y = restore(tiny, x, tiny.config.pad_multiple)
     assert y.shape == x.shape
@@ -170,7 +170,7 @@ def test_padding_reflects_without_repeating_the_edge():
     assert (2 * seen[0][0, 0, 0]).tolist() == [0, 1, 2, 1, 0, 1, 2, 1]
 
 
-def test_extends_takes_what_is_not_written(tmp_path):
+def test_extends_takes_missing_keys_from_the_other_file(tmp_path):
     (tmp_path / "base.toml").write_text('name = "base"\n[model]\nwidth = 8\nrank = 2\n[train]\nbatch = 3')
     (tmp_path / "run.toml").write_text('extends = "base.toml"\n[model]\nrank = 1')
     config = configs.load(tmp_path / "run.toml")
@@ -203,7 +203,7 @@ def test_extends_takes_what_is_not_written(tmp_path):
         ("name = 3", "name: must be str"),
     ],
 )
-def test_a_wrong_config_is_one_line_that_says_why(tmp_path, capsys, text, said):
+def test_a_wrong_config_gives_one_line_that_says_why(tmp_path, capsys, text, said):
     path = tmp_path / "run.toml"
     path.write_text(text)
     assert main(["profile", "--config", str(path)]) == 1
@@ -220,7 +220,7 @@ def test_an_unknown_name_lists_the_known_ones(capsys):
     assert error.count("\n") == 1
 
 
-def test_the_papers_recipe_is_what_dhnets_config_trains_by():
+def test_the_config_of_dhnet_trains_by_the_papers_recipe():
     config = configs.load(configs.named("dhnet"))
     t = config.train
     assert (config.data.dataset, config.data.patch, t.batch, t.optimizer) == ("gopro", 256, 32, "adam")

@@ -28,7 +28,7 @@ def test_the_power_law_is_recovered(tmp_path):
     assert found["at_ten_times"][0] == pytest.approx(0.2 * 120**0.5, rel=0.02)
 
 
-def test_the_logarithm_is_recovered_and_far_aims_are_out_of_sight(tmp_path):
+def test_the_logarithm_is_recovered_and_distant_aims_are_out_of_sight(tmp_path):
     (tmp_path / "a.log").write_text(log(lambda n: 0.1 + 0.1 * np.log(n / 10_000)))
     facts = learning_curve.curve([tmp_path / "a.log"], tmp_path / "docs", "m")
     by_set = {r["set"]: r["logarithm"] for r in facts["sets"]}
@@ -39,13 +39,13 @@ def test_the_logarithm_is_recovered_and_far_aims_are_out_of_sight(tmp_path):
     assert "+2.0 dB: out of sight" in text
 
 
-def test_laws_are_asked_for_what_is_known_already(tmp_path):
+def test_laws_predict_a_point_that_was_measured_already(tmp_path):
     """The earlier points obey a power law; the last one is told by it, and not by the logarithm."""
     (tmp_path / "a.log").write_text(log(lambda n: 0.2 * (n / 10_000) ** 0.5, (20_000, 30_000, 50_000, 70_000, 110_000)))
     by_law = learning_curve.curve([tmp_path / "a.log"], tmp_path / "docs", "m")["sets"][0]
     truth = 0.2 * 11**0.5
-    assert by_law["power"]["foretold"] == pytest.approx(truth, abs=0.01)
-    assert by_law["logarithm"]["foretold"] < truth - 0.02
+    assert by_law["power"]["predicted"] == pytest.approx(truth, abs=0.01)
+    assert by_law["logarithm"]["predicted"] < truth - 0.02
     text = (tmp_path / "docs" / "m-learning-curve.md").read_text()
     assert "up to\n73,333 patches" in text
     assert f"| power | +{truth:.2f} |" in text
@@ -94,7 +94,7 @@ def test_a_checkpoint_has_the_history_of_its_run(tmp_path, config, name):
     ]
 
 
-def test_too_few_points_are_one_line(tmp_path, capsys):
+def test_too_few_points_give_one_line_of_error(tmp_path, capsys):
     (tmp_path / "a.log").write_text(log(lambda n: 1.0, (10_000,)))
     assert main(["curve", "--history", str(tmp_path / "a.log"), "--name", "m", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err.count("\n") == 1

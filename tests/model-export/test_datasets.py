@@ -73,7 +73,7 @@ def trees(tmp_path_factory) -> Path:
     ],
 )
 @pytest.mark.parametrize("around", [True, False])
-def test_pairs_as_published(trees, dataset, split, names, blur, sharp, around):
+def test_pairs_are_found_in_folders_as_published(trees, dataset, split, names, blur, sharp, around):
     folder = trees if around else trees / published_datasets.DATASETS[dataset][0]
     pairs = published_datasets.published(dataset, folder, split)
     assert len({pair.name for pair in pairs}) == len(pairs) == names
@@ -96,7 +96,7 @@ def test_pairs_as_published(trees, dataset, split, names, blur, sharp, around):
         ("sidd", "test", None, "sidd: no such dataset; known: gopro"),
     ],
 )
-def test_what_is_missing_is_named_in_one_line(trees, dataset, split, damage, said):
+def test_a_missing_file_or_folder_is_named_in_one_line(trees, dataset, split, damage, said):
     hidden = trees / "hidden"
     if damage:
         (trees / damage).rename(hidden)

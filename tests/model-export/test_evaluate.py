@@ -86,7 +86,7 @@ def test_means_run_per_set_and_leaf_by_leaf(tmp_path):
     assert "unsharp, oracle" in markdown_tables.baselines({"sets": [one, other]})
 
 
-def test_equal_pictures_get_a_number_that_json_knows():
+def test_equal_pictures_get_a_finite_psnr():
     a = picture(20, 24)
     assert evaluate.scores(a, a) == {"psnr": metrics.CEILING, "ssim": 1.0}
     with pytest.raises(UserError, match="cannot be compared"):
@@ -119,14 +119,14 @@ def test_blockiness_rises_with_compression_and_only_on_the_grid():
     assert robustness.blockiness(shifted, where) < found[2] / 4
 
 
-def test_noise_has_its_size_and_is_the_same_every_time():
+def test_noise_has_its_deviation_and_is_repeatable():
     grey = np.full((64, 64, 3), 120, np.uint8)
     once, twice = (robustness.noisy(grey, 5).astype(float) - 120 for _ in range(2))
     assert once.std() == pytest.approx(5, rel=0.05)
     assert np.array_equal(once, twice)
 
 
-def test_a_restoration_that_fits_its_input_is_told_from_an_invention(photo, monkeypatch):
+def test_a_restoration_that_fits_its_input_is_distinguished_from_an_invention(photo, monkeypatch):
     monkeypatch.setattr(known_blurs, "MOTIONS", (9,))
     monkeypatch.setattr(known_blurs, "DISCS", ())
     monkeypatch.setattr(known_blurs, "FACES", {"part": (8, 8, 64, 64)})
@@ -144,7 +144,7 @@ def test_a_restoration_that_fits_its_input_is_told_from_an_invention(photo, monk
     assert wrong["consistency"] < same["untouched"]
 
 
-def test_defocus_and_motion_keep_a_grey_picture_and_its_light():
+def test_defocus_and_motion_keep_a_grey_picture_and_its_brightness():
     grey = np.full((40, 50, 3), 77, np.uint8)
     for kind, size in (("motion", 9), ("defocus", 2.0)):
         assert np.array_equal(known_blurs.blurred(grey, known_blurs.kernel(kind, size)), grey)
@@ -154,7 +154,7 @@ def test_defocus_and_motion_keep_a_grey_picture_and_its_light():
     assert middle > 170  # half of the light looks brighter than 128 in sRGB
 
 
-def test_sharp_letters_are_read_and_blurred_ones_are_lost():
+def test_sharp_letters_are_read_and_blurred_letters_are_lost():
     rows = text_legibility.measure(UNTOUCHED)
     assert len(rows) == len(text_legibility.HEIGHTS) * len(text_legibility.LENGTHS)
     for row in rows:
@@ -198,7 +198,7 @@ def test_the_gallery_shows_no_picture_that_may_not_be_published(tmp_path, photo)
         assert file.stat().st_size < gallery.LARGEST
 
 
-def test_figures_of_other_weights_are_dropped(exported):
+def test_storing_figures_of_new_weights_drops_the_old_figures(exported):
     row = {"set": "s", "images": 1, "input": {"psnr": 1.0, "ssim": 0.1}, "output": {"psnr": 2.0, "ssim": 0.2}}
     stored_results.store(exported, {"sets": [{**row, "fixed": {}}], "sharp": []})
     assert json.loads((exported / "manifest.json").read_text())["measured"] == [row]
@@ -236,7 +236,7 @@ def test_one_command_measures_and_stores_everything(exported, data, photo, tmp_p
         (["--sharp", "no-such-folder"], "no such folder"),
     ],
 )
-def test_what_cannot_be_measured_is_one_line(exported, capsys, arguments, reason):
+def test_arguments_that_do_not_fit_give_one_line_of_error(exported, capsys, arguments, reason):
     assert main(["evaluate", "--model", str(exported), *arguments]) == 1
     error = capsys.readouterr().err
     assert reason in error

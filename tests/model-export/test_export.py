@@ -112,7 +112,7 @@ def test_the_manifest_names_the_slim_checkpoint_which_is_never_scaled_twice(tmp_
     assert main(again) == 0
 
 
-def test_webgpu_gets_no_group_of_more_than_four_outputs_that_is_no_multiple_of_four():
+def test_webgpu_gets_no_group_whose_outputs_exceed_four_without_being_a_multiple_of_four():
     for values in ({"routers": 5, "shared_pointwise": False}, {"routers": 6}, {"rank": 4}):
         model = build(ModelConfig(**{**TINY, **values}))
         for bytes_in, wrong in ((False, False), (True, True)):
@@ -188,7 +188,7 @@ def test_variants_for_the_cpu_and_for_gpus_share_one_prior(tmp_path):
     assert all(row["ok"] for row in verify.verify(out, None, tmp_path / "prior.pth"))
 
 
-def test_verify_takes_the_prior_and_sees_another_one(tmp_path, capsys):
+def test_verify_takes_the_prior_and_refuses_another_one(tmp_path, capsys):
     arguments, model = saved(tmp_path, {**SMALL, "prior": "nafnet"})
     out = str(tmp_path / "b")
     assert main(["export", "b", *arguments, "--out", out, "--tile", "64", "--weights", "float32"]) == 0
@@ -212,7 +212,7 @@ def test_verify_takes_the_prior_and_sees_another_one(tmp_path, capsys):
     assert "FAILED" in capsys.readouterr().out
 
 
-def test_a_fixed_graph_takes_its_tile_and_batch_only_and_smaller_ones_are_filled(tmp_path):
+def test_a_fixed_graph_takes_one_size_and_smaller_batches_are_filled_up(tmp_path):
     arguments, model = saved(tmp_path, TINY)
     out = tmp_path / "tiny"
     assert main(["export", "tiny", *arguments, "--out", str(out), "--tile", "40", "--batch", "2", "--fixed"]) == 0
@@ -242,7 +242,7 @@ def test_a_fixed_graph_takes_its_tile_and_batch_only_and_smaller_ones_are_filled
         ({"url_base": "https://models.example.com/b?token=x"}, "--url-base must be a URL"),
     ],
 )
-def test_options_that_do_not_fit_are_one_line(options, said):
+def test_options_that_do_not_fit_give_one_line_of_error(options, said):
     with pytest.raises(UserError, match=said):
         export.Options(**options).check(ModelConfig(**TINY))
 
@@ -275,7 +275,7 @@ def corrupt(kind: str, path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["truncated", "list", "tensor", "no history", "no weights", "bad config"])
-def test_a_corrupt_checkpoint_is_one_line(kind, tmp_path, capsys):
+def test_a_corrupt_checkpoint_gives_one_line_of_error(kind, tmp_path, capsys):
     corrupt(kind, tmp_path / "bad.pt")
     assert main(["export", "x", "--checkpoint", str(tmp_path / "bad.pt"), "--out", str(tmp_path / "x")]) == 1
     error = capsys.readouterr().err

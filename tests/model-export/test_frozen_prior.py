@@ -41,7 +41,7 @@ def test_no_gradient_optimizer_or_checkpoint_holds_the_prior(kind):
 
 
 @pytest.mark.parametrize("kind", [NAFNet, UFPNet])
-def test_a_run_with_a_prior_leaves_it_as_it_was(kind, tmp_path, photos):
+def test_a_run_leaves_its_prior_unchanged(kind, tmp_path, photos):
     name = kind.__name__.lower()
     torch.manual_seed(3)
     network = kind(4, (1, 1, 1, 2))
@@ -88,7 +88,7 @@ def test_a_nafnet_trained_here_serves_as_a_prior(tmp_path, data):
         assert torch.allclose(prior.network.intro.weight, trainer.ema["intro.weight"], atol=tolerance)
 
 
-def test_the_prior_decides_what_ddre_reads():
+def test_the_maps_that_ddre_reads_depend_on_the_prior():
     model, x = with_prior(), torch.rand(1, 3, 32, 16)
     with torch.no_grad():
         y = model(x)

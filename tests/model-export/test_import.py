@@ -105,7 +105,7 @@ def broadened(key: str):
         (lambda weights: [weights.pop(key) for key in list(weights) if "decoders.3" in key], "same number of levels"),
     ],
 )
-def test_a_file_of_another_network_is_one_line_and_nothing_is_written(tmp_path, capsys, spoil, message):
+def test_a_file_of_another_network_gives_one_line_of_error_and_writes_nothing(tmp_path, capsys, spoil, message):
     file, model = authors_file(tmp_path, "nafnet")
     weights = dict(model.state_dict())
     spoil(weights)

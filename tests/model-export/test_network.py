@@ -27,7 +27,7 @@ def test_each_rank_costs_36_macs_per_value_and_the_first_order_18(rank):
     assert macs(configs.ModelConfig(rank=rank)) - macs(configs.ModelConfig(rank=0)) == (18 + 36 * rank) * values
 
 
-def test_the_edge_variant_keeps_its_bounds():
+def test_the_edge_variant_keeps_its_bounds_of_size_and_cost():
     c = configs.load(ROOT / "configs" / "dhnet-edge.toml").model
     with torch.device("meta"):
         assert parameters(DHNet(c)) <= 2.5e6
@@ -109,7 +109,7 @@ def test_every_option_gives_finite_output_and_gradients(options):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (8, 8), (33, 70), (71, 40)])
-def test_any_size_goes_through_the_tiles(tiny, size):
+def test_pictures_of_every_size_are_restored_by_tiles(tiny, size):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
 
     def run(tile):

@@ -133,7 +133,7 @@ def test_ufpnet_and_its_parts_have_their_counts():
     ("kind", "width", "published"),
     [(NAFNet, 32, published_nafnet), (NAFNet, 64, published_nafnet), (UFPNet, 64, published_ufpnet)],
 )
-def test_state_has_the_published_keys_and_shapes(kind, width, published):
+def test_the_weights_have_the_published_names_and_shapes(kind, width, published):
     with torch.device("meta"):
         state = kind(width).state_dict()
     assert {key: tuple(value.shape) for key, value in state.items()} == published(width, ENCODER)
@@ -153,7 +153,7 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("kind", [NAFNet, UFPNet])
-def test_agrees_with_the_published_network(kind):
+def test_a_prior_agrees_with_the_published_network(kind):
     network = kind(8, SMALL).eval()
     load_published({"params": waves(network)}, network)
     spreads, pixels = GOLDEN[kind]
@@ -168,7 +168,7 @@ def test_agrees_with_the_published_network(kind):
 
 @pytest.mark.parametrize("wrap", [dict, lambda s: {"params": s}, lambda s: {"state_dict": s}])
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_loads_every_form_of_a_checkpoint(wrap, prefix, tmp_path: Path):
+def test_every_form_of_a_published_checkpoint_loads(wrap, prefix, tmp_path: Path):
     shapes = published_nafnet(4, SMALL)
     state = {prefix + key: torch.full(shape, i / 1000) for i, (key, shape) in enumerate(shapes.items())}
     torch.save(wrap(state), tmp_path / "published.pth")
@@ -176,7 +176,7 @@ def test_loads_every_form_of_a_checkpoint(wrap, prefix, tmp_path: Path):
     assert all(torch.equal(value, state[prefix + key]) for key, value in network.state_dict().items())
 
 
-def test_loads_ufpnet_by_its_published_keys():
+def test_ufpnet_loads_by_its_published_keys():
     shapes = published_ufpnet(4, SMALL)
     state = {key: torch.full(shape, i / 1000) for i, (key, shape) in enumerate(shapes.items())}
     network = load_published(state, UFPNet(4, SMALL))
@@ -200,7 +200,7 @@ def test_loads_ufpnet_by_its_published_keys():
         (lambda s: s.update({"ending.bias": None}), "weights: `ending.bias` is not a tensor"),
     ],
 )
-def test_a_wrong_key_is_named_in_one_line(change, message):
+def test_a_wrong_key_gives_one_line_that_names_the_key(change, message):
     network = NAFNet(4, SMALL)
     state = {key: torch.zeros(shape) for key, shape in published_nafnet(4, SMALL).items()}
     change(state)
@@ -212,7 +212,7 @@ def test_a_wrong_key_is_named_in_one_line(change, message):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", None])
-def test_a_bad_file_is_one_line(content, tmp_path: Path):
+def test_a_bad_file_gives_one_line_of_error(content, tmp_path: Path):
     path = tmp_path / "bad.pth"
     if content is not None:
         path.write_bytes(content)
@@ -249,7 +249,7 @@ def test_no_gradient_reaches_the_prior(kind):
 
 @pytest.mark.parametrize("kind", [NAFNet, UFPNet])
 @pytest.mark.parametrize(("height", "width"), [(16, 16), (48, 80)])
-def test_maps_of_every_level(kind, height, width):
+def test_a_prior_returns_maps_of_every_level(kind, height, width):
     prior = Prior(narrow(kind))
     maps = prior(picture(height, width, batch=2))
     expected = [(2, c, height >> i, width >> i) for i, c in enumerate(prior.channels)]
@@ -260,7 +260,7 @@ def test_maps_of_every_level(kind, height, width):
 
 
 @pytest.mark.parametrize("kind", [NAFNet, UFPNet])
-def test_twice_the_same(kind):
+def test_a_prior_returns_the_same_maps_twice(kind):
     prior, image = Prior(narrow(kind)), picture(32, 32)
     first, second = prior(image), prior(image)
     pairs = zip(first.encoder + first.decoder, second.encoder + second.decoder, strict=True)

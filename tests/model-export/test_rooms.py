@@ -72,12 +72,12 @@ def test_a_room_imports_only_the_rooms_that_it_may(name_of_room):
     assert wrong == []
 
 
-def test_what_every_room_may_import_imports_no_room():
+def test_modules_that_every_room_may_import_import_no_room():
     for module in GROUND:
         assert {room(other) for other in imports(f"dhnet.{module}")} <= GROUND
 
 
-def test_no_module_imports_itself_by_a_detour():
+def test_there_is_no_import_circle():
     done: set[str] = set()
 
     def visit(module: str, path: tuple[str, ...]) -> None:

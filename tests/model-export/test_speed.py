@@ -27,7 +27,7 @@ def measured(monkeypatch):
     return seen
 
 
-def test_measures_a_round_for_each_line_that_it_is_sent(measured, monkeypatch, capsys):
+def test_speed_measures_one_round_for_each_line_of_input(measured, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n\n"))
     loaded = []
     load = restoration_speed.checkpoint.load
@@ -51,7 +51,7 @@ def test_native_kernels_are_off_while_pytorch_is_measured(measured, monkeypatch)
     assert os.environ["DHNET_NATIVE"] == "1"
 
 
-def test_a_run_includes_the_way_to_the_device_and_back():
+def test_a_run_includes_the_copies_to_the_device_and_back():
     image = torch.rand(1, 3, 4, 4)
     given = []
 

@@ -12,14 +12,14 @@ def ramp(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("height", "width"), [(24, 24), (3, 24), (24, 1)])
-def test_is_the_global_mean_within_the_window(height, width):
+def test_the_local_mean_is_global_within_the_window(height, width):
     x = ramp(2, 3, height, width)
     assert torch.equal(local_pooling.local_mean(x, 24), x.mean((2, 3), keepdim=True))
     assert torch.equal(local_pooling.local_mean(x, None), x.mean((2, 3), keepdim=True))
 
 
 @pytest.mark.parametrize(("height", "width", "window"), [(20, 31, 8), (20, 31, 7), (20, 31, 24), (9, 40, 1)])
-def test_is_the_mean_of_the_nearest_whole_window(height, width, window):
+def test_the_local_mean_is_the_mean_of_the_nearest_whole_window(height, width, window):
     x = ramp(1, 2, height, width)
     out = local_pooling.local_mean(x, window)
     assert out.shape == x.shape

@@ -49,7 +49,7 @@ def test_a_reduced_pixel_is_the_rounded_mean_of_its_block(scale):
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_an_even_change_stays_even_and_a_slope_stays_a_slope(scale):
+def test_a_constant_change_stays_constant_and_a_slope_stays_a_slope(scale):
     even = np.full((5, 6, 3), -37)
     assert np.unique(scaled_restoration.enlarged(even, scale, 5 * scale, 6 * scale - 1)).tolist() == [-37]
     slope = np.broadcast_to(12 * np.arange(9)[None, :, None], (4, 9, 3))
@@ -66,7 +66,7 @@ def test_sixteen_bits_are_reduced_and_restored_without_loss_of_range():
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])
-def test_what_changes_nothing_returns_the_picture_byte_for_byte(scale):
+def test_a_network_that_changes_nothing_returns_the_picture_byte_for_byte(scale):
     given = pattern(17, 31, 2)
     assert np.array_equal(scaled_restoration.restore(given, scale, lambda small: small), given)
 

@@ -1,4 +1,4 @@
-"""NAFNet and UFPNet as parts of an ONNX graph: DHNet-B's prior, or the baseline by itself."""
+"""Writes NAFNet and UFPNet as parts of an ONNX graph: as DHNet-B's prior, or as a baseline by itself."""
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ from .onnx_graph import HALF, External, Graph
 
 
 def residual(g: Graph, model: NAFNet, image: str, white: float, external: External | None) -> str:
-    """Picture [N, 3, H, W] in 0…`white` → what is added to it, in the same range."""
+    """Adds the network for a picture [N, 3, H, W] in 0…`white`; returns the residual in the same range."""
     _, maps = features(g, model, image, white)
     return g.conv(maps[-1], model.ending.weight * white, model.ending.bias * white, pad=1)
 
@@ -41,7 +41,7 @@ def features(g: Graph, model: NAFNet, image: str, white: float) -> tuple[list[st
 
 
 def nafblock(g: Graph, block: NAFBlock, x: str, kernels: str = "") -> str:
-    """NAFBlock, or UFPNet's, whose first residual reads the kernels too."""
+    """Adds a NAFBlock, or UFPNet's block, whose first residual reads the kernels as well."""
     c = block.beta.shape[1]
     y = attended(g, block.kernel_atttion, x, kernels) if isinstance(block, KernelBlock) else x
     y = expanded(g, y, block.norm1, block.conv1, slice(None))
@@ -71,7 +71,7 @@ def attended(g: Graph, block: KernelAttention, x: str, kernels: str) -> str:
 
 
 def kernel_map(g: Graph, model: UFPNet, image: str, white: float) -> str:
-    """The blur kernel of every pixel, [N, size², H, W]."""
+    """Adds the networks that return the blur kernel of every pixel, [N, size², H, W]."""
     code, sigma = code_network(g, model.kernel_extra, image, white)
     taps = model.kernel_extra.Conv_tail.mean[2].weight.shape[0]
     half = g.kind == HALF

@@ -1,4 +1,4 @@
-"""Does the exported model compute what the trained network computes?"""
+"""Checks that an exported model computes the same as the trained network."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from ..evaluation import runtime
 from ..network import checkpoint
 from . import export
 
-# Largest and mean deviation from PyTorch in levels of 255, by what the graph computes in: weights are stored as float16
-# with their scales folded in. A uint8 output adds the half level that rounding takes, a quarter of one on average.
+# Largest and mean deviation from PyTorch in levels of 255, by the type that the graph computes in. Weights are stored
+# as float16 with their scales folded in. Rounding a uint8 output adds half a level at most and a quarter on average.
 TOLERANCE = {"float32": (0.5, 0.05), "float16": (1.5, 0.1)}
 ROUNDING = (0.5, 0.25)
 
 
 def inputs(multiple: int, images: Path | None, size: list[int | None]) -> list[tuple[str, np.ndarray]]:
-    """Named uint8 batches [N, H, W, 3]: noise, smooth, black, a batch of two, and cuts of real pictures.
+    """Returns named uint8 batches [N, H, W, 3]: noise, smooth, black, a batch of two, and cuts of real pictures.
 
     size: (batch, height, width) that the graph takes, None where any will do.
     """
@@ -45,16 +45,16 @@ def inputs(multiple: int, images: Path | None, size: list[int | None]) -> list[t
 
 @torch.no_grad()
 def expected(model: nn.Module, image: np.ndarray) -> np.ndarray:
-    """PyTorch's answer, in levels 0…255, not rounded."""
+    """Returns PyTorch's output in levels 0…255, not rounded."""
     y = model(torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255)
     return (y.clamp(0, 1) * 255).permute(0, 2, 3, 1).numpy()
 
 
 def verify(folder: Path, images: Path | None, prior: Path | None = None) -> list[dict]:
-    """Compare every variant with PyTorch; one row per variant and input, `ok` where both deviations are tolerable.
+    """Compares every variant with PyTorch; returns one row per variant and input, `ok` if both deviations are small.
 
-    prior: published checkpoint of the frozen prior, where the network has one. UserError where a file is not the
-    manifest's.
+    prior: published checkpoint of the frozen prior, where the network has one. UserError where the
+    SHA-256 of a file differs from the manifest's.
     """
     manifest = runtime.read_manifest(folder)
     for file in [f for v in manifest["variants"] for f in (v, *v.get("external_data", []))]:

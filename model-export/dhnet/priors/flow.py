@@ -100,7 +100,7 @@ class KernelPrior(nn.Module):
 
     def kernels(self, code: Tensor) -> Tensor:
         """Codes → kernels, from 0 to 1 but for alpha: the inverse, then a sigmoid stretched by alpha."""
-        if exporting() or code.is_meta:  # in one piece: a graph would fix the number of chunks
+        if exporting() or code.is_meta:  # a graph would fix the number of chunks
             return self._stretched(self.inverse(code))
         rows = max(1, CHUNK // (code.shape[0] * code.shape[3]))
         with torch.autocast(code.device.type, enabled=False):  # errors grow with the exponentials

@@ -1,4 +1,4 @@
-"""Checkpoints as the authors of NAFNet and UFPNet publish them, or as `train` leaves a NAFNet, read strictly."""
+"""Reads checkpoints as the authors of NAFNet and UFPNet publish them, or as `train` writes a NAFNet."""
 
 import pickle
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ HOLDERS = ("params", "state_dict", "ema")  # keys under which BasicSR, others an
 
 
 def load_published(source: str | Path | Mapping, model: Network, where: str | None = None) -> Network:
-    """Fill `model` from a published checkpoint and return it.
+    """Fills `model` from a published checkpoint and returns it.
 
     source: a file of torch.save, or what it holds, see `published_state`. where: its name in errors.
     Every weight must be there, none left over, all of the right shape; UserError names the first that is not.
@@ -37,9 +37,10 @@ def load_published(source: str | Path | Mapping, model: Network, where: str | No
 
 
 def published_state(source: str | Path | Mapping) -> dict:
-    """The weights by name, of a file of torch.save or of what it holds: {"params": …}, {"state_dict": …} or bare.
+    """Returns the weights by name.
 
-    A leading `module.` of a name (DataParallel) is dropped. UserError where the file is not a checkpoint.
+    source: a file of torch.save, or what it holds: {"params": …}, {"state_dict": …} or bare weights. A leading
+    `module.` of a name (DataParallel) is dropped. UserError where the file is not a checkpoint.
     """
     state = source if isinstance(source, Mapping) else _read(Path(source))
     for holder in HOLDERS:

@@ -1,9 +1,9 @@
-"""Classical deblurring to measure the network against: unsharp mask, Wiener filter, Richardson–Lucy.
+"""Deblurs by classical methods for comparison with the network: unsharp mask, Wiener filter, Richardson–Lucy.
 
-Two ways to choose a kernel and a strength, out of the same set, in which leaving the picture alone is not:
-`FIXED`, the pair that does best on average over training pairs, is what anyone could run; the oracle is shown
-the sharp picture and keeps the best pair per picture, more than any blind method of the kind could reach.
-One kernel serves the whole picture, borders are reflected, and all filtering is done by FFT.
+A kernel and a strength are chosen in two ways from the same set, which does not hold "leave the picture alone". `FIXED`
+is the choice that does best on average over training pairs, and anyone could run it. The oracle sees the sharp picture
+and takes the best choice for each picture; no blind method of the kind could do better. One kernel serves the whole
+picture, borders are reflected, and all filtering is done by FFT.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,12 +18,12 @@ from ..errors import UserError
 SIGMAS = (0.8, 1.2, 1.6, 2.0, 2.5, 3.0)  # of Gaussian kernels, pixels
 LENGTHS = (5, 9, 13, 17, 21)  # of straight motion, pixels
 ANGLES = 8  # directions over half a turn
-CROP = 192  # the best kernel is looked for on so many central pixels
+CROP = 192  # side of the central square on which the best kernel is searched
 MARGIN = 32  # pixels reflected around a picture, more than the radius of any kernel
-TINY = 1e-10  # least mean square error, so that its logarithm exists
-FLOOR = 1e-4  # keeps Richardson–Lucy from dividing by zero
+TINY = 1e-10  # smallest mean square error, so that its logarithm exists
+FLOOR = 1e-4  # prevents a division by zero in Richardson–Lucy
 
-# What is tried with every kernel: gain, noise-to-signal ratio, iterations (rising).
+# The strengths that are tried with every kernel: gain, noise-to-signal ratio, iterations (rising).
 STRENGTHS = {
     "unsharp": (0.25, 0.5, 1.0, 2.0, 4.0),
     "wiener": (0.001, 0.003, 0.01, 0.03, 0.1),
@@ -39,7 +39,7 @@ class Choice:
     strength: float
 
 
-# `python -m dhnet baselines --pairs DATA/pairs-train` gives these, on the 38 real training pairs.
+# `python -m dhnet baselines --pairs DATA/pairs-train` gave these on the 38 real training pairs of that time.
 FIXED = {
     "unsharp": Choice("gaussian 1.6", 0.25),
     "wiener": Choice("gaussian 0.8", 0.1),
@@ -49,7 +49,7 @@ FIXED = {
 
 @cache
 def kernels() -> dict[str, np.ndarray]:
-    """The kernels that are tried, by name."""
+    """Returns the kernels that are tried, by name."""
     out = {f"gaussian {sigma}": gaussian(sigma) for sigma in SIGMAS}
     for length in LENGTHS:
         for i in range(ANGLES):
@@ -58,12 +58,12 @@ def kernels() -> dict[str, np.ndarray]:
 
 
 def deblur(method: str, blurred: np.ndarray, sharp: np.ndarray) -> np.ndarray:
-    """Restore a picture by the oracle's choice. uint8 [H, W, 3] both → uint8 [H, W, 3]; UserError if they differ."""
+    """Restores a uint8 picture [H, W, 3] by the oracle's choice. UserError where the pictures differ in size."""
     return apply(method, blurred, choose(method, blurred, sharp))
 
 
 def restorations(blurred: np.ndarray, sharp: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-    """What every method makes of a picture, by method: with its `fixed` choice, and with the `oracle`'s."""
+    """Returns the restorations by all methods with their fixed choices (`fixed`) and with the oracle's (`oracle`)."""
     return {
         "fixed": {method: apply(method, blurred, FIXED[method]) for method in STRENGTHS},
         "oracle": {method: deblur(method, blurred, sharp) for method in STRENGTHS},
@@ -71,14 +71,14 @@ def restorations(blurred: np.ndarray, sharp: np.ndarray) -> dict[str, dict[str, 
 
 
 def choose(method: str, blurred: np.ndarray, sharp: np.ndarray) -> Choice:
-    """The oracle's kernel and strength: those of highest PSNR on the central crop, its channels averaged."""
+    """Returns the oracle's kernel and strength, of the highest PSNR on the central crop with its channels averaged."""
     return max(found := gains(method, blurred, sharp), key=found.__getitem__)
 
 
 def choose_for(method: str, pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[Choice, float]:
-    """The Gaussian and strength of highest mean gain over (blurred, sharp) pictures, and that gain in dB.
+    """Returns the Gaussian and strength of the highest mean gain over (blurred, sharp) pictures, and that gain in dB.
 
-    Gaussians only: one direction of motion for all pictures would suit the pictures it was chosen on.
+    Only Gaussians are tried, because one direction of motion would suit only the pictures that it was chosen on.
     """
     tables = [gains(method, blurred, sharp) for blurred, sharp in pictures]
     round_ones = [choice for choice in tables[0] if choice.kernel.startswith("gaussian")]
@@ -88,10 +88,11 @@ def choose_for(method: str, pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -
 
 
 def gains(method: str, blurred: np.ndarray, sharp: np.ndarray) -> dict[Choice, float]:
-    """Gain in PSNR over the blurred picture, in dB, of every kernel and strength; UserError if sizes differ.
+    """Returns the gain in PSNR over the blurred picture, in dB, of every kernel and strength. UserError if sizes
+    differ.
 
-    Measured on the central crop, its channels averaged, for speed. Pixels near the crop's border, which is no
-    border of the picture, do not count.
+    For speed, the gain is measured on the central crop with its channels averaged. Pixels near the border of the crop
+    do not count, because the picture goes on there.
     """
     if blurred.shape != sharp.shape:
         raise UserError(f"baselines: blurred and sharp differ in size: {blurred.shape} and {sharp.shape}")
@@ -111,7 +112,7 @@ def gains(method: str, blurred: np.ndarray, sharp: np.ndarray) -> dict[Choice, f
 
 
 def apply(method: str, blurred: np.ndarray, choice: Choice) -> np.ndarray:
-    """Restore a picture with one kernel and strength. uint8 [H, W, 3] → the same."""
+    """Restores a uint8 picture [H, W, 3] with one kernel and strength."""
     padded = _padded(blurred.astype(np.float32) / 255)
     transfer = _transfer(kernels()[choice.kernel], padded.shape[1:])
     estimate = next(e for s, e in _estimates(method, padded, transfer) if s == choice.strength)
@@ -119,7 +120,7 @@ def apply(method: str, blurred: np.ndarray, choice: Choice) -> np.ndarray:
 
 
 def _estimates(method: str, image: np.ndarray, transfer: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
-    """(strength, estimate) for every strength of a method. Image [C, H, W], transfer [H, W/2+1] of the kernel."""
+    """Yields (strength, estimate) for every strength of a method. Image [C, H, W], the kernel's spectrum [H, W/2+1]."""
     if method == "richardson-lucy":
         yield from _richardson_lucy(image, transfer)
         return
@@ -127,13 +128,13 @@ def _estimates(method: str, image: np.ndarray, transfer: np.ndarray) -> Iterator
     for strength in STRENGTHS[method]:
         if method == "unsharp":
             gain = 1 + strength * (1 - transfer)
-        else:  # scaled to leave brightness alone
+        else:  # scaled so that brightness stays
             gain = transfer.conj() * (1 + strength) / (np.abs(transfer) ** 2 + strength)
         yield strength, np.fft.irfft2(spectrum * gain, image.shape[1:])
 
 
 def _richardson_lucy(image: np.ndarray, transfer: np.ndarray) -> Iterator[tuple[float, np.ndarray]]:
-    """Iterate x ← x ⊙ kᵀ ∗ (image / (k ∗ x)), starting from the image."""
+    """Iterates x ← x ⊙ kᵀ ∗ (image / (k ∗ x)), starting from the image."""
     estimate, shape = image, image.shape[1:]
     for iteration in range(1, max(STRENGTHS["richardson-lucy"]) + 1):
         blurred = np.fft.irfft2(np.fft.rfft2(estimate) * transfer, shape)
@@ -144,7 +145,7 @@ def _richardson_lucy(image: np.ndarray, transfer: np.ndarray) -> Iterator[tuple[
 
 
 def _transfer(kernel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The kernel's spectrum for pictures of `shape`, its centre at the origin."""
+    """Returns the kernel's spectrum for pictures of `shape`, its centre at the origin."""
     size = kernel.shape[0]
     full = np.zeros(shape, np.float32)
     full[:size, :size] = kernel
@@ -152,19 +153,19 @@ def _transfer(kernel: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _centre(picture: np.ndarray) -> np.ndarray:
-    """Central CROP × CROP pixels as float32 in [0, 1]."""
+    """Returns the central CROP × CROP pixels as float32 in [0, 1]."""
     top, left = (max(0, (n - CROP) // 2) for n in picture.shape[:2])
     return picture[top : top + CROP, left : left + CROP].astype(np.float32) / 255
 
 
 def _padded(picture: np.ndarray) -> np.ndarray:
-    """Reflected on all sides, to sizes whose FFT is fast. [H, W, C] → [C, H', W']."""
+    """Returns a picture reflected on all sides, to sizes whose FFT is fast. [H, W, C] → [C, H', W']."""
     height, width = (_fast(n + 2 * MARGIN) - n - MARGIN for n in picture.shape[:2])
     return np.pad(picture, ((MARGIN, height), (MARGIN, width), (0, 0)), mode="reflect").transpose(2, 0, 1).copy()
 
 
 def _fast(size: int) -> int:
-    """The next size without a prime factor above 7."""
+    """Returns the next size without a prime factor above 7."""
     while True:
         rest = size
         for factor in (2, 3, 5, 7):

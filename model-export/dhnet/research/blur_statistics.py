@@ -1,4 +1,4 @@
-"""How pairs are blurred: one kernel per patch, found from the blurred picture and its sharp twin.
+"""Measures how pairs are blurred: one kernel per patch, found from the blurred picture and its sharp twin.
 
 Shows whether synthetic pairs (blur.py) resemble real ones: how long the paths are, whether input and target are
 registered, in which light the exposure was averaged, how noisy the input is and how sharp the target.
@@ -18,9 +18,9 @@ from ..data.training_pairs import Source
 from ..evaluation import metrics
 
 SIDE = 128  # pixels of a patch
-REACH = 28  # largest offset in pixels at which a kernel is looked for
+REACH = 28  # largest offset in pixels at which a kernel is searched
 TEXTURE = 2.0  # least RMS gradient of the sharp patch, levels of 255: a flat patch shows no blur
-CLEAR = 0.75  # least share of the energy that one kernel explains, for its shape to be counted
+CLEAR = 0.75  # a kernel's shape counts if the kernel explains at least this share of the energy
 SHARP = 36.0  # dB from which an input counts as nearly sharp
 OF_KERNEL = ("length", "width", "offset", "linear")
 QUANTILES = (10, 25, 50, 75, 90)
@@ -28,7 +28,9 @@ QUANTILES = (10, 25, 50, 75, 90)
 
 @dataclass(frozen=True)
 class Blur:
-    """What one patch shows. Lengths in pixels, light in levels of 255; of the two kernels the one that fits better."""
+    """The figures of one patch: lengths in pixels, light in levels of 255, of the kernel that fits better of the
+    two.
+    """
 
     psnr: float  # of the input, dB
     length: float  # of the straight path whose kernel spreads as much along its longer axis: √(12·variance)
@@ -42,7 +44,7 @@ class Blur:
 
 
 def kernel(blurred: np.ndarray, sharp: np.ndarray) -> tuple[np.ndarray, float]:
-    """The kernel k of least |k ∗ sharp − blurred|² over gradients, and the share of energy that it explains.
+    """Returns the kernel k of least |k ∗ sharp − blurred|² over gradients, and the share of energy that it explains.
 
     [H, W] both → [2·REACH+1, 2·REACH+1], not negative, sum 1. Regularised division of windowed spectra.
     """
@@ -64,7 +66,7 @@ def kernel(blurred: np.ndarray, sharp: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def moments(k: np.ndarray) -> tuple[float, float, float]:
-    """(length, width, offset) of a kernel, as `Blur` has them."""
+    """Returns (length, width, offset) of a kernel, as `Blur` has them."""
     y, x = np.mgrid[: k.shape[0], : k.shape[1]] - float(k.shape[0] // 2)
     my, mx = (k * y).sum(), (k * x).sum()
     cov = (k * (x - mx) * (y - my)).sum()
@@ -74,14 +76,14 @@ def moments(k: np.ndarray) -> tuple[float, float, float]:
 
 
 def finest(grey: np.ndarray) -> float:
-    """Noise in flat parts: detail finer than σ = 1 where the local contrast is lowest."""
+    """Returns the noise of flat parts: detail finer than σ = 1 where the local contrast is lowest."""
     detail = grey - gaussian_filter(grey, 1)
     contrast = uniform_filter(detail**2, 9)
-    return float(np.sqrt(max(np.quantile(contrast, 0.05), 0)))  # rounding may leave it below 0
+    return float(np.sqrt(max(np.quantile(contrast, 0.05), 0)))  # rounding may make the quantile negative
 
 
 def measure(blurred: np.ndarray, sharp: np.ndarray) -> Blur | None:
-    """What a uint8 patch [H, W, 3] shows beside its twin; None if the twin has too little texture."""
+    """Returns the figures of a uint8 patch [H, W, 3] and its twin; None if the twin has too little texture."""
     grey = [x.astype(np.float64).mean(2) for x in (blurred, sharp)]
     dy, dx = np.gradient(grey[1])
     if np.sqrt((dy**2 + dx**2).mean()) < TEXTURE:
@@ -104,7 +106,7 @@ def measure(blurred: np.ndarray, sharp: np.ndarray) -> Blur | None:
 
 
 def real_patches(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(set, blurred, sharp) of every patch of SIDE pixels of the pairs in DIR/blur and DIR/sharp."""
+    """Yields (set, blurred, sharp) of every patch of SIDE pixels of the pairs in DIR/blur and DIR/sharp."""
     for pair in pairs(folder):
         blurred, sharp = read(pair.blur), read(pair.sharp)
         for y in range(0, sharp.shape[0] - SIDE + 1, SIDE):
@@ -113,7 +115,7 @@ def real_patches(folder: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 
 def synthetic_patches(config: Config, data: Path, count: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """The same for pairs that a run's synthesis makes."""
+    """Yields (set, blurred, sharp) of pairs that a run's synthesis makes."""
     source = Source(data, replace(config.data, real=0.0), config.train.seed)
     for index in range(count):
         blurred, sharp = (t[0].permute(1, 2, 0).numpy() for t in source.batch(index, 1))
@@ -121,9 +123,9 @@ def synthetic_patches(config: Config, data: Path, count: int) -> Iterator[tuple[
 
 
 def summary(patches: Iterator[tuple[str, np.ndarray, np.ndarray]]) -> list[dict]:
-    """Per set: how many patches, the share whose input is nearly sharp, and quantiles of every figure of `Blur`.
+    """Returns a row per set: number of patches, share of nearly sharp inputs, quantiles of every figure of `Blur`.
 
-    Those of a kernel are taken over the patches that one kernel explains: elsewhere they describe noise.
+    Figures of a kernel count only patches that one kernel explains; in other patches they describe noise.
     """
     found: dict[str, list[Blur]] = {}
     for name, blurred, sharp in patches:
@@ -145,7 +147,7 @@ def _quantiles(values: list[float]) -> list[float]:
 
 
 def table(rows: list[dict]) -> str:
-    """Markdown: one row per figure and set."""
+    """Returns a Markdown table with one row per figure and set."""
     lines = [f"| figure | set | {' | '.join(f'{q} %' for q in QUANTILES)} |", "|---" * (2 + len(QUANTILES)) + "|"]
     for key in (f.name for f in fields(Blur)):
         lines += [f"| {key} | {r['set']} | {' | '.join(f'{v:.2f}' for v in r[key])} |" for r in rows]

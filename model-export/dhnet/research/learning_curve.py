@@ -1,13 +1,13 @@
-"""The learning curve: gain against patches seen, and how far it may be drawn on.
+"""Fits and draws the learning curve: gain against patches seen, and its extrapolation.
 
-Two laws are fitted by least squares, and neither is believed alone: a power law a·pᵇ, which never levels off, and a
-logarithm a + b·ln p, which gains the same at every doubling. The truth of one run usually lies between or below: both
-ignore that a network of a given size and a given set of photos have an end. How far they can be believed is shown by
-what they would have said of today: fitted to the points of the first patches / BACKTEST, they are asked for the last.
+Two laws are fitted by least squares: a power law a·pᵇ, which never levels off, and a logarithm a + b·ln p, which gains
+the same at every doubling. The truth of one run usually lies between or below the two, because both ignore the limits
+of a network of a given size and of a given set of photos. A back-test shows how good they are: the laws are fitted to
+the points of the first patches / BACKTEST and predict the last point.
 
-Only the last part of the curve counts (its beginning, when nothing is learnt yet, rises faster than any law), and b of
-the power law is at most 1: more would say that learning speeds up. An aim that a law reaches only beyond HORIZON times
-the longest run is said to be out of sight.
+Only the last part of the curve counts, because its beginning rises faster than either law. b of the power law is at
+most 1, because a larger b would mean that learning speeds up. An aim that a law reaches only beyond HORIZON times the
+longest run is called out of sight.
 """
 
 import json
@@ -25,7 +25,7 @@ HORIZON = 30  # times the patches measured
 DRAWS = 400  # of the bootstrap
 INTERVAL = (10, 90)  # percentiles
 BACKTEST = 1.5
-TAIL = 6  # fitted from so many times fewer patches than the last
+TAIL = 6  # points below 1/TAIL of the last number of patches are not fitted
 
 _DEV = re.compile(r"^dev at step \d+, (\d+) patches, (\d+) s: (.*)$", re.MULTILINE)
 _SET = re.compile(r"([\w-]+) ([\d.]+) → ([\d.]+)")
@@ -33,7 +33,7 @@ _SET = re.compile(r"([\w-]+) ([\d.]+) → ([\d.]+)")
 
 @dataclass(frozen=True)
 class Point:
-    """One measurement while training: gain in dB over the blurred input, per set."""
+    """One measurement while training: the gain over the blurred input in dB, per set."""
 
     patches: int
     seconds: int
@@ -41,7 +41,7 @@ class Point:
 
 
 def points(path: Path) -> list[Point]:
-    """From a training log, or from the history in a checkpoint (.pt or .safetensors)."""
+    """Returns the points of a training log, or of the history in a checkpoint (.pt or .safetensors)."""
     if path.suffix in (".pt", ".safetensors"):
         state = checkpoint.load(path)
         batch = state["config"]["train"]["batch"]
@@ -60,13 +60,13 @@ def points(path: Path) -> list[Point]:
 
 
 def merged(paths: list[Path]) -> list[Point]:
-    """The points of all files in order, one per number of patches."""
+    """Returns the points of all files in order, one per number of patches."""
     found = {p.patches: p for path in paths for p in points(path) if p.patches > 0}
     return [found[key] for key in sorted(found)]
 
 
 def power(patches: np.ndarray, gain: np.ndarray) -> tuple[float, float]:
-    """(a, b) of gain = a·pᵇ, b ≤ 1, least squares of the gain's logarithm; gains below 0.01 dB count as that."""
+    """Returns (a, b) of gain = a·pᵇ, b ≤ 1, by least squares of log gain; gains below 0.01 dB count as 0.01 dB."""
     slope, level = np.polyfit(np.log(patches), np.log(np.maximum(gain, 0.01)), 1)
     if slope > 1:
         slope, level = 1.0, np.log(np.maximum(gain, 0.01) / patches).mean()
@@ -74,7 +74,7 @@ def power(patches: np.ndarray, gain: np.ndarray) -> tuple[float, float]:
 
 
 def logarithm(patches: np.ndarray, gain: np.ndarray) -> tuple[float, float]:
-    """(a, b) of gain = a + b·ln p, least squares."""
+    """Returns (a, b) of gain = a + b·ln p by least squares."""
     slope, level = np.polyfit(np.log(patches), gain, 1)
     return float(level), float(slope)
 
@@ -86,7 +86,7 @@ LAWS = {
 
 
 def inverse(law: str, c: tuple[float, float], aim: float) -> float:
-    """Patches at which a law reaches `aim` dB; infinite if it does not rise."""
+    """Returns the patches at which a law reaches `aim` dB; infinite if the law does not rise."""
     if c[1] <= 0:
         return float("inf")
     exponent = np.log(aim / c[0]) / c[1] if law == "power" else (aim - c[0]) / c[1]
@@ -94,9 +94,10 @@ def inverse(law: str, c: tuple[float, float], aim: float) -> float:
 
 
 def extrapolate(law: str, patches: np.ndarray, gain: np.ndarray, aim: float) -> dict:
-    """A law's coefficients, residual, gain at ten times the patches and patches for the aim, the two with intervals.
+    """Returns a law's coefficients, residual, gain at ten times the patches and patches for the aim.
 
-    The intervals resample the residuals; they hold the scatter of the points, not the choice of the law.
+    The last two come with intervals from resampled residuals, which hold the scatter of the points but not the
+    uncertainty of the law.
     """
     fit, value = LAWS[law]
     c = fit(patches, gain)
@@ -118,17 +119,17 @@ def extrapolate(law: str, patches: np.ndarray, gain: np.ndarray, aim: float) -> 
     }
 
 
-def foretold(law: str, patches: np.ndarray, gain: np.ndarray) -> dict:
-    """What the law, fitted to the earlier points alone, says of the last one; empty if there are too few of them."""
+def predicted(law: str, patches: np.ndarray, gain: np.ndarray) -> dict:
+    """Returns the last point as the law predicts it from the earlier points; empty if there are too few of them."""
     early = patches * BACKTEST <= patches[-1]
     if early.sum() < 4:
         return {}
     fit, value = LAWS[law]
-    return {"foretold": float(value(fit(patches[early], gain[early]), patches[-1]))}
+    return {"predicted": float(value(fit(patches[early], gain[early]), patches[-1]))}
 
 
 def report(found: list[Point]) -> list[dict]:
-    """Per set of AIMS: the last and best gain, the rate of training, and both laws."""
+    """Returns a row per set of AIMS: the last and best gain, the rate of training, and both laws."""
     rows = []
     for name, aim in AIMS.items():
         kept = [p for p in found if name in p.gain and p.patches * TAIL >= found[-1].patches]
@@ -137,21 +138,21 @@ def report(found: list[Point]) -> list[dict]:
         patches = np.array([p.patches for p in kept], float)
         gain = np.array([p.gain[name] for p in kept])
         rows.append({"set": name, "aim": aim, "last": float(gain[-1]), "best": float(gain.max())})
-        rows[-1] |= {law: extrapolate(law, patches, gain, aim) | foretold(law, patches, gain) for law in LAWS}
+        rows[-1] |= {law: extrapolate(law, patches, gain, aim) | predicted(law, patches, gain) for law in LAWS}
     if not rows:
         raise UserError(f"curve: fewer than four measurements of {', '.join(AIMS)} in the last part of the training")
     return rows
 
 
 def amount(patches: float, horizon: float) -> str:
-    """Patches for a reader, in thousands or millions."""
+    """Returns patches as text, in thousands or millions."""
     if patches > horizon:
         return "out of sight"
     return f"{patches / 1e6:.1f} M" if patches >= 1e6 else f"{patches / 1e3:.0f} k"
 
 
 def markdown(found: list[Point], rows: list[dict]) -> str:
-    """The table for documents."""
+    """Returns the table for documents."""
     last, horizon = found[-1], HORIZON * found[-1].patches
     speed = (last.patches - found[0].patches) / max(last.seconds - found[0].seconds, 1)
     lines = [
@@ -163,14 +164,14 @@ def markdown(found: list[Point], rows: list[dict]) -> str:
         "Neither law has an end, and the network and its photos have one: the power law at ten times the patches is no",
         "forecast (DHNet of full size gains about 9 dB on GoPro, after training on all of GoPro and nothing else).",
         "",
-        "| set | now | law | foretold | at 10 × the patches | patches for the aim |",
+        "| set | now | law | predicted | at 10 × the patches | patches for the aim |",
         "|---|---|---|---|---|---|",
     ]
     for r in rows:
         for law in LAWS:
             x = r[law]
             at, low, high = x["at_ten_times"]
-            before = f"{x['foretold']:+.2f}" if "foretold" in x else "–"
+            before = f"{x['predicted']:+.2f}" if "predicted" in x else "–"
             need, first, final = (amount(p, horizon) for p in x["patches"])
             lines.append(
                 f"| {r['set']} | {r['last']:+.2f} | {law} | {before} | {at:+.2f} ({low:+.2f} … {high:+.2f}) "
@@ -185,7 +186,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT = 720, 400, 56, 44, 130  # of the drawing, pi
 
 
 def svg(found: list[Point], rows: list[dict]) -> str:
-    """The points, and both laws up to ten times the patches (dashes where nothing was measured)."""
+    """Returns an SVG of the points and of both laws up to ten times the patches, dashed where nothing was measured."""
     first, last = found[0].patches, found[-1].patches
     top = 0.2 + max(max(r["best"], *(r[law]["at_ten_times"][0] for law in LAWS)) for r in rows)
     low = min(0.0, *(p.gain[r["set"]] for p in found for r in rows if r["set"] in p.gain))
@@ -236,7 +237,7 @@ def svg(found: list[Point], rows: list[dict]) -> str:
 
 
 def curve(paths: list[Path], out: Path, name: str) -> dict:
-    """Write OUT/NAME-learning-curve.{svg,md,json}; the report."""
+    """Writes OUT/NAME-learning-curve.{svg,md,json} and returns the report."""
     found = merged(paths)
     rows = report(found)
     out.mkdir(parents=True, exist_ok=True)

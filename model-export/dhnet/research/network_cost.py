@@ -1,4 +1,4 @@
-"""Size and cost of configurations: parameters, multiply-accumulates, time of a forward pass."""
+"""Counts parameters and multiply-accumulates of configurations, and times a forward pass."""
 
 import json
 import time
@@ -15,7 +15,7 @@ from ..json_files import write_json
 from ..network.model import build, costs, prior_network
 from ..priors import Features, Prior
 
-# What the paper reports of a configuration, in GMACs at 3×256×256 and dB on GoPro; ours has no such figures.
+# The paper's figures of a configuration: GMACs at 3×256×256, and dB on GoPro.
 PAPER = {
     "dhnet": (32, 33.28),
     "dhnet-b": (111, 34.75),
@@ -39,7 +39,7 @@ PAPER = {
 
 
 def profile(path: Path, height: int = 256, width: int = 256, repeats: int = 0) -> dict:
-    """{name, parameters, trainable, macs, prior_macs, …} of a config file; nothing is computed but the times.
+    """Returns {name, parameters, trainable, macs, prior_macs, …} of a config file; only times need computation.
 
     parameters counts the frozen prior too, trainable and macs do not. With repeats > 0, cpu_ms is the processor time of
     one picture through PyTorch on one thread without its prior, and prior_cpu_ms that of the prior's maps.
@@ -58,7 +58,7 @@ def profile(path: Path, height: int = 256, width: int = 256, repeats: int = 0) -
 
 
 def kept(row: dict, path: Path) -> dict:
-    """`row` as the JSON list in `path` has it from now on; times that were lower before stay."""
+    """Stores `row` in the JSON list in `path`, keeping times that were lower before; returns the stored row."""
     rows = {r["name"]: r for r in json.loads(path.read_text())} if path.is_file() else {}
     before = rows.get(row["name"], {})
     if all(before.get(key) == row[key] for key in ("macs", "prior_macs", "height", "width")):
@@ -68,7 +68,7 @@ def kept(row: dict, path: Path) -> dict:
 
 
 class Known(nn.Module):
-    """A prior whose maps are there already."""
+    """A prior that returns maps computed before."""
 
     def __init__(self, maps: Features) -> None:
         super().__init__()
@@ -80,12 +80,12 @@ class Known(nn.Module):
 
 @cache
 def times(config: ModelConfig, height: int, width: int, repeats: int) -> dict[str, float]:
-    """{cpu_ms, prior_cpu_ms}, with random weights; equal networks are measured once."""
+    """Returns {cpu_ms, prior_cpu_ms} with random weights; equal networks are measured once."""
     image = torch.rand(1, 3, height, width)
     if config.prior == "none":
         model, prior = build(config), 0.0
     else:
-        # The rows of the ablations differ in all but their prior, which takes most of the time.
+        # The ablations share their prior, which takes most of the time.
         alike = ModelConfig(prior=config.prior, prior_width=config.prior_width, prior_encoder=config.prior_encoder)
         maps, prior = prior_time(alike, height, width, repeats)
         model = build(config, Known(maps))
@@ -95,16 +95,16 @@ def times(config: ModelConfig, height: int, width: int, repeats: int) -> dict[st
 
 @cache
 def prior_time(config: ModelConfig, height: int, width: int, repeats: int) -> tuple[Features, float]:
-    """The maps that a configuration's prior gives of a picture, and the processor time in ms that they take."""
+    """Returns the maps that a configuration's prior makes of a picture, and their processor time in ms."""
     took, maps = least(Prior(prior_network(config)), torch.rand(1, 3, height, width), repeats)
     return maps, took
 
 
 @torch.no_grad()
 def least(model: nn.Module, image: Tensor, repeats: int) -> tuple[float, Any]:
-    """The least processor time (user and system) in ms of `repeats` passes on one thread, and the result of one.
+    """Returns the least processor time (user and system) in ms of `repeats` passes on one thread, and the last result.
 
-    Other work on the machine lengthens it only by what it takes of caches and memory.
+    Other work on the machine affects processor time only through caches and memory.
     """
     threads, taken = torch.get_num_threads(), []
     torch.set_num_threads(1)
@@ -117,7 +117,7 @@ def least(model: nn.Module, image: Tensor, repeats: int) -> tuple[float, Any]:
 
 
 def text(facts: dict) -> str:
-    """One line for a person."""
+    """Returns one line of text about a configuration."""
     frozen, prior = facts["parameters"] - facts["trainable"], facts["prior_macs"]
     line = f"{facts['name']}: {facts['trainable'] / 1e6:.2f} M parameters, {facts['macs'] / 1e9:.2f} GMACs"
     line += f" at 3×{facts['height']}×{facts['width']}, sides in multiples of {facts['pad_multiple']}"
@@ -130,7 +130,7 @@ def text(facts: dict) -> str:
 
 
 def markdown(rows: list[dict]) -> str:
-    """The table of docs/network.md: ours beside the paper's; with columns of time if any row has one."""
+    """Returns the table of docs/network.md: our figures beside the paper's, with times if any row has one."""
     timed = any("cpu_ms" in row for row in rows)
     times = ("CPU s", "prior CPU s") if timed else ()
     heads = ("config", "trainable, M", "prior, M", "GMACs", "prior GMACs", *times, "paper GMACs", "paper dB")
@@ -139,7 +139,7 @@ def markdown(rows: list[dict]) -> str:
 
 
 def _cells(row: dict, timed: bool) -> list[str]:
-    """A row's cells; a dash for what there is not."""
+    """Returns the cells of a row, with a dash for every missing figure."""
     giga, decibels = PAPER.get(row["name"], (None, None))
     frozen = row["parameters"] - row["trainable"]
     figures = [

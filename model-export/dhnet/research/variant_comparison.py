@@ -1,7 +1,7 @@
-"""Choosing a network by measurement: variants trained from scratch for equal processor time, judged on the same pairs.
+"""Compares variants of a network: trained from scratch for equal processor time, measured on the same pairs.
 
-Every variant is one config file and one process of one thread, so a busy machine makes it slower, not different.
-What a slower network costs in steps is part of the comparison; `patches` says how many it saw.
+Every variant is one config file and one process of one thread, so that a busy machine makes a variant slower but not
+different. A slower network trains for fewer steps, which is part of the comparison; `patches` counts them.
 """
 
 import hashlib
@@ -30,14 +30,17 @@ from ..network.model import build, costs, load_own_state
 from ..training.train import train
 
 REFERENCE = "reference"  # stem of the config that the others are compared with
-AGAIN = f"{REFERENCE}-again"  # the same with another seed: what differs between the two is chance
-HELD_OUT, SIDE = 64, 128  # pairs that all are judged on, and their side in pixels
-JUDGES, PICTURES = "held-out", 40  # the photos behind those that the reference trains on
-ROUNDS, TILE = 15, 256  # passes that inference is timed by, and the side of their picture
+AGAIN = f"{REFERENCE}-again"  # the same with another seed: the two differ by chance only
+HELD_OUT, SIDE = 64, 128  # pairs that all variants are measured on, and their side in pixels
+JUDGES, PICTURES = "held-out", 40  # photos after those that the reference trains on
+ROUNDS, TILE = 15, 256  # timed passes of inference, and the side of their picture
 
 
 def held_out(config: Config, data: Path, out: Path) -> list[Pair]:
-    """The pairs that all variants are judged on, written to OUT/held-out once: the reference's task on other photos."""
+    """Returns the pairs that all variants are measured on: the reference's task on other photos.
+
+    The pairs are written to OUT/held-out once.
+    """
     folder = out / JUDGES
     if not (folder / "done").is_file():
         if not config.data.photos:
@@ -54,12 +57,12 @@ def held_out(config: Config, data: Path, out: Path) -> list[Pair]:
 
 
 def fingerprint(config: Config, cpu_minutes: float) -> str:
-    """What a result depends on besides the code and the data."""
+    """Returns a digest of what a result depends on besides code and data."""
     return hashlib.sha256(json.dumps([configs.to_dict(config), cpu_minutes]).encode()).hexdigest()
 
 
 def finished(config: Config, out: Path, cpu_minutes: float | None) -> dict | None:
-    """The row of OUT/NAME/result.json, if it is of this config and, unless None, of `cpu_minutes`."""
+    """Returns the row of OUT/NAME/result.json if it belongs to this config and, unless None, to `cpu_minutes`."""
     path = out / config.name / "result.json"
     known = json.loads(path.read_text()) if path.is_file() else {}
     minutes = known.get("cpu_minutes")
@@ -68,13 +71,13 @@ def finished(config: Config, out: Path, cpu_minutes: float | None) -> dict | Non
 
 
 def cost(config: Config) -> dict:
-    """A row of what is known without training."""
+    """Returns the part of a row that needs no training."""
     found = costs(config.model)
     return {"name": config.name, "parameters": found.trainable, "macs": found.macs, "psnr": {}}
 
 
 def measured(config: Config, data: Path, out: Path, cpu_minutes: float, judges: list[Pair]) -> dict:
-    """One variant's row, trained if it is not finished yet."""
+    """Returns the row of one variant, which is trained if it is not finished yet."""
     if known := finished(config, out, cpu_minutes):
         return known
     trainer = train(config, data, out / config.name, cpu_minutes=cpu_minutes)
@@ -94,7 +97,7 @@ def measured(config: Config, data: Path, out: Path, cpu_minutes: float, judges: 
 
 
 def session(config: Config) -> ort.InferenceSession:
-    """A variant as it would be exported, with random weights, on one thread."""
+    """Returns a session of a variant as it would be exported, with random weights, on one thread."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     proto = graph.build(build(config.model).eval(), bytes_in=True, half=True)
@@ -102,7 +105,7 @@ def session(config: Config) -> ort.InferenceSession:
 
 
 def inference(sessions: dict[str, ort.InferenceSession]) -> dict[str, float]:
-    """Processor time in ms of a picture of TILE² for each; the least of ROUNDS passes, taken in turn."""
+    """Returns the processor time in ms of a picture of TILE² for each session: the least of ROUNDS passes, in turns."""
     tile = np.random.default_rng(0).integers(0, 256, (1, TILE, TILE, 3), np.uint8)
     least = dict.fromkeys(sessions, float("inf"))
     for _ in range(ROUNDS):
@@ -114,15 +117,16 @@ def inference(sessions: dict[str, ort.InferenceSession]) -> dict[str, float]:
 
 
 def apart(one: Callable[[Config], dict], variants: list[Config], processes: int) -> list[dict]:
-    """`one` of every variant, each in a process of its own."""
+    """Returns `one` of every variant, each computed in a process of its own."""
     with torch.multiprocessing.get_context("spawn").Pool(processes, maxtasksperchild=1) as pool:
         return list(pool.imap(one, variants))
 
 
 def compare(folder: Path, data: Path, out: Path, cpu_minutes: float | None, processes: int = 1) -> list[dict]:
-    """Rows of all configs in `folder`, the reference first, `processes` of them at a time; also in OUT/choice.json.
+    """Returns the rows of all configs in `folder`, the reference first, and writes them to OUT/choice.json.
 
-    Without `cpu_minutes` nothing is trained: what is not finished has its cost only.
+    processes: variants that run at once. Without `cpu_minutes` nothing is trained, and unfinished variants have only
+    their cost.
     """
     files = sorted(folder.glob("*.toml"), key=lambda path: (path.stem != REFERENCE, path.stem != AGAIN, path.stem))
     if not files or files[0].stem != REFERENCE:
@@ -142,7 +146,7 @@ def compare(folder: Path, data: Path, out: Path, cpu_minutes: float | None, proc
 
 
 def markdown(rows: list[dict]) -> str:
-    """The table: gains in dB, and what the network costs; times as multiples of the reference's."""
+    """Returns a Markdown table of gains in dB and costs; times are multiples of the reference's time."""
     sets = list(rows[0]["psnr"])
     heads = ("variant", *(f"{name}, dB" for name in sets), "patches", "parameters, M", "GMACs", "inference")
     return table(heads, (_row(row, rows[0]["cpu_ms"], sets) for row in rows))
