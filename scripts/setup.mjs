@@ -1,6 +1,6 @@
 // Makes a fresh clone ready: Node packages from the lockfile; with --python model-export's environment, with --packaging
-// the validators that tests/packaging runs, with --examples what the examples in Python import, with --fuzz the fuzzer of
-// tests/e2e.
+// the validators that tests/packaging runs, with --examples what the examples in Python import, with --clients the generators
+// of clients and with --fuzz the fuzzer of tests/e2e.
 // It has no dependencies and runs on any Node from 20, because it runs before anything is installed.
 // What is up to date is left alone: the second run takes milliseconds. It speaks on stderr only.
 import { spawnSync } from 'node:child_process';
@@ -63,6 +63,17 @@ function checkNode() {
   }
 }
 
+/** A folder with a lockfile of its own, for what cannot live beside the workspaces. */
+function installNodeFolder(folder, what) {
+  const stamp = path.join(root, folder, 'node_modules/.deblur-setup');
+  const print = fingerprint(path.join(folder, 'package-lock.json'));
+  if (isCurrent(stamp, print)) return;
+  say(`installing ${what} …`);
+  const args = ['install', '--no-save', '--ignore-scripts', '--prefix', folder];
+  if (!run('npm', args)) fail('npm install failed; its messages are above');
+  writeFileSync(stamp, print);
+}
+
 function findPython() {
   const names = [process.env.PYTHON, 'python3.13', 'python3.12', 'python3.11', 'python3', 'python'];
   for (const name of names.filter(Boolean)) {
@@ -98,6 +109,10 @@ if (process.argv.includes('--packaging')) {
 }
 if (process.argv.includes('--examples')) {
   installPythonEnvironment('examples', 'the HTTP clients of the examples in Python (once)');
+}
+if (process.argv.includes('--clients')) {
+  installNodeFolder('tests/e2e/clients', 'the generator of clients in TypeScript (once)');
+  installPythonEnvironment('tests/e2e/clients', 'the generator of clients in Python (once)');
 }
 if (process.argv.includes('--fuzz')) {
   installPythonEnvironment('tests/e2e/fuzz', 'the fuzzer of the HTTP surface (once)');

@@ -79,9 +79,15 @@ const CONVERSION: z.core.ToJSONSchemaParams = {
   override: (context) => tidy(context.zodSchema._zod.def, context.jsonSchema),
 };
 
-/** Leaves out what says nothing, and keeps the defaults of what is read from text, which zod drops. */
+/**
+ * Leaves out what says nothing, and tells defaults in the description. Generated clients would send a `default` with every
+ * request, where the query of one and the body of the other contradict each other, or ask every caller for the property.
+ */
 function tidy(def: z.core.$ZodTypes['_zod']['def'], schema: JsonSchema): void {
-  if (def.type === 'default') schema.default ??= def.defaultValue as never;
+  if (def.type === 'default') {
+    schema.description = `${schema.description ?? ''} Default: \`${String(def.defaultValue)}\`.`.trim();
+    delete schema.default;
+  }
   if (schema.format === 'date-time') delete schema.pattern;
   if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
   if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
