@@ -68,6 +68,7 @@ try {
       'model-export',
       'tests/model-export',
       'examples',
+      'sdk/python',
     ]),
   );
   steps.push(run('pytest', python, ['-m', 'pytest', '-q', `--junitxml=${pytestReport}`, 'tests/model-export']));
