@@ -5,7 +5,7 @@ export default defineProject({
     name: 'e2e',
     root: import.meta.dirname,
     environment: 'node',
-    globalSetup: ['./support/fuzzer.ts'],
+    globalSetup: ['./support/fuzzer.ts', './support/generated-clients.ts'],
     // Real inference on whatever machine this is; a bound, not a measurement.
     testTimeout: 180_000,
     hookTimeout: 180_000,

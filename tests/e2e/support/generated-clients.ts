@@ -6,11 +6,15 @@ import { root } from '../../../scripts/lib/service.ts';
 
 const TOOLS = path.join(root, 'tests/e2e/clients');
 
-/** A folder in which the generators' packages can be imported, with `openapi.json` in it. */
-export async function clientFolder(document: string): Promise<string> {
+/** Nothing, when the generators are there already. */
+export default function setup(): void {
   const script = path.join(root, 'scripts/setup.mjs');
   const { status } = spawnSync(process.execPath, [script, '--clients'], { stdio: ['ignore', 2, 2] });
   if (status !== 0) throw new Error('the generators of clients could not be installed');
+}
+
+/** A folder in which the generators' packages can be imported, with `openapi.json` in it. */
+export async function clientFolder(document: string): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'deblur-clients-'));
   await symlink(path.join(TOOLS, 'node_modules'), path.join(folder, 'node_modules'));
   await writeFile(path.join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
