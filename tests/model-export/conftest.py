@@ -30,7 +30,7 @@ TINY = {
 
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """A smooth random picture with some edges, uint8 [height, width, 3]."""
+    """Returns a smooth random picture with some edges, uint8 [height, width, 3]."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (5, 6, 3), np.uint8))
     smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).copy()
@@ -39,7 +39,7 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 def lively(model: DHNet, seed: int = 0) -> DHNet:
-    """Give every parameter that starts at 0 or 1 a random value, so that no branch is silent."""
+    """Gives every parameter that starts at 0 or 1 a random value, so that every branch contributes."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, value in model.named_parameters():
@@ -50,9 +50,9 @@ def lively(model: DHNet, seed: int = 0) -> DHNet:
 
 
 def saved(folder: Path, values: dict, seed: int = 0, patches: int = 0) -> tuple[list[str], torch.nn.Module]:
-    """A lively network's full checkpoint and its prior's, as the arguments that name them; and the network.
+    """Saves a lively network's full checkpoint and its prior's. Returns the arguments that name them, and the network.
 
-    patches: what the checkpoint says of its training; a service offers no model without any.
+    patches: number of patches in the checkpoint; a service offers no model that was trained on none.
     """
     torch.manual_seed(seed)
     config = configs.from_dict({"name": "run", "model": values, "data": {"patch": 32}})

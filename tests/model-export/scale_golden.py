@@ -1,4 +1,4 @@
-"""scale-golden.json: what Python and TypeScript must both compute of the working scale, to the last bit.
+"""Makes scale-golden.json, the results of the working scale that Python and TypeScript must both compute exactly.
 
 Pictures are given by `pattern`, which TypeScript makes by the same integer arithmetic. Run as a script, this file
 writes the golden file anew.
@@ -19,7 +19,7 @@ TOO_SMALL = ((63, 200, 9, 8), (200, 63, 9, 8))
 
 
 def hashed(y: np.ndarray, x: np.ndarray, channel: int) -> np.ndarray:
-    """Bytes at lattice points. All products are mod 2³², as Math.imul and >>> 0 have them:
+    """Returns bytes at lattice points. All products are mod 2³², as Math.imul and >>> 0 have them:
     h = y·374761393 + x·668265263 + channel·2246822519; h = (h xor h >> 13)·1274126177; the byte is h >> 16 & 255.
     """
     mask = np.uint64(0xFFFFFFFF)
@@ -53,7 +53,7 @@ def pattern(height: int, width: int, step: int, passes: int = 0) -> np.ndarray:
 
 
 def made() -> dict:
-    """What the golden file must hold."""
+    """Returns the content of the golden file."""
     return {
         "taps": {str(scale): scaled_restoration.TAPS[scale] for scale in (2, 3, 4)},
         "resizing": [resizing(*size, scale) for size in SMALL for scale in (2, 3, 4)],
@@ -62,7 +62,7 @@ def made() -> dict:
 
 
 def resizing(height: int, width: int, step: int, scale: int) -> dict:
-    """A pattern reduced; and reduced − 128 taken for a change, enlarged."""
+    """Returns a pattern reduced, and (reduced − 128) enlarged as if it were a change."""
     small = scaled_restoration.reduced(pattern(height, width, step), scale)
     large = scaled_restoration.enlarged(small.astype(np.int64) - 128, scale, height, width)
     sizes = {"height": height, "width": width, "step": step, "scale": scale}
@@ -70,7 +70,7 @@ def resizing(height: int, width: int, step: int, scale: int) -> dict:
 
 
 def choice(height: int, width: int, step: int, passes: int) -> dict:
-    """A pattern's energies, score and scale; of a picture that is too small only the scale."""
+    """Returns a pattern's energies, score and scale; only the scale where the picture is too small."""
     picture = pattern(height, width, step, passes)
     sizes = {"height": height, "width": width, "step": step, "passes": passes}
     found = {**sizes, "scale": working_scale.choose(picture)}

@@ -1,7 +1,7 @@
-"""Networks without training, for tests of the service: weights from a seed, and what PyTorch makes of a picture.
+"""Makes networks without training for tests of the service, and restores pictures with them by PyTorch.
 
 seeded.py make FOLDER WIDTH: last.pt and prior.pth of a DHNet-B with one block per level; its own width is 64.
-seeded.py make FOLDER CONFIG: the network of a TOML as it is, for benches: speed does not depend on training.
+seeded.py make FOLDER CONFIG: the network of a TOML file, for benches, because speed does not depend on training.
 seeded.py restore FOLDER MODEL PICTURE RESTORED: the picture by `FOLDER/prior.pth` and the exported model's own
 checkpoint, tile by tile as its manifest says.
 """
@@ -23,7 +23,7 @@ BLOCKS = (1, 1, 1, 1)
 
 
 def make(folder: Path, size: str) -> None:
-    """A network whose prior has its width, or that of a TOML."""
+    """Makes a network whose prior has the same width, or the network of a TOML file."""
     if size.isdecimal():
         width = int(size)
         values = {"width": width, "encoder": BLOCKS, "prior": "ufpnet", "prior_width": width, "prior_encoder": BLOCKS}
@@ -34,7 +34,7 @@ def make(folder: Path, size: str) -> None:
 
 
 def restore(folder: Path, exported: Path, picture: Path, restored: Path) -> None:
-    """PyTorch in place of ONNX Runtime, all else as the product does it."""
+    """Restores a picture as the product does, but with PyTorch in place of ONNX Runtime."""
     manifest = runtime.read_manifest(exported)
     state = checkpoint.load(exported / "checkpoint.safetensors")
     network = checkpoint.network(state, folder / "prior.pth")

@@ -1,4 +1,4 @@
-"""RealBlur's protocol: a known warp and a known exposure are undone before anything is measured."""
+"""Tests RealBlur's protocol: a known warp and a known exposure are undone before measuring."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def sharp() -> np.ndarray:
 
 
 def seen_through(warp: np.ndarray, sharp: np.ndarray) -> np.ndarray:
-    """`sharp` as another camera has it: moved and darker, uint8."""
+    """Returns `sharp` as another camera would show it: moved and darker, uint8."""
     moved = cv2.warpPerspective(sharp, warp, sharp.shape[1::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     return (moved * SCALE).round().astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""Classical baselines: what is blurred with a known kernel gets better, and the kernel is found."""
+"""Tests the classical baselines: they improve pictures of known blur and find its kernel."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def sharp(height: int = 150, width: int = 201) -> np.ndarray:
 
 
 def blurred(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Convolution by sums, reflected borders; no FFT, so that the tests check the code's."""
+    """Convolves by sums with reflected borders, independently of the FFTs of the code."""
     radius = kernel.shape[0] // 2
     h, w = picture.shape[:2]
     wide = np.pad(picture.astype(float), ((radius, radius), (radius, radius), (0, 0)), mode="reflect")

@@ -1,4 +1,4 @@
-"""Measured blur: a known motion is found in pairs, and synthetic pairs are registered."""
+"""Tests the measurement of blur: a known motion is found in pairs, and synthetic pairs are registered."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def sharp() -> np.ndarray:
 
 
 def soft(length: float) -> np.ndarray:
-    """The same part after a motion in linear light."""
+    """Returns the same part of a photo after a motion in linear light."""
     return known_blurs.blurred(whole(), baselines.motion(length, 0.5))[PART, PART]
 
 
@@ -77,7 +77,7 @@ def test_the_command_measures_pairs_and_a_config(tmp_path, data, capsys):
 
 
 def test_a_still_camera_gives_the_target_itself(monkeypatch):
-    """The identity trajectory, through the whole of the synthesis: input and target are the same picture."""
+    """Without motion the whole synthesis returns the target as input."""
     move = blur_synthesis.motion
     monkeypatch.setattr(blur_synthesis, "trajectory", lambda rng, length, frames: np.zeros((frames, 2)))
     monkeypatch.setattr(blur_synthesis, "motion", lambda *given, turn: move(*given, turn=0.0))
@@ -102,7 +102,7 @@ def test_random_motion_leaves_the_centroid_of_a_spot_where_the_target_has_it():
 
 
 def test_rotation_displaces_the_centroid_by_second_order_only():
-    """A point on an arc has its mean off the arc, towards the centre: a fraction of a pixel for usual motions."""
+    """The mean of points on an arc lies off the arc, by a fraction of a pixel for usual motions."""
     points = np.array([[x, y, 1.0] for x in (-64, 0, 64) for y in (-64, 0, 64)]).T
     offsets = []
     for seed in range(200):

@@ -1,4 +1,4 @@
-"""The model card's figures are those that were measured."""
+"""Tests that the model card shows the measured figures."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Training, export, evaluation and verification, through the command line where a person would use it."""
+"""Tests training, export, evaluation and verification, through the command line where people use it."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Choosing by measurement: equal processor time, the same judges, nothing measured twice; and how fast training is."""
+"""Tests the comparison of variants (equal processor time, the same pairs, no variant trained twice) and speeds."""
 
 import json
 import os
@@ -31,7 +31,7 @@ bf16 = false
 
 
 class Clock:
-    """Time that passes only when told so."""
+    """A clock whose time passes only in `update`."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -75,7 +75,7 @@ def test_a_run_ends_after_its_processor_time(data, config, tmp_path, clock, monk
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A reference, its twin of another seed, and one variant; three small pairs to judge them by."""
+    """A folder with a reference, its twin of another seed and one variant; three small pairs measure them."""
     monkeypatch.setattr(variant_comparison, "HELD_OUT", 3)
     monkeypatch.setattr(variant_comparison, "SIDE", 48)
     monkeypatch.setattr(variant_comparison, "PICTURES", 2)
@@ -217,7 +217,7 @@ def test_speed_warms_up_and_counts_every_run(monkeypatch):
     clock = iter(range(100))
     runs = []
     monkeypatch.setattr(restoration_speed.time, "perf_counter", lambda: next(clock))
-    # Looks at the clock before, after each run, and at the end: runs end at 1, 2 and 3 of 3 seconds.
+    # The clock is read before, after each run, and at the end: runs end at 1, 2 and 3 of 3 seconds.
     assert restoration_speed.runs_per_second(runs.append, torch.zeros(1), 3) == 3 / 4
     assert len(runs) == restoration_speed.WARM_UP + 3
 
@@ -242,7 +242,7 @@ def test_the_whole_network_compiles_with_the_same_gradients(monkeypatch):
     torch.manual_seed(0)
     model = lively(DHNet(configs.ModelConfig(**{**TINY, "encoder": (1,), "decoder": (1,)}))).train()
     x, grads = torch.rand(1, 3, 16, 16), []
-    # Not inductor: it takes minutes, and what could break is the capture of the graph and of its backward pass.
+    # inductor would take minutes; the capture of the graph and of its backward pass is what could break.
     for forward in (model, torch.compile(model, backend="aot_eager", fullgraph=True)):
         model.zero_grad()
         forward(x).square().mean().backward()

@@ -1,4 +1,4 @@
-"""Every named configuration to the paper's numbers, and what a wrong one says."""
+"""Tests every named configuration against the paper's numbers, and the errors of wrong ones."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The learning curve: laws are recovered from points that obey them, and the drawing is well-formed."""
+"""Tests the learning curve: laws are recovered from points that obey them, and the drawing is well-formed."""
 
 import xml.etree.ElementTree as ET
 
@@ -40,7 +40,7 @@ def test_the_logarithm_is_recovered_and_distant_aims_are_out_of_sight(tmp_path):
 
 
 def test_laws_predict_a_point_that_was_measured_already(tmp_path):
-    """The earlier points obey a power law; the last one is told by it, and not by the logarithm."""
+    """The points obey a power law, so that the power law predicts the last one and the logarithm does not."""
     (tmp_path / "a.log").write_text(log(lambda n: 0.2 * (n / 10_000) ** 0.5, (20_000, 30_000, 50_000, 70_000, 110_000)))
     by_law = learning_curve.curve([tmp_path / "a.log"], tmp_path / "docs", "m")["sets"][0]
     truth = 0.2 * 11**0.5

@@ -1,4 +1,4 @@
-"""Published datasets: pairs found in their folders as published, and one line for what is not there."""
+"""Tests published datasets: pairs are found in their folders, and a missing file gives one line of error."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ REDS = {
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory) -> Path:
-    """All published folders with pictures of 48×64, each file's own."""
+    """A tree of all published folders, each file a different picture of 48×64."""
     root = tmp_path_factory.mktemp("published")
     for i, name in enumerate(sorted(GOPRO | HIDE | REALBLUR | REDS)):
         (root / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is measured of an exported model, with models whose answers are known."""
+"""Tests the evaluation of exported models, with models whose outputs are known."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Export of every network: what ONNX Runtime computes is what PyTorch computes, in every form of the graph."""
+"""Tests the export of every network: ONNX Runtime computes the same as PyTorch in every form of the graph."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from dhnet.network.model import build
 from onnx import TensorProto
 
 SMALL = {"width": 8, "prior_width": 4, "encoder": (1, 1, 1, 1), "prior_encoder": (1, 1, 1, 1), "routers": 2}
-# What CUDA, WASM and WebGPU all have in ONNX Runtime 1.30; the list in docs/network.md.
+# Operators that CUDA, WASM and WebGPU all have in ONNX Runtime 1.30; docs/network.md lists them.
 OPERATORS = {
     *("Add", "Cast", "Clip", "Concat", "Conv", "ConvTranspose", "DepthToSpace", "Div", "Erf", "Exp"),
     *("GlobalAveragePool", "Mul", "ReduceMean", "ReduceSumSquare", "Relu", "Round", "Sigmoid", "Slice"),
@@ -156,7 +156,7 @@ def test_dhnet_b_at_full_width_exports_with_its_prior_beside_it(tmp_path, capsys
         assert [v["url"], beside["url"]] == [f"https://models.example.com/b/{f['file']}" for f in (v, beside)]
         assert hashlib.sha256((out / beside["file"]).read_bytes()).hexdigest() == beside["sha256"]
         assert beside["bytes"] == (out / beside["file"]).stat().st_size
-        # Once for both variants: float16, but the flow's float32 and each variant's own first convolutions.
+        # Both variants share the file: float16, except the flow in float32 and the first convolutions of each variant.
         assert 2 * 0.99 * (frozen - 1_080_000) < beside["bytes"] < 2 * 1.03 * frozen
     x = np.random.default_rng(1).integers(0, 256, (1, 64, 64, 3), np.uint8)
     got = runtime.Model(out, "uint8-float16").run(x).astype(float)
@@ -197,7 +197,7 @@ def test_verify_takes_the_prior_and_refuses_another_one(tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "--prior must name its checkpoint" in error
-    # A graph whose prior is another network than the one that training read is not passed.
+    # verify refuses a prior that differs from the one that training read.
     for parameter in model.prior.network.parameters():
         parameter.data.mul_(1.3)
     external = External("b.prior.bin")

@@ -1,4 +1,4 @@
-"""DHNet-B's prior: frozen, outside of its checkpoints, and read where it should be."""
+"""Tests DHNet-B's prior: frozen, absent from checkpoints, and read at the right places."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ SMALL = {"width": 8, "prior_width": 4, "encoder": (1, 1, 1, 2), "prior_encoder":
 
 @pytest.fixture
 def photos(tmp_path, data):
-    """The training photos without pairs to measure."""
+    """A folder with the training photos and no pairs to measure."""
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "sharp").symlink_to(data / "sharp")
     return tmp_path / "photos"

@@ -1,4 +1,4 @@
-"""Import of published weights: seeded ones in the authors' format become models that the service can run."""
+"""Tests the import of published weights: seeded weights in the authors' format become models."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ def one_thread():
 
 
 def authors_file(folder, network: str, width: int = 8):
-    """A small network's file with exactly the keys and shapes that the authors publish, and the network."""
+    """Writes a small network's file with exactly the keys and shapes that the authors publish; returns both."""
     kind, published = PUBLISHED[network]
     model = kind(width, SMALL)
     weights = waves(model)

@@ -1,4 +1,4 @@
-"""The network: size, cost, special cases, shapes."""
+"""Tests the network's size, cost, special cases and shapes."""
 
 import numpy as np
 import pytest
@@ -120,7 +120,7 @@ def test_pictures_of_every_size_are_restored_by_tiles(tiny, size):
     assert tiling.apply(image, run, 32, 8, tiny.config.pad_multiple).shape == image.shape
 
 
-# The kernels only speed training up; without a compiler nothing uses them, and there is nothing to compare.
+# The kernels only speed training up. Without a compiler they do not run, so that there is nothing to compare.
 needs_kernels = pytest.mark.skipif(not native.available(), reason="no C compiler")
 
 

@@ -1,4 +1,4 @@
-"""Metrics, tiling, blur synthesis, losses."""
+"""Tests metrics, tiling, blur synthesis and losses."""
 
 import json
 from dataclasses import replace
@@ -126,7 +126,7 @@ def test_soft_identity_makes_only_sharp_pairs_soft_more_often():
     base = DataConfig(patch=48, soft=0.1, noise=0, jpeg=0)
 
     def share(c: DataConfig) -> float:
-        """Of 100 targets that are smoother than noise."""
+        """Returns how many of 100 targets are smoother than noise."""
         made = [blur_synthesis.synthesise(photo, photo, c, np.random.default_rng(seed))[1] for seed in range(100)]
         return sum(t.float().diff(dim=2).abs().mean().item() < 75 for t in made) / 100
 
@@ -185,7 +185,7 @@ def test_the_relative_loss_of_the_input_is_below_one():
 
 
 def blurred_by_convolution(x: torch.Tensor) -> torch.Tensor:
-    """The five-tap blur of MPRNet's pyramid, with the border repeated."""
+    """Applies the five-tap blur of MPRNet's pyramid, with the border repeated."""
     taps = torch.tensor([0.05, 0.25, 0.4, 0.25, 0.05]).repeat(x.shape[1], 1)
     x = F.pad(x, (2, 2, 2, 2), mode="replicate")
     x = F.conv2d(x, taps[:, None, None, :], groups=x.shape[1])

@@ -1,4 +1,4 @@
-"""Priors: sizes as published, checkpoints by their published keys, frozen, the same result twice."""
+"""Tests the priors: published sizes and keys of checkpoints, frozen weights, repeatable results."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def conv(name: str, outputs: int, inputs: int, size: int, bias: bool = True) -> 
 
 
 def published_block(name: str, c: int) -> Shapes:
-    """A block's keys in the checkpoints of megvii-research/NAFNet."""
+    """Returns a block's keys in the checkpoints of megvii-research/NAFNet."""
     out = {f"{name}.beta": (1, c, 1, 1), f"{name}.gamma": (1, c, 1, 1)}
     for norm in ("norm1", "norm2"):
         out |= {f"{name}.{norm}.weight": (c,), f"{name}.{norm}.bias": (c,)}
@@ -47,7 +47,7 @@ def published_nafnet(width: int, encoder: tuple[int, ...]) -> Shapes:
 
 
 def published_ufpnet(width: int, encoder: tuple[int, ...]) -> Shapes:
-    """The keys of Fangzhenxuan/UFPDeblur, in which the code network and the flow have one size only."""
+    """Returns the keys of Fangzhenxuan/UFPDeblur, where the code network and the flow have one size only."""
     taps, out = 361, published_nafnet(width, encoder)
     for i, blocks in enumerate(encoder):
         out |= conv(f"kernel_down.{i}", taps, taps, 2)
@@ -84,7 +84,7 @@ def published_code_network(taps: int) -> Shapes:
 
 
 def waves(network: nn.Module) -> dict[str, Tensor]:
-    """Weights without a random generator, so that golden values hold in every version."""
+    """Makes weights without a random generator, so that golden values hold in every version."""
     fixed = ("mask", "kernel_size", "alpha", "normalization", "base_dist_mean", "base_dist_var")
     out = {}
     for i, (key, value) in enumerate(sorted(network.state_dict().items())):
@@ -139,7 +139,7 @@ def test_the_weights_have_the_published_names_and_shapes(kind, width, published)
     assert {key: tuple(value.shape) for key, value in state.items()} == published(width, ENCODER)
 
 
-# What a transcription of the authors' code returns for the same weights and picture.
+# Outputs of a transcription of the authors' code for the same weights and picture.
 GOLDEN = {
     NAFNet: (
         [0.840853, 0.673031, 1.087549, 0.929533, 2.681079, 2.072382, 4.865327, 3.136037],

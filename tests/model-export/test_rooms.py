@@ -1,4 +1,4 @@
-"""The rooms of the package: which may import which, that no module imports itself by a detour, what a wheel holds."""
+"""Tests the rooms of the package: the arrows between them, import circles, and the packages of a wheel."""
 
 import ast
 import tomllib
@@ -25,7 +25,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def name(path: Path) -> str:
-    """A file's module, such as `dhnet.data.feed`."""
+    """Returns a file's module, such as `dhnet.data.feed`."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -35,7 +35,7 @@ MODULES = {name(path): path for path in FILES}
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """The modules of the package that a module imports, at its top or inside a function."""
+    """Returns the modules of the package that a module imports, at its top or inside a function."""
     path = MODULES[module]
     package = module.split(".") if path.stem == "__init__" else module.split(".")[:-1]
     found = set()
@@ -52,7 +52,7 @@ def imports(module: str) -> frozenset[str]:
 
 
 def room(module: str) -> str:
-    """The room of a module, or the module's own name where it lies beside the rooms."""
+    """Returns the room of a module, or the module's own name where it lies beside the rooms."""
     return module.split(".")[1] if "." in module else ""
 
 

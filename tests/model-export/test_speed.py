@@ -1,4 +1,4 @@
-"""`speed` in turns with something else, as the bench runner-tiles asks for it."""
+"""Tests `speed` in turns with another measurement, as the bench runner-tiles uses it."""
 
 import io
 import json
@@ -15,7 +15,7 @@ WEIGHTS = ROOT / "weights" / "dhnet-edge"
 
 @pytest.fixture
 def measured(monkeypatch):
-    """Batches and DHNET_NATIVE of every measurement; nothing is compiled, and a run is not waited for."""
+    """Records batch and DHNET_NATIVE of every measurement; nothing is compiled, and no run takes place."""
     seen = []
 
     def rate(restore, image, seconds):

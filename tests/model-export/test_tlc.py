@@ -1,4 +1,4 @@
-"""Test-time local pooling: global within the window, a moving mean beyond it."""
+"""Tests local pooling at test time: global within the window, a moving mean beyond it."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The working scale: exact arithmetic that TypeScript repeats, and a choice that follows the width of the structure."""
+"""Tests the working scale: exact arithmetic that TypeScript repeats, and the choice by the width of structure."""
 
 import json
 import math

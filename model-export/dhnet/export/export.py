@@ -140,7 +140,7 @@ def export(
     chosen.check(checkpoint.model_config(state))
     slim = out / "checkpoint.safetensors"
     if strength != 1 and source.resolve() == slim.resolve():
-        raise UserError(f"export: --strength would scale {slim} once more; export from the checkpoint that it came from")
+        raise UserError(f"export: --strength would scale {slim} a second time; export from its original checkpoint")
     model = checkpoint.network(state, prior)
     with torch.no_grad():
         for parameter in model.ending.parameters():
