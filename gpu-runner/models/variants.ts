@@ -1,5 +1,5 @@
 /** Which of a model's graphs runs: by what the tiles are made of, and by the execution provider. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { sessionFailed } from '@deblur/shared/protocol/errors.ts';
 import type { ModelManifest, ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import type { ExecutionProvider, RequestedProvider } from '../config.ts';
 
@@ -11,7 +11,7 @@ export function variantFor(
 ): ModelVariant {
   const variant = bestVariant(model, samples, provider);
   if (variant !== undefined) return variant;
-  throw new DeblurError('runner_unavailable', `${model.name} has no variant that takes ${samples} on ${provider}.`);
+  throw sessionFailed(`${model.name} has no variant that takes ${samples} on ${provider}`);
 }
 
 /** What a runner that was asked for this provider may come to run; with `auto`, on the CPU too. */

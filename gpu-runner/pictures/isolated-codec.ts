@@ -1,5 +1,5 @@
 /** sharp-codec.ts in a process of its own, so that a step ends when its picture is cancelled or when it takes too long. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { type DeblurError, pictureUndecodable, runnerFailed } from '@deblur/shared/protocol/errors.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import type { Metadata } from '@deblur/shared/metadata/index.ts';
 import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
@@ -40,14 +40,9 @@ export class IsolatedCodec implements CodecSteps {
   }
 
   #read: Call = (step, ...args) =>
-    this.#call(step, args, (cause) => {
-      return new DeblurError('image_undecodable', 'Decoding the picture took too long.', { cause });
-    });
+    this.#call(step, args, (cause) => pictureUndecodable('picture', 'decoding it takes too long', cause));
 
-  #write: Call = (step, ...args) =>
-    this.#call(step, args, (cause) => {
-      return new DeblurError('runner_failed', 'Encoding the restored picture took too long.', { cause });
-    });
+  #write: Call = (step, ...args) => this.#call(step, args, (cause) => runnerFailed('encoder_time', cause));
 
   async #call<Step extends keyof CodecSteps>(
     step: Step,

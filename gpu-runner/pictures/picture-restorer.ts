@@ -1,6 +1,6 @@
 /** File in, files out: the models, their sessions and the picture threads behind one call. */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { runnerCannotRun, runnerFailed, runnerLacksModel, runnerLacksVersion } from '@deblur/shared/protocol/errors.ts';
 import { readImageHeader } from '@deblur/shared/image-header/index.ts';
 import { costOf, type ModelManifest, type ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import type { ModelName } from '@deblur/shared/protocol/options.ts';
@@ -121,12 +121,9 @@ export class PictureRestorer {
     const model = name === undefined ? this.#preferred : models.find((candidate) => candidate.name === name);
     if (model === undefined) {
       const reason = refused.get(name ?? '');
-      const detail = reason === undefined ? `no trained weights of ${name}.` : `${name} but cannot run it: ${reason}`;
-      throw new DeblurError('model_unavailable', `The runner has ${detail}`);
+      throw reason === undefined ? runnerLacksModel(name ?? 'any model') : runnerCannotRun(name ?? '', reason);
     }
-    if (version !== undefined && version !== model.version) {
-      throw new DeblurError('model_unavailable', `The runner has version ${model.version} of ${model.name}.`);
-    }
+    if (version !== undefined && version !== model.version) throw runnerLacksVersion(model.name);
     return model;
   }
 
@@ -172,7 +169,7 @@ export class PictureRestorer {
     const ports = request.network === undefined ? [] : [request.network.port];
     const running = this.#threads.filter(({ state }) => state === 'running');
     const [thread] = running.sort((a, b) => a.pending - b.pending);
-    if (thread === undefined) throw new DeblurError('runner_failed', 'A worker of the runner is being replaced.');
+    if (thread === undefined) throw runnerFailed('worker');
     let timer: NodeJS.Timeout | undefined;
     const stopInTime = (): void => {
       timer = setTimeout(() => thread.replace('a cancelled picture did not stop'), PICTURE_STOP_MS);

@@ -3,7 +3,7 @@
  * a picture of 50 MP takes the JavaScript thread a second at a time, so it must not be the one that answers HTTP.
  */
 import { parentPort } from 'node:worker_threads';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { DeblurError, pictureAnimated } from '@deblur/shared/protocol/errors.ts';
 import { assertPixelLimits, readImageHeader, type ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import { readMetadata } from '@deblur/shared/metadata/index.ts';
@@ -81,7 +81,7 @@ async function pixelsOf(source: Uint8Array, header: ImageHeader, work: PictureWo
 function acceptHeader({ source, encoding: { format }, heicDecoding }: PictureRequest): ImageHeader {
   const header = readImageHeader(source);
   if (header.format === 'heic' && !heicDecoding) throw heicUnsupported();
-  if (header.animated) throw new DeblurError('image_animated', 'The file has more than one picture.');
+  if (header.animated) throw pictureAnimated(header.format.toUpperCase());
   assertPixelLimits(header, MAX_PIXELS);
   if (format !== undefined) assertFormatHolds(format, header);
   return header;

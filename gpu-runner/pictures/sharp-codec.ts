@@ -1,10 +1,11 @@
 /** Pixels in and out of files by libvips, and in from HEIC by libheif. This is the only file that imports sharp. */
 import sharp, { type OutputInfo, type Sharp, type SharpOptions } from 'sharp';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { DeblurError, encoderRefused, pictureTruncated, pictureUndecodable } from '@deblur/shared/protocol/errors.ts';
 import { refuseFilledGaps } from '@deblur/shared/image-header/libjpeg-warnings.ts';
 import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import { decoderInput } from '@deblur/shared/metadata/decoder-input.ts';
 import type { Metadata } from '@deblur/shared/metadata/index.ts';
+import type { OutputFormat } from '@deblur/shared/protocol/options.ts';
 import type { ImageCodec } from '@deblur/shared/pixels/ports.ts';
 import {
   dividedByAlpha,
@@ -53,7 +54,7 @@ export const sharpCodec: ImageCodec = {
     const { data, info } = await guarded(() => (header.format === 'jpeg' ? withoutGaps(read) : read('error')));
     const decoded = toRawImage(data, info.width, info.height, info.channels, wide);
     if (decoded.width !== header.width || decoded.height !== header.height) {
-      throw new DeblurError('image_undecodable', 'The picture has another size than its header says.');
+      throw pictureUndecodable('picture', 'it has another size than its header says');
     }
     if (greyAlpha && decoded.channels === 4) return keepChannels(decoded, [0, 3]);
     // An extra sample that is no alpha (see readTiffHeader) comes last.
@@ -65,8 +66,8 @@ export const sharpCodec: ImageCodec = {
     if (options.format === 'png') return encodePng(image);
     const picture = options.format === 'jpeg' ? flattenOnWhite(image) : image;
     const eightBit = raw(picture).toColourspace(picture.channels <= 2 ? 'b-w' : 'srgb');
-    if (options.format === 'jpeg') return write(asJpeg(eightBit, options.quality, image.width * image.height));
-    return write(withFormat(eightBit, { ...options, format: options.format }));
+    if (options.format === 'jpeg') return write(asJpeg(eightBit, options.quality, image.width * image.height), 'jpeg');
+    return write(withFormat(eightBit, { ...options, format: options.format }), options.format);
   },
 };
 
@@ -79,7 +80,7 @@ export async function avifFromPng(png: Uint8Array, carried: Metadata, quality: n
   if (carried.exif !== undefined) picture = picture.keepExif();
   if (carried.icc !== undefined) picture = picture.keepIccProfile();
   if (carried.xmp !== undefined) picture = picture.keepXmp();
-  return write(withFormat(picture, { format: 'avif', quality }));
+  return write(withFormat(picture, { format: 'avif', quality }), 'avif');
 }
 
 export const sharpSteps: CodecSteps = { ...sharpCodec, avifFromPng };
@@ -109,16 +110,17 @@ function withFormat(picture: Sharp, { format, quality }: Encoding): Sharp {
   }
 }
 
-async function write(picture: Sharp): Promise<Uint8Array> {
+/** @throws {DeblurError} `invalid_option`: what an encoder refuses once it refuses every time */
+async function write(picture: Sharp, format: OutputFormat): Promise<Uint8Array> {
   try {
     return await picture.toBuffer();
   } catch (cause) {
-    throw new DeblurError('runner_failed', 'The restored picture could not be encoded.', { cause });
+    throw encoderRefused(format, cause);
   }
 }
 
 function toRawImage(data: Buffer, width: number, height: number, channels: number, wide: boolean): RawImage {
-  if (!isChannels(channels)) throw new DeblurError('image_undecodable', 'The picture has more than four channels.');
+  if (!isChannels(channels)) throw pictureUndecodable('picture', 'it has more than four channels');
   if (!wide) return { width, height, channels, data };
   const samples = data.byteLength / 2;
   const aligned = data.byteOffset % 2 === 0 ? data : Buffer.from(data);
@@ -159,11 +161,8 @@ async function guarded<T>(decode: () => Promise<T>): Promise<T> {
     if (cause instanceof DeblurError) throw cause;
     const message = cause instanceof Error ? cause.message : '';
     if (/premature end|unexpected end|truncat|end of (file|stream)/i.test(message)) {
-      throw new DeblurError('image_truncated', 'The picture ends before its last pixel.', { cause });
+      throw pictureTruncated('picture', cause);
     }
-    if (/pixel limit/i.test(message)) {
-      throw new DeblurError('image_too_many_pixels', `At most ${MAX_PIXELS} pixels are taken.`, { cause });
-    }
-    throw new DeblurError('image_undecodable', 'The picture cannot be decoded.', { cause });
+    throw pictureUndecodable('picture', 'its data are damaged', cause);
   }
 }

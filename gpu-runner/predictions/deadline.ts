@@ -1,5 +1,5 @@
 /** The time that a prediction has, from its start; it may become longer when the picture is known. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { deadlineExceeded } from '@deblur/shared/protocol/errors.ts';
 import type { Prediction } from './prediction.ts';
 
 export class Deadline {
@@ -29,7 +29,6 @@ export class Deadline {
 
   #start(): NodeJS.Timeout {
     const left = this.#seconds * 1000 - (performance.now() - this.#startedAt);
-    const detail = `The picture was not restored within ${Math.ceil(this.#seconds)} seconds.`;
-    return setTimeout(() => this.#prediction.abort(new DeblurError('deadline_exceeded', detail)), left);
+    return setTimeout(() => this.#prediction.abort(deadlineExceeded(Math.ceil(this.#seconds))), left);
   }
 }

@@ -1,5 +1,5 @@
 /** What a prediction does, from fetch to upload. */
-import { DeblurError, hiddenCause, toWireError } from '@deblur/shared/protocol/errors.ts';
+import { encodingHasNoMaster, hiddenCause, runnerFailed, toWireError } from '@deblur/shared/protocol/errors.ts';
 import { DEFAULT_QUALITY } from '@deblur/shared/limits.ts';
 import { RUNNER_TIMEOUT_MIN_SECONDS, TIMEOUT_PER_EXPECTED } from '../limits.ts';
 import { MEDIA_TYPES, type OutputFormat } from '@deblur/shared/protocol/options.ts';
@@ -94,7 +94,7 @@ async function make(
   const job = { source, encoding: { format, quality, metadata }, wantMaster, wantResult };
   if (input.operation === 'encode') {
     if (input.master_upload_url === undefined) return restorer.encode(job, signal);
-    throw new DeblurError('invalid_option', 'master_upload_url: an encoding makes no master');
+    throw encodingHasNoMaster('master_upload_url');
   }
   const model = restorer.model(input.model, input.model_version);
   prediction.setModel(model);
@@ -112,7 +112,7 @@ async function deliver(
   const { input, model, signal, trace } = prediction;
   const { master_upload_url: masterUrl, result_upload_url: resultUrl, upload_part_bytes: partBytes } = input;
   if (masterUrl === undefined && resultUrl === undefined) {
-    if (result === undefined) throw new DeblurError('internal', 'No result was made.');
+    if (result === undefined) throw runnerFailed('result');
     return { format, bytes: result };
   }
   const put = async (url: string | undefined, bytes: Uint8Array | undefined, as: OutputFormat): Promise<void> => {

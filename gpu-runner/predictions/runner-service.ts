@@ -1,6 +1,6 @@
 /** The runner: its health, its slots, which predictions it takes and how it ends. */
 import { randomUUID } from 'node:crypto';
-import { DeblurError, toWireError } from '@deblur/shared/protocol/errors.ts';
+import { DeblurError, runnerStopped, toWireError } from '@deblur/shared/protocol/errors.ts';
 import type { Config } from '../config.ts';
 import { readGpuUsage } from '../ops/gpu-usage.ts';
 import type { HttpClient } from '../transfers/http-client.ts';
@@ -203,7 +203,7 @@ export class RunnerService {
 
   /** Ends the wait of `stop`. */
   failAll(): void {
-    const reason = new DeblurError('runner_unavailable', 'The runner stopped before the prediction was done.');
+    const reason = runnerStopped();
     for (const prediction of this.#memory.running) {
       prediction.abort(reason);
       // It does not wait for what cannot be interrupted, such as one step of a codec.

@@ -1,5 +1,5 @@
 /** Which models this runner serves: each is tried when the runner starts, and its speed measured. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { sessionFailed } from '@deblur/shared/protocol/errors.ts';
 import type { ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 import type { Log } from '../ops/log.ts';
 import type { SessionPool } from './session-pool.ts';
@@ -19,7 +19,7 @@ export class ModelOffers {
    */
   static async prepare(models: readonly ModelManifest[], sessions: Sessions, log: Log): Promise<ModelOffers> {
     const offers = new ModelOffers();
-    let failure: unknown = new DeblurError('runner_unavailable', 'There is no model to run.');
+    let failure: unknown = sessionFailed('there is none');
     for (const model of models) {
       try {
         assertMemoryFor(model, sessions);
@@ -29,7 +29,7 @@ export class ModelOffers {
         offers.#models.push(model);
       } catch (error) {
         failure = error;
-        const reason = error instanceof DeblurError ? error.detail : String(error);
+        const reason = error instanceof Error ? error.message : String(error);
         offers.#refused.set(model.name, reason);
         log.error('model_refused', error, { model: model.name, reason });
       }
@@ -57,16 +57,13 @@ export class ModelOffers {
   }
 }
 
-/** @throws {DeblurError} `runner_unavailable` when the model says that it needs more than this runner may take or has */
+/** @throws {Error} when the model says that it needs more than this runner may take or has */
 function assertMemoryFor({ memory_bytes: ofOneSession = 0 }: ModelManifest, sessions: Sessions): void {
   const needed = ofOneSession * sessions.workers;
   const free = Math.min(sessions.budget, sessions.provider.used === 'cpu' ? process.availableMemory() : Infinity);
   if (needed <= free) return;
   const megabytes = (bytes: number): number => Math.round(bytes / 1e6);
-  throw new DeblurError(
-    'runner_unavailable',
-    `Its sessions need ${megabytes(needed)} MB of memory, and ${megabytes(free)} MB are free.`,
-  );
+  throw new Error(`its sessions need ${megabytes(needed)} MB of memory, and ${megabytes(free)} MB are free`);
 }
 
 /** @returns seconds for a megapixel */

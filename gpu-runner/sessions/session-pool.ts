@@ -1,5 +1,5 @@
 /** One model variant, ready to run: a few threads with a session each, and a queue of tiles before them. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { runnerFailed } from '@deblur/shared/protocol/errors.ts';
 import { openTileClaim, revoke, type TileClaim } from './tile-claim.ts';
 import { BATCHES_IN_FLIGHT_PER_WORKER } from '../limits.ts';
 import type { Log } from '../ops/log.ts';
@@ -158,7 +158,7 @@ export class SessionPool {
       const claim = openTileClaim();
       for (const waiting of batch) waiting.claim = claim;
       const reply = await thread.call({ kind: 'run', tiles: batch.map(({ tile }) => tile), claim });
-      if (reply.kind === 'loaded') throw new DeblurError('runner_failed', 'A session answered out of turn.');
+      if (reply.kind === 'loaded') throw runnerFailed('worker');
       if (reply.kind === 'ran') this.#share(batch, reply.inferMs);
       else this.#takeBack(batch);
     } catch (error) {
@@ -183,7 +183,7 @@ export class SessionPool {
 
   #refuseAll(): void {
     for (const { reject } of this.#queue.drain()) {
-      reject(new DeblurError('runner_failed', 'No session of the model is running.'));
+      reject(runnerFailed('worker'));
     }
   }
 }

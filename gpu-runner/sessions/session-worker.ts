@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { runnerFailed, sessionFailed } from '@deblur/shared/protocol/errors.ts';
 import type { ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
 import { start } from './tile-claim.ts';
 import { serveRpc, type Transferred } from '../threads/rpc.ts';
@@ -49,7 +49,7 @@ async function load({ path, variant, provider, intraOpThreads }: LoadRequest): P
     const session = await InferenceSession.create(path, sessionOptions(provider, intraOpThreads));
     return { session, variant };
   } catch (cause) {
-    throw new DeblurError('runner_unavailable', `The session could not be created on ${provider}: ${reasonOf(cause)}`);
+    throw sessionFailed(`it cannot be opened on ${provider}: ${reasonOf(cause)}`, cause);
   }
 }
 
@@ -60,8 +60,7 @@ function requireProvider(provider: 'tensorrt' | 'cuda'): void {
   const root = dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json'));
   const folder = join(root, 'bin/napi-v6', process.platform, process.arch);
   if (existsSync(join(folder, `libonnxruntime_providers_${provider}.so`))) return;
-  throw new DeblurError(
-    'runner_unavailable',
+  throw sessionFailed(
     `onnxruntime-node is installed without its ${PROVIDER_NAMES[provider]} provider (ONNXRUNTIME_NODE_INSTALL=cuda12 installs it)`,
   );
 }
@@ -70,24 +69,24 @@ function requireProvider(provider: 'tensorrt' | 'cuda'): void {
 async function run(tiles: readonly SharedTile[]): Promise<SessionReply> {
   const [first] = tiles;
   if (loaded === undefined || first === undefined) {
-    throw new DeblurError('runner_unavailable', 'No session is loaded, or no tile was given.');
+    throw runnerFailed('worker');
   }
   const { session, variant } = loaded;
   const { input, output } = variant;
   if ((first.data instanceof Uint8Array ? 'uint8' : 'float32') !== input.type) {
-    throw new DeblurError('runner_failed', `The ${variant.id} variant was given a tile of another type.`);
+    throw runnerFailed('tile_type');
   }
   const batch = joined(tiles);
   const start = performance.now();
   const outputs = await session
     .run({ [input.name]: new Tensor(batch, [tiles.length, first.height, first.width, 3]) })
     .catch((cause: unknown) => {
-      throw new DeblurError('runner_failed', 'The network failed on a tile.', { cause: reasonOf(cause) });
+      throw runnerFailed('network', cause);
     });
   const inferMs = performance.now() - start;
   const data = outputs[output.name]?.data;
   if (!(data instanceof Uint8Array || data instanceof Float32Array) || data.length !== batch.length) {
-    throw new DeblurError('runner_failed', 'The network returned no picture.');
+    throw runnerFailed('picture');
   }
   const length = data.length / tiles.length;
   tiles.forEach((tile, i) => tile.data.set(data.subarray(i * length, (i + 1) * length)));

@@ -1,4 +1,4 @@
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { tileRefused } from '@deblur/shared/protocol/errors.ts';
 import { takesTile, tilingOf, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 import type { TilingOptions } from '@deblur/shared/pixels/tiling.ts';
 import type { ExecutionProvider } from '../config.ts';
@@ -12,9 +12,7 @@ import type { ExecutionProvider } from '../config.ts';
  */
 export function tilingFor(model: ModelManifest, side: number | undefined, provider: ExecutionProvider): TilingOptions {
   if (side !== undefined && !takesTile(model, side)) {
-    const { fixed, size, max } = model.tile;
-    const sides = fixed ? size : `at most ${max}`;
-    throw new DeblurError('invalid_option', `tile: ${model.name} takes tiles of ${sides} pixels`);
+    throw tileRefused(model.name, side);
   }
   const tiling = tilingOf(model, side);
   return provider === 'cpu' ? tiling : { ...tiling, padMultiple: tiling.size };

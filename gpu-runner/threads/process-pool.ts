@@ -5,7 +5,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { runnerFailed } from '@deblur/shared/protocol/errors.ts';
 import { abortable } from './abortable.ts';
 import { MessageSocket } from './message-socket.ts';
 import { RpcClient } from './rpc.ts';
@@ -86,7 +86,7 @@ export class ProcessPool<Request, Reply> {
     const called = { child, client };
     const gone = (cause?: Error): void => {
       if (this.#idle === called) this.#idle = undefined;
-      client.fail(new DeblurError('runner_failed', 'A worker of the runner ended unexpectedly.', { cause }));
+      client.fail(runnerFailed('worker', cause));
     };
     // The process may be gone before a message to it is written.
     socket.on('error', () => undefined);

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import type { Transferable } from 'node:worker_threads';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { runnerFailed } from '@deblur/shared/protocol/errors.ts';
 import {
   THREAD_CLOSE_WAIT_MS,
   THREAD_MAX_RESTARTS,
@@ -62,7 +62,7 @@ export class WorkerThread<Request, Reply> {
   /** @throws {DeblurError} `runner_failed` when the thread is not there or dies meanwhile; what the call throws */
   async call(request: Request, transfer?: readonly Transferable[], signal?: AbortSignal): Promise<Reply> {
     const client = this.#client;
-    if (client === undefined || this.#state !== 'running') throw threadGone();
+    if (client === undefined || this.#state !== 'running') throw runnerFailed('worker');
     return client.call(request, transfer, signal);
   }
 
@@ -92,7 +92,7 @@ export class WorkerThread<Request, Reply> {
     this.#client = client;
     worker.on('error', (error) => this.#options.log.error('thread_error', error, { thread: this.#options.name }));
     worker.on('exit', () => {
-      client.fail(threadGone());
+      client.fail(runnerFailed('worker'));
       if (!this.#isReplaced) this.#deaths++;
       this.#isReplaced = false;
       if (this.#state === 'running') void this.#relaunch();
@@ -127,8 +127,4 @@ export class WorkerThread<Request, Reply> {
   #isClosed(): boolean {
     return this.#state === 'closed';
   }
-}
-
-function threadGone(): DeblurError {
-  return new DeblurError('runner_failed', 'A worker of the runner ended unexpectedly.');
 }

@@ -62,8 +62,8 @@ export class UndeliveredError extends Error {
 
   /** @param status of the last answer; undefined when none came */
   constructor(status: number | undefined, timedOut: boolean) {
-    const silence = timedOut ? 'it did not answer in time' : 'it could not be reached';
-    super(status === undefined ? silence : `it answered with status ${status}`);
+    const silence = timedOut ? 'its receiver did not answer in time' : 'its receiver could not be reached';
+    super(status === undefined ? silence : `its receiver answered ${status}`);
   }
 }
 

@@ -6,7 +6,7 @@ import type { LookupAddress } from 'node:dns';
 import { lookup as dnsLookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
 import { Agent, request, type Dispatcher } from 'undici';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { nameNotPublic } from '@deblur/shared/protocol/errors.ts';
 import { checkUrl, isGlobalAddress, type CheckedUrl } from '@deblur/shared/net/url-guard.ts';
 import { CONNECT_TIMEOUT_MS, TRANSFER_TIMEOUT_MS } from '../limits.ts';
 
@@ -71,7 +71,7 @@ function guardedLookup(resolve: Resolve): LookupFunction {
     const answer = (addresses: readonly LookupAddress[]): void => {
       const [first] = addresses;
       if (first === undefined || !addresses.every(({ address }) => isGlobalAddress(address))) {
-        callback(new DeblurError('forbidden', 'The name leads to an address that is not public.'), '', 0);
+        callback(nameNotPublic(), '', 0);
       } else if (options.all === true) {
         callback(null, [...addresses]);
       } else {

@@ -1,7 +1,7 @@
 /** A GET that follows redirects by hand, so that each address is checked like the first. */
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { sourceRedirectsTooOften } from '@deblur/shared/protocol/errors.ts';
 import type { HttpClient } from './http-client.ts';
 import { MAX_REDIRECTS } from '../limits.ts';
 
@@ -9,7 +9,7 @@ const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
 
 /**
  * @returns the first answer that leads nowhere else, whatever its status
- * @throws {DeblurError} `source_fetch_failed` after too many redirects; what HttpClient throws
+ * @throws {DeblurError} `source_not_found` after too many redirects; what HttpClient throws
  */
 export async function getFollowing(
   url: string,
@@ -26,7 +26,7 @@ export async function getFollowing(
     if (!URL.canParse(location, next)) break;
     next = new URL(location, next).href;
   }
-  throw new DeblurError('source_fetch_failed', `The source does not arrive within ${MAX_REDIRECTS} redirects.`);
+  throw sourceRedirectsTooOften(MAX_REDIRECTS);
 }
 
 /** Ends a body that nobody reads: undici then emits an error, and one without a listener would end the process. */

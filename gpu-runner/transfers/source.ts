@@ -1,6 +1,14 @@
 /** A prediction's `image` → the bytes of the file. */
 import type { Readable } from 'node:stream';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import {
+  dataUriNotBase64,
+  DeblurError,
+  sourceHostFailed,
+  sourceTimedOut,
+  sourceTooLarge,
+  sourceUnreachable,
+} from '@deblur/shared/protocol/errors.ts';
+import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import { concat } from '@deblur/shared/metadata/bytes.ts';
 import type { HttpClient } from './http-client.ts';
 import { SOURCE_MAX_BYTES, TRANSFER_TIMEOUT_MS } from '../limits.ts';
@@ -9,7 +17,7 @@ import { discard, getFollowing } from './redirects.ts';
 /**
  * @param image https URL (http for allowed origins) or a base64 data URI
  * @returns the file in a buffer of its own
- * @throws {DeblurError} `malformed_request`, `forbidden`, `body_too_large`, `source_fetch_failed`
+ * @throws {DeblurError} `malformed_request`, `invalid_option`, `forbidden`, `source_not_found`, `body_too_large`, `source_fetch_failed`
  * @param headers of the caller's trace
  * @throws the signal's reason
  */
@@ -27,7 +35,7 @@ function decodeDataUri(uri: string): Uint8Array {
   const comma = uri.indexOf(',');
   const payload = uri.slice(comma + 1);
   if (comma < 0 || !/;\s*base64\s*$/i.test(uri.slice(0, comma)) || !/^[A-Za-z0-9+/]*={0,2}$/.test(payload)) {
-    throw new DeblurError('malformed_request', 'The data URI is not base64.');
+    throw dataUriNotBase64('image');
   }
   return new Uint8Array(Buffer.from(payload, 'base64'));
 }
@@ -46,12 +54,12 @@ async function download(
     const { statusCode, headers: described, body } = await getFollowing(url, http, wanted, timed);
     if (statusCode === 200) return await collect(body, described['content-length']);
     discard(body);
-    throw new DeblurError('source_fetch_failed', `The source answered with status ${statusCode}.`);
+    throw sourceHostFailed(statusCode, RETRY_AFTER_SECONDS);
   } catch (cause) {
     signal.throwIfAborted();
     if (cause instanceof DeblurError) throw cause;
-    const detail = timeout.aborted ? 'The source took too long.' : 'The source could not be reached.';
-    throw new DeblurError('source_fetch_failed', detail, { cause });
+    if (timeout.aborted) throw sourceTimedOut(TRANSFER_TIMEOUT_MS / 1000, RETRY_AFTER_SECONDS);
+    throw sourceUnreachable(RETRY_AFTER_SECONDS, cause);
   }
 }
 
@@ -61,7 +69,7 @@ async function collect(body: Readable, contentLength: string | string[] | undefi
   const assertFits = (bytes: number): void => {
     if (bytes <= SOURCE_MAX_BYTES) return;
     discard(body);
-    throw new DeblurError('body_too_large', `The source has more than ${SOURCE_MAX_BYTES} bytes.`);
+    throw sourceTooLarge(SOURCE_MAX_BYTES);
   };
   assertFits(Number(contentLength ?? 0));
   for await (const chunk of body as AsyncIterable<Uint8Array>) {

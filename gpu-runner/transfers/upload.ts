@@ -1,5 +1,5 @@
 /** Files → the signed URLs that came with the job: by one PUT, or in parts to a receiver that takes them. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { uploadFailed } from '@deblur/shared/protocol/errors.ts';
 import type { UploadCompletion } from '@deblur/shared/protocol/runner-api.ts';
 import { deliver, UndeliveredError, type AnswerHeaders } from './delivery.ts';
 import type { HttpClient, HttpRequest } from './http-client.ts';
@@ -53,7 +53,7 @@ export async function upload(file: Upload, http: HttpClient, signal: AbortSignal
     await (bytes.length > partBytes ? inParts(file, partBytes, { send, abandon }, signal) : whole(file, send, signal));
   } catch (error) {
     if (!(error instanceof UndeliveredError)) throw error;
-    throw new DeblurError('runner_failed', `The result was not taken by its receiver: ${error.message}.`);
+    throw uploadFailed(error.message);
   }
 }
 
@@ -135,5 +135,5 @@ function theOne(headers: AnswerHeaders, name: 'location' | 'etag'): string {
 
 /** A receiver that was said to take parts, and does not. */
 function noParts(missing: string): never {
-  throw new DeblurError('runner_failed', `The result was not taken by its receiver: it answered without ${missing}.`);
+  throw uploadFailed(`its receiver answered without ${missing}`);
 }

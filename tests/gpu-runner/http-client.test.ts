@@ -61,10 +61,10 @@ it('says that a source cannot be reached when its name does not resolve', async 
 });
 
 it.each(['data:image/png;base64', 'data:image/png,abc', 'data:image/png;base64,%%%', 'data:;base64,a=b='])(
-  'calls "%s" malformed',
+  'refuses "%s", which is not base64',
   async (uri) => {
     const client = clientFor([]);
-    await expect(readSource(uri, client, signal)).rejects.toMatchObject({ code: 'malformed_request' });
+    await expect(readSource(uri, client, signal)).rejects.toMatchObject({ code: 'invalid_option' });
     await client.close();
   },
 );

@@ -156,12 +156,12 @@ it('gives a model of fixed tiles whole ones, aligned as its manifest says, on ev
   const whole = { size: 256, overlap: 32, align: 16, padMultiple: 256 };
   expect(tilingFor(fixed, undefined, 'cpu')).toEqual(whole);
   expect(tilingFor(fixed, 256, 'cuda')).toEqual(whole);
-  expect(() => tilingFor(fixed, 128, 'cpu')).toThrow('dhnet-edge takes tiles of 256 pixels');
+  expect(() => tilingFor(fixed, 128, 'cpu')).toThrow('tile: dhnet-edge does not take tiles of 128 pixels');
 });
 
-it.each([250, 32, 288, 1024])('refuses tiles of %i pixels, which dhnet-edge does not take', async (side) => {
+it.each([250, 32, 288, 512])('refuses tiles of %i pixels, which dhnet-edge does not take', async (side) => {
   const model = await readManifest();
   for (const provider of ['cpu', 'cuda'] as const) {
-    expect(() => tilingFor(model, side, provider)).toThrow('dhnet-edge takes tiles of at most 256 pixels');
+    expect(() => tilingFor(model, side, provider)).toThrow(`tile: dhnet-edge does not take tiles of ${side} pixels`);
   }
 });

@@ -90,7 +90,9 @@ async function replaceGraph(bytes: Uint8Array): Promise<void> {
 it('says when a graph is none, though it is the one of its manifest', async () => {
   const bytes = await readFile(path.join(dir, 'dhnet-edge/dhnet-edge.uint8.onnx'));
   await replaceGraph(bytes.subarray(0, bytes.length >> 1));
-  await expectSetupFailure(/^The session could not be created on cpu: /, { EXECUTION_PROVIDER: 'cpu' });
+  await expectSetupFailure(/^The runner cannot load its model: it cannot be opened on cpu: /, {
+    EXECUTION_PROVIDER: 'cpu',
+  });
 });
 
 it('says when a graph is of another variant than its manifest says', async () => {

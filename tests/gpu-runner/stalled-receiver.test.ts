@@ -23,7 +23,7 @@ it('is given up after two attempts, so that it holds no slot', async () => {
   const file = { url: receiver.url, bytes: Uint8Array.of(1), mediaType: 'image/png' };
   await expect(upload(file, http, new AbortController().signal)).rejects.toMatchObject({
     code: 'runner_failed',
-    detail: 'The result was not taken by its receiver: it did not answer in time.',
+    detail: 'The result could not be uploaded: its receiver did not answer in time. Try again.',
   });
   expect(receiver.requests).toHaveLength(UPLOAD_TIMED_OUT_ATTEMPTS);
 });

@@ -238,7 +238,7 @@ it('runs no tile after a cancellation but those that sessions already have', asy
 it('fails what is not done in time, and is free again', async () => {
   const own = await startServer({ TIMEOUT_SECONDS: '1' });
   const { body } = await own.call('POST', '/predictions', { input: { image: dataUri(await gradientPng(4000, 3000)) } });
-  expect(body).toMatchObject({ status: 'failed', error: expect.stringMatching(/^deadline_exceeded: .* 1 seconds/) });
+  expect(body).toMatchObject({ status: 'failed', error: expect.stringMatching(/^deadline_exceeded: .* 1 second\./) });
   await until(async () => (await own.health()).slots.busy === 0);
   await own.stop();
 });

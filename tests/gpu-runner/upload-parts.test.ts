@@ -94,7 +94,7 @@ describe('a failure', () => {
 
   it('of a part stops the one beside it', async () => {
     receiver.mishaps.set('part 1', ['hang']).set('part 2', [413]);
-    await expect(send(bytesOf(3 * PART))).rejects.toThrow(/status 413/);
+    await expect(send(bytesOf(3 * PART))).rejects.toThrow(/answered 413/);
     expect(receiver.requests.toSorted()).toEqual(['abort', 'begin', 'part 1', 'part 2']);
   }, 15_000);
 
@@ -112,7 +112,7 @@ describe('a failure', () => {
 
   it('to abandon it changes nothing', async () => {
     receiver.mishaps.set('part 1', [404]).set('abort', ['destroy']);
-    await expect(send(bytesOf(3 * PART))).rejects.toThrow(/status 404/);
+    await expect(send(bytesOf(3 * PART))).rejects.toThrow(/answered 404/);
   });
 });
 

@@ -170,6 +170,14 @@ export const formatCannotHold = (format: string, maxSide: number): DeblurError =
 export const formatNotWritten = (format: string, place: string): DeblurError =>
   invalidOption('format', `${format} is not written ${place}; ask for another format`);
 
+export const encoderRefused = (format: string, cause?: unknown): DeblurError => {
+  const message = `the restored picture cannot be written as ${format}; ask for another format`;
+  return new DeblurError('invalid_option', `format: ${message}`, { fields: [{ field: 'format', message }], cause });
+};
+
+export const encodingHasNoMaster = (field: string): DeblurError =>
+  invalidOption(field, 'is for a restoration; leave it out of an encoding');
+
 export const tileRefused = (model: string, size: number): DeblurError =>
   invalidOption('tile', `${model} does not take tiles of ${count(size, 'pixel')}; leave it out`);
 

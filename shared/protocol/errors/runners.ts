@@ -23,6 +23,14 @@ export const versionUnavailable = (): DeblurError =>
 export const runnerLacksModel = (model: string): DeblurError =>
   new DeblurError('model_unavailable', `The runner has no trained weights of ${model}. Use another model.`);
 
+/** Said by a runner of itself. @param reason completes "The runner cannot run dhnet-b: …" */
+export const runnerCannotRun = (model: string, reason: string): DeblurError =>
+  new DeblurError('model_unavailable', `The runner cannot run ${model}: ${reason}. Use another model.`);
+
+/** Said by a runner of itself. */
+export const runnerLacksVersion = (model: string): DeblurError =>
+  new DeblurError('model_unavailable', `The runner has another version of ${model}. Leave out the version.`);
+
 /** Said of a runner to which the gateway gave a model that it has. */
 export const runnerHasOtherVersion = (): DeblurError =>
   new DeblurError('runner_unavailable', 'The runner has another version of the model. Try again when it is updated.');
@@ -36,6 +44,14 @@ export const deadlineExceeded = (seconds?: number): DeblurError =>
       ? 'The deadline passed before the picture was restored. Try again, or give it more time.'
       : `The picture was not restored within ${count(seconds, 'second')}. Try again, or give it more time.`,
   );
+
+/** @param expectedSeconds by the speed that the runner measured */
+export const tooSlowForDeadline = (model: string, expectedSeconds: number, deadlineSeconds: number): DeblurError => {
+  const message =
+    `${model} would take about ${count(expectedSeconds, 'second')} for this picture, and the deadline is in ` +
+    `${count(deadlineSeconds, 'second')}; ask for another model or for more time`;
+  return new DeblurError('invalid_option', `model: ${message}`, { fields: [{ field: 'model', message }] });
+};
 
 export const waitExpired = (): DeblurError =>
   new DeblurError('deadline_exceeded', 'The wait ended before the picture was restored. Try again in a moment.');
@@ -62,11 +78,13 @@ const RUNNER_FAILURES = {
   answer: 'The runner gave an answer that cannot be read.',
   broken: 'The runner failed in an unexpected way.',
   encoder: 'The restored picture could not be encoded.',
+  encoder_time: 'Encoding the restored picture took too long.',
   master: 'The restored picture expired before it was encoded.',
   network: 'The network failed on a tile.',
   numbers: 'The network returned what is not a number.',
   overtaken: 'The restoration was overtaken by another attempt.',
   refused: 'The runner refused the request.',
+  picture: 'The network returned no picture.',
   result: 'The runner made no result.',
   source: 'The source expired before it was restored.',
   tile: 'The network returned a tile of another size.',
@@ -77,6 +95,10 @@ const RUNNER_FAILURES = {
 
 export const runnerFailed = (how: keyof typeof RUNNER_FAILURES, cause?: unknown): DeblurError =>
   new DeblurError('runner_failed', `${RUNNER_FAILURES[how]} Try again.`, { cause });
+
+/** @param reason completes "The result could not be uploaded: …" */
+export const uploadFailed = (reason: string): DeblurError =>
+  new DeblurError('runner_failed', `The result could not be uploaded: ${reason}. Try again.`);
 
 export const runnerAnswered = (status: number): DeblurError =>
   new DeblurError('runner_failed', `The runner answered ${status}. Try again.`);
