@@ -1,6 +1,6 @@
 /**
  * Depth-wise filters, four channels to a vector. Rows come with a border of zeros on both sides; `row*` point at the
- * border's first pixel. Weights of the four channels are copied to constant addresses (scratch.ts) before a row's pixels are filtered.
+ * border's first pixel. Weights of the 3×3 filters are copied to constant addresses (scratch.ts) before a row's pixels are filtered.
  *
  * V8 keeps a loaded value for the next load of the same address. So the taps of a row are written as a window that slides
  * over as many inputs as sums, and blocks are chosen to need at most 15 registers with it.
@@ -178,43 +178,54 @@ export function volterra(multiplyAdd: MultiplyAdd): string {
 export function routed(multiplyAdd: MultiplyAdd): string {
   const PIXELS = 4;
   const TAPS = 9;
+  const ROW = TAPS * VECTOR;
   const sum = (output: number, p: number): string => `sum${output * PIXELS + p}`;
-  const tap = (ky: number, kx: number): string => copied(1 + ky * TAPS + kx);
-  const inputRow = (i: number, maps: Window['maps']): string =>
+  const tap = (row: string, kx: number): string => load(get(row), kx * VECTOR);
+  const bias = load(get('weights'));
+  const nextRow = (maps: Window['maps']): string =>
     [
-      set('in', add(loadInt(get('rows'), i * 4), get('at'))),
+      set('in', add(loadInt(get('list')), get('at'))),
+      advance('list', int(4)),
       slide({ row: 'in', taps: TAPS, pixels: PIXELS, maps }, multiplyAdd),
     ].join('\n');
   const each = (write: (p: number) => string): string => repeat(PIXELS, write);
   const folded = (p: number): string => f32x4('add', get(sum(0, p)), get(sum(1, p)));
+  const alternating = (kx: number): ReturnType<Window['maps']> => [
+    { weight: tap('taps', kx), sum: (p) => sum(kx % 2, p) },
+  ];
   const parameters = ['rows', 'plane', 'weights', 'target0', 'target1', 'targetPlane', 'blocks', 'pixels'];
   const pointers = ['at', 'out0', 'out1'];
   const locals = {
-    i32: [...pointers, 'start', 'in', 'left'],
+    i32: [...pointers, 'start', 'in', 'list', 'taps', 'before', 'left', 'both'],
     v128: [...names('sum', 2 * PIXELS), ...names('input', PIXELS), 'weight'],
   };
   return func('routed', parameters, locals, [
     countDown('blocks', 1, [
-      copyWeights(1 + TAPS * TAPS),
       set('at', get('start')),
       set('out0', get('target0')),
       set('out1', get('target1')),
       set('left', get('pixels')),
       countDown('left', PIXELS, [
-        each((p) => [set(sum(0, p), copied(0)), set(sum(1, p), ZERO)].join('\n')),
-        inputRow(0, (kx) => [{ weight: tap(0, kx), sum: (p) => sum(kx % 2, p) }]),
-        each((p) => [set(sum(0, p), folded(p)), set(sum(1, p), copied(0))].join('\n')),
-        repeat(TAPS - 1, (i) =>
-          inputRow(i + 1, (kx) => [
-            { weight: tap(i + 1, kx), sum: (p) => sum(0, p) },
-            { weight: tap(i, kx), sum: (p) => sum(1, p) },
+        set('list', get('rows')),
+        set('taps', add(get('weights'), int(VECTOR))),
+        each((p) => [set(sum(0, p), bias), set(sum(1, p), ZERO)].join('\n')),
+        nextRow(alternating),
+        each((p) => [set(sum(0, p), folded(p)), set(sum(1, p), bias)].join('\n')),
+        set('both', int(TAPS - 1)),
+        countDown('both', 1, [
+          set('before', get('taps')),
+          advance('taps', int(ROW)),
+          nextRow((kx) => [
+            { weight: tap('taps', kx), sum: (p) => sum(0, p) },
+            { weight: tap('before', kx), sum: (p) => sum(1, p) },
           ]),
-        ),
+        ]),
         each((p) => [store(get('out0'), p * VECTOR, get(sum(0, p))), set(sum(0, p), ZERO)].join('\n')),
-        inputRow(TAPS, (kx) => [{ weight: tap(TAPS - 1, kx), sum: (p) => sum(kx % 2, p) }]),
+        nextRow(alternating),
         each((p) => store(get('out1'), p * VECTOR, folded(p))),
         nextPixels(PIXELS, pointers),
       ]),
+      advance('weights', int((1 + TAPS * TAPS) * VECTOR)),
       advance('start', get('plane')),
       advance('target0', get('targetPlane')),
       advance('target1', get('targetPlane')),

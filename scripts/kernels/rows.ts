@@ -1,4 +1,5 @@
 /** What a row needs beside products and filters. A row of a map is its vectors of four channels, `plane` bytes apart, each for all pixels. */
+import { LARGEST_ADDRESS } from '../../shared/kernels/scratch.ts';
 import {
   add,
   advance,
@@ -11,6 +12,7 @@ import {
   loadByte,
   multiply,
   names,
+  ORIGIN,
   pick,
   repeat,
   set,
@@ -228,6 +230,35 @@ function finish(): string {
   ]);
 }
 
+/**
+ * `widen(source, target, vectors)`: IEEE 754 binary16 to binary32. The exponent moves to its place and is 112 too small there,
+ * which a multiplication mends, for subnormal numbers, too. The largest size met, as bits, is left at LARGEST_ADDRESS.
+ */
+function widen(): string {
+  const masked = (mask: number): string => `(v128.and ${get('half')} (i32x4.splat ${int(mask)}))`;
+  const bits = `(v128.or (i32x4.shl ${masked(0x8000)} ${int(16)}) (i32x4.shl ${masked(0x7fff)} ${int(13)}))`;
+  return func('widen', ['source', 'target', 'vectors'], { v128: ['half', 'largest'] }, [
+    countDown('vectors', 1, [
+      set('half', `(v128.load16x4_u ${get('source')})`),
+      set('largest', `(i32x4.max_u ${get('largest')} ${masked(0x7fff)})`),
+      store(get('target'), 0, f32x4('mul', bits, f32x4('splat', `(f32.const ${2 ** 112})`))),
+      advance('source', int(8)),
+      advance('target', int(VECTOR)),
+    ]),
+    store(ORIGIN, LARGEST_ADDRESS, get('largest')),
+  ]);
+}
+
 export function rows(multiplyAdd: MultiplyAdd): string[] {
-  return [normalize(multiplyAdd), sumRow(), copyRow(), clear(), shuffleAdd(), mix(multiplyAdd), unshuffle(), finish()];
+  return [
+    normalize(multiplyAdd),
+    sumRow(),
+    copyRow(),
+    clear(),
+    shuffleAdd(),
+    mix(multiplyAdd),
+    unshuffle(),
+    finish(),
+    widen(),
+  ];
 }

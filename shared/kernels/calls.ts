@@ -1,5 +1,6 @@
 /** Calls of the kernels (scripts/kernels) that several layers make. */
 import type { Product } from './pack-weights.ts';
+import { LARGEST_ADDRESS } from './scratch.ts';
 import {
   ONE_PIXEL,
   ringRow,
@@ -28,6 +29,7 @@ const KERNELS = [
   'mix',
   'unshuffle',
   'finish',
+  'widen',
 ] as const;
 export type Kernels = Readonly<Record<(typeof KERNELS)[number], Kernel>>;
 
@@ -55,6 +57,9 @@ export interface Output {
 
 export const rowOf = (map: FeatureMap, y: number): number => map.address + y * map.pitch;
 
+/** The bits of infinity as a binary16. */
+const INFINITE_HALF = 0x7c00;
+
 /** Statistics lie as maps of one pixel. */
 export const statisticsOutput = (target: number): Output => ({
   target,
@@ -69,6 +74,23 @@ export class Calls {
   constructor(memory: WebAssembly.Memory, kernels: Kernels) {
     this.memory = memory;
     this.kernels = kernels;
+  }
+
+  /**
+   * The values of binary16 numbers; null when one is infinite or no number.
+   * @param at free memory for six bytes of every number, and sixteen more
+   */
+  widen(halves: Uint8Array, at: number): Float32Array | null {
+    const { buffer } = this.memory;
+    const count = halves.length / 2;
+    const vectors = Math.ceil(count / 4);
+    // Behind the last number there are zeros, up to a whole vector.
+    new Uint8Array(buffer, at, vectors * 8).fill(0).set(halves);
+    this.kernels.widen(at, at + vectors * 8, vectors);
+    const largest = Math.max(...new Uint32Array(buffer, LARGEST_ADDRESS, 4));
+    return largest < INFINITE_HALF
+      ? new Float32Array(buffer.slice(at + vectors * 8, at + vectors * 8 + count * 4))
+      : null;
   }
 
   product(kind: 'plain' | 'scaled' | 'strided', product: Product, input: Input, output: Output, grid: Grid): void {

@@ -3,7 +3,7 @@
  * cache; whole maps are kept only where a mean over the tile comes in between.
  */
 import { runBlocks } from './blocks.ts';
-import { Calls, rowOf, type Kernels } from './calls.ts';
+import { rowOf, type Calls } from './calls.ts';
 import type { Product } from './pack-weights.ts';
 import { planTile, ringRow, VECTOR_BYTES, type Level, type Plan, type Ring } from './plan.ts';
 import { PANEL_VECTORS } from './scratch.ts';
@@ -16,8 +16,8 @@ export class Network {
   #plan: Plan | undefined;
 
   /** @param freeFrom the first byte of the memory behind the weights */
-  constructor(memory: WebAssembly.Memory, kernels: Kernels, weights: Weights, freeFrom: number) {
-    this.#calls = new Calls(memory, kernels);
+  constructor(calls: Calls, weights: Weights, freeFrom: number) {
+    this.#calls = calls;
     this.#weights = weights;
     this.#freeFrom = freeFrom;
   }

@@ -73,9 +73,9 @@ function scale({ weights, inputs, rowScale, columnScale }: Matrix): void {
 
 /** Writes the weights of one chunk and one pair behind the place of their biases. */
 function fillPart(part: Float32Array, { weights, inputs }: Matrix, rows: Int32Array, columns: Int32Array): void {
-  for (let k = 0; k < columns.length; k++) {
-    const column = columns[k]!;
-    for (let o = 0; o < rows.length; o++) part[(1 + k) * PAIR + o] = weights[rows[o]! * inputs + column]!;
+  for (let o = 0; o < rows.length; o++) {
+    const row = rows[o]! * inputs;
+    for (let k = 0; k < columns.length; k++) part[(1 + k) * PAIR + o] = weights[row + columns[k]!]!;
   }
 }
 

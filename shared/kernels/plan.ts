@@ -9,6 +9,8 @@ import { PANEL_VECTORS, WASM_PAGE_BYTES } from './scratch.ts';
 export const VECTOR_BYTES = 16;
 const LANES = 4;
 const CACHE_LINE_BYTES = 64;
+/** Growing may copy the whole memory: rarely, then. */
+const GROWTH_BYTES = 1 << 20;
 
 /** Linear memory, handed out from its start to its end, and grown when it is too small. */
 export class Arena {
@@ -26,10 +28,16 @@ export class Arena {
 
   /** @returns the address @throws {RangeError} when the memory cannot grow as far */
   reserve(bytes: number): number {
-    const address = Math.ceil(this.#end / CACHE_LINE_BYTES) * CACHE_LINE_BYTES;
+    const address = this.borrow(bytes);
     this.#end = address + bytes;
-    const missing = this.#end - this.#memory.buffer.byteLength;
-    if (missing > 0) this.#memory.grow(Math.ceil(missing / WASM_PAGE_BYTES));
+    return address;
+  }
+
+  /** Memory that is used at once: the next call hands it out again. @throws {RangeError} as `reserve` */
+  borrow(bytes: number): number {
+    const address = Math.ceil(this.#end / CACHE_LINE_BYTES) * CACHE_LINE_BYTES;
+    const missing = address + bytes - this.#memory.buffer.byteLength;
+    if (missing > 0) this.#memory.grow(Math.ceil(missing / GROWTH_BYTES) * (GROWTH_BYTES / WASM_PAGE_BYTES));
     return address;
   }
 }

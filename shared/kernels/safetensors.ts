@@ -10,15 +10,20 @@ interface Entry {
   readonly data_offsets: readonly [number, number];
 }
 
+/** The values of binary16 numbers, little-endian; null when one is not finite. */
+export type Widen = (halves: Uint8Array) => Float32Array | null;
+
 /** The tensors of one file, each of which is asked for once. */
 export class Safetensors {
   readonly #file: Uint8Array;
   readonly #valuesAt: number;
   readonly #entries: Map<string, Entry>;
+  readonly #widen: Widen;
 
   /** @throws {DeblurError} `runner_unavailable` when the bytes are not a safetensors file */
-  constructor(file: Uint8Array) {
+  constructor(file: Uint8Array, widen: Widen) {
     this.#file = file;
+    this.#widen = widen;
     const headerBytes = file.length < 8 ? 0 : Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
     if (headerBytes === 0 || headerBytes > Math.min(HEADER_MAX_BYTES, file.length - 8)) throw unusable('no header');
     this.#valuesAt = 8 + headerBytes;
@@ -56,12 +61,17 @@ export class Safetensors {
     const bytes = shape.reduce((product, side) => product * side, dtype === 'F16' ? 2 : 4);
     if (end - start !== bytes || end > this.#file.length)
       throw unusable(`${name} has ${end - start} bytes of ${bytes}`);
-    // A copy of its own is aligned, wherever the tensor lies. Every platform that runs WebAssembly SIMD is little-endian.
-    const { buffer } = new Uint8Array(this.#file.subarray(start, end));
-    const values = dtype === 'F32' ? new Float32Array(buffer) : widened(new Uint16Array(buffer));
-    requireFinite(name, values);
+    const stored = this.#file.subarray(start, end);
+    const values = dtype === 'F16' ? this.#widen(stored) : floatsOf(stored);
+    if (values === null) throw unusable(`${name} has a value that is not finite`);
     return values;
   }
+}
+
+/** Every platform that runs WebAssembly SIMD is little-endian, as the file is. A copy is aligned. */
+function floatsOf(stored: Uint8Array): Float32Array | null {
+  const values = new Float32Array(new Uint8Array(stored).buffer);
+  return values.every((value) => Number.isFinite(value)) ? values : null;
 }
 
 function parseHeader(bytes: Uint8Array): Record<string, Entry> {
@@ -69,28 +79,6 @@ function parseHeader(bytes: Uint8Array): Record<string, Entry> {
     return JSON.parse(new TextDecoder().decode(bytes)) as Record<string, Entry>;
   } catch (cause) {
     throw unusable('the header is not JSON', cause);
-  }
-}
-
-/**
- * IEEE 754 binary16 to binary32. The exponent moves to its place and is 112 too small there, which a multiplication mends, for
- * subnormal numbers, too. Infinity and NaN become 2¹⁶ and more, which no other half is.
- */
-function widened(halves: Uint16Array): Float32Array<ArrayBuffer> {
-  const values = new Float32Array(halves.length);
-  const bits = new Uint32Array(values.buffer);
-  for (let i = 0; i < halves.length; i++) {
-    const half = halves[i]!;
-    bits[i] = ((half & 0x8000) << 16) | ((half & 0x7fff) << 13);
-  }
-  for (let i = 0; i < values.length; i++) values[i]! *= 2 ** 112;
-  return values;
-}
-
-/** No weight is 2¹⁶ or more; NaN is not below it either. */
-function requireFinite(name: string, values: Float32Array): void {
-  for (let i = 0; i < values.length; i++) {
-    if (!(Math.abs(values[i]!) < 2 ** 16)) throw unusable(`${name} has a value that is not a weight`);
   }
 }
 

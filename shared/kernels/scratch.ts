@@ -11,6 +11,9 @@ export const PANEL_VECTORS = 8;
 /** Weights of a depth-wise filter for four channels: at most 171 vectors. */
 export const FILTER_ADDRESS = 2_048;
 
+/** Where `widen` leaves the four largest sizes that it has met, as bits. */
+export const LARGEST_ADDRESS = 512;
+
 /** The first byte that is the caller's. */
 export const SCRATCH_END = 8_192;
 

@@ -1,9 +1,11 @@
 /** DHNet's own kernels behind the port of the pixel path. */
 import { DeblurError } from '../protocol/errors.ts';
 import type { Tile, TileSession } from '../pixels/ports.ts';
-import { kernelsOf } from './calls.ts';
+import { Calls, kernelsOf } from './calls.ts';
 import { Network } from './network.ts';
+import type { Reserve } from './pack-weights.ts';
 import { Arena } from './plan.ts';
+import type { Widen } from './safetensors.ts';
 import { MEMORY_IMPORT, SCRATCH_END, WASM_PAGE_BYTES } from './scratch.ts';
 import { loadWeights } from './weights.ts';
 
@@ -30,11 +32,14 @@ export class KernelSession implements TileSession {
       const { module: name, name: field } = MEMORY_IMPORT;
       const instance = await WebAssembly.instantiate(module, { [name]: { [field]: memory } });
       const arena = new Arena(memory, SCRATCH_END);
-      const loaded = loadWeights(weights, (floats) => {
+      const calls = new Calls(memory, kernelsOf(instance));
+      const reserve: Reserve = (floats) => {
         const address = arena.reserve(floats * Float32Array.BYTES_PER_ELEMENT);
-        return { address, values: new Float32Array(memory.buffer, address, floats) };
-      });
-      return new KernelSession(new Network(memory, kernelsOf(instance), loaded, arena.end));
+        // `widen` may have used it.
+        return { address, values: new Float32Array(memory.buffer, address, floats).fill(0) };
+      };
+      const widen: Widen = (halves) => calls.widen(halves, arena.borrow(halves.length * 3 + 32));
+      return new KernelSession(new Network(calls, loadWeights(weights, reserve, widen), arena.end));
     } catch (cause) {
       if (cause instanceof DeblurError) throw cause;
       throw new DeblurError('runner_unavailable', 'The network cannot be started here.', { cause });

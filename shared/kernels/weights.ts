@@ -12,7 +12,7 @@ import {
   type Product,
   type Reserve,
 } from './pack-weights.ts';
-import { Safetensors, unusable } from './safetensors.ts';
+import { Safetensors, unusable, type Widen } from './safetensors.ts';
 
 const WHITE = 255;
 /** Colours of a square of 2×2 pixels. */
@@ -56,8 +56,8 @@ export interface Weights {
 }
 
 /** @throws {DeblurError} `runner_unavailable` when the file is not of the architecture that the kernels compute */
-export function loadWeights(bytes: Uint8Array, reserve: Reserve): Weights {
-  const file = new Safetensors(bytes);
+export function loadWeights(bytes: Uint8Array, reserve: Reserve, widen: Widen): Weights {
+  const file = new Safetensors(bytes, widen);
   const weights = new Loader(file, reserve).network();
   const [left] = file.left;
   if (left !== undefined) throw unusable(`the kernels know no layer ${left}`);

@@ -42,8 +42,10 @@ async function tile(request: Request): Promise<Response> {
   const size = Number(searchParams.get('size') ?? 256);
   const data = new Uint8Array(await request.arrayBuffer());
   if (session === undefined) return new Response('GET /cold first', { status: 409 });
-  const restored = await session.run({ width: size, height: size, data });
-  return new Response(restored.data);
+  const repeats = Number(searchParams.get('repeats') ?? 1);
+  let restored = data;
+  for (let i = 0; i < repeats; i++) restored = (await session.run({ width: size, height: size, data })).data;
+  return new Response(restored);
 }
 
 async function restore(request: Request, { ASSETS }: BenchEnv): Promise<Response> {
