@@ -1,6 +1,7 @@
 // npm start: the whole service on this machine, until Ctrl-C.
 // PORT (default 8787), STATE_DIR (default .deblur/state: sources and results), LOG=1 (the parts' own lines),
 // ALLOW_ORIGINS (origins of this machine that webhooks and sources may have, joined by commas),
+// CORS_ORIGINS (pages of other origins that may call it), PUBLIC_URL (its origin behind a proxy),
 // MODEL_DIR and RUNNER_MODELS (docs/deploy.md: a model that is not shipped).
 import { build } from './lib/build.ts';
 import { startService } from './lib/service.ts';

@@ -27,6 +27,15 @@ export const HEADER_RANGES_MAX = 16;
 /** A JSON body carrying a data URI: base64 is 4/3 of the bytes, and the text and the bytes are in memory at once. */
 export const JSON_BODY_MAX_BYTES = 8_000_000;
 
+/** Of a JSON body without the data: URI of its picture: names, addresses and options. */
+export const JSON_WITHOUT_PICTURE_MAX_BYTES = 64 * KiB;
+
+/** Of a JSON body in all. A create has two dozen; validation costs with every key. */
+export const JSON_KEYS_MAX = 64;
+
+/** Of a JSON body: a create has its input, and a list in it. */
+export const JSON_NESTING_MAX = 8;
+
 /** A file handed to the edge runner: 1 MP of RGBA is 4 MiB even as an incompressible PNG; the rest is room for metadata. */
 export const EDGE_SOURCE_MAX_BYTES = 8 * MiB;
 
@@ -239,8 +248,11 @@ export const IMMUTABLE_MAX_AGE_SECONDS = 365 * 24 * 3600;
 /** A source's address. Presigned URLs with session tokens have up to 2,000 characters. */
 export const SOURCE_URL_MAX_CHARACTERS = 4096;
 
-/** Of a source; each is checked like the first. */
-export const SOURCE_MAX_REDIRECTS = 3;
+/** Of a source; each is checked like the first. A CDN before a login page before a storage host takes four. */
+export const SOURCE_MAX_REDIRECTS = 5;
+
+/** What the host of a source asks for by Retry-After is passed on up to here: a client that waits longer has given up. */
+export const SOURCE_RETRY_AFTER_MAX_SECONDS = 3_600;
 
 /** One page of `GET /v1/predictions`; each of its predictions is read from an object of its own. */
 export const PREDICTION_PAGE_SIZE = 50;
@@ -324,6 +336,15 @@ export const RATE_LIMIT_KEY_MEGAPIXELS = 36_000;
 
 /** The same without a key, for each client address: the largest picture once, or one of 1 MP each minute. */
 export const RATE_LIMIT_ANONYMOUS_MEGAPIXELS = 60;
+
+/**
+ * The same for the networks around an IPv6 client: a customer has a /56 of 256 such addresses or a /48 of 65,536 (RFC 6177).
+ * The buckets are 4 and 16 clients large: many clients of one company still get through, a subscriber's whole network does not.
+ */
+export const RATE_LIMIT_NETWORK_MEGAPIXELS = { 56: 240, 48: 960 } as const;
+
+/** The same for all anonymous work together, where the operator names no other number: a tenth of what one GPU does. */
+export const RATE_LIMIT_ALL_ANONYMOUS_MEGAPIXELS = 3_600;
 
 /** In which an empty bucket is full again. */
 export const RATE_LIMIT_WINDOW_SECONDS = 3_600;

@@ -129,16 +129,20 @@ export interface WorkersOptions {
 }
 
 /**
- * Handed on when they are set: ALLOW_ORIGINS for a webhook receiver or a source on this machine, RUNNER_MODELS instead of what
- * lies in MODEL_DIR. The optional secrets of wrangler.toml are read from the environment anyway.
+ * Handed on when they are set: ALLOW_ORIGINS for a webhook receiver or a source on this machine, CORS_ORIGINS for a page of
+ * another origin, PUBLIC_URL and TRUSTED_PROXY behind a proxy, RUNNER_MODELS instead of what lies in MODEL_DIR. The optional
+ * secrets of wrangler.toml are read from the environment anyway.
  */
 const OPTIONAL_VARS = [
   'ALLOW_ORIGINS',
-  'RUNNER_MODELS',
-  'AUTO_PREFER',
   'AUTO_BEST_MAX_PIXELS',
+  'AUTO_PREFER',
+  'CORS_ORIGINS',
   'IMAGE_LINK_SOURCES',
+  'PUBLIC_URL',
+  'RUNNER_MODELS',
   'SHARED_CACHE',
+  'TRUSTED_PROXY',
 ];
 
 export function startWorkers(options: WorkersOptions): Part {

@@ -20,8 +20,8 @@ export interface CheckedUrl {
 
 /**
  * Names that never lead to the public internet: RFC 6761 (localhost, test, invalid, example), RFC 6762 (local),
- * RFC 7686 (onion), RFC 8375 (home.arpa), ICANN's reserved `internal`, and what RFC 6762 appendix G lists as in common
- * private use.
+ * RFC 7686 (onion), RFC 8375 (home.arpa), ICANN's reserved `internal`, what RFC 6762 appendix G lists as in common
+ * private use, and the services of Kubernetes (svc).
  */
 const INTERNAL_SUFFIXES = [
   'localhost',
@@ -39,6 +39,7 @@ const INTERNAL_SUFFIXES = [
   'example',
   'onion',
   'alt',
+  'svc',
 ];
 
 /**
@@ -52,13 +53,16 @@ export function checkUrl(text: string, { allowOrigins }: UrlRules): CheckedUrl {
   if (url.username !== '' || url.password !== '') throw urlHasCredentials();
   if (allowOrigins.includes(url.origin)) return { url, trusted: true };
   if (url.protocol !== 'https:') throw urlNotHttps(url.protocol);
-  const host = url.hostname.replace(/\.$/, '');
+  const host = bareHost(url.hostname);
   if (isAddress(host)) throw urlHasAddress(host);
   if (!host.includes('.') || INTERNAL_SUFFIXES.some((suffix) => host === suffix || host.endsWith(`.${suffix}`))) {
     throw urlIsInternal(host);
   }
   return { url, trusted: false };
 }
+
+/** A host without the dots that end it: resolvers take both for the same name. */
+export const bareHost = (host: string): string => host.replace(/\.+(?=:|$)/, '');
 
 function isAddress(host: string): boolean {
   return host.startsWith('[') || /^\d+\.\d+\.\d+\.\d+$/.test(host);
@@ -95,8 +99,8 @@ const NON_GLOBAL_V6: readonly (readonly [groups: readonly number[], prefix: numb
 ];
 
 /**
- * Whether an address may be dialled: globally reachable unicast. IPv4 inside IPv6 (`::ffff:0:0/96`, and `64:ff9b::/96` of
- * RFC 6052) counts as the IPv4 address. What cannot be read is not global.
+ * Whether an address may be dialled: globally reachable unicast. IPv4 inside IPv6 (`::ffff:0:0/96`, `64:ff9b::/96` of
+ * RFC 6052, and ISATAP's interface identifiers of RFC 5214) counts as the IPv4 address. What cannot be read is not global.
  * @param address dotted IPv4, or IPv6 with or without a zone
  */
 export function isGlobalAddress(address: string): boolean {
@@ -117,9 +121,13 @@ function isGlobalV6(groups: readonly number[]): boolean {
   const embedded = ((groups[6]! << 16) | groups[7]!) >>> 0;
   if (startsWith(groups, [0, 0, 0, 0, 0, 0xffff], 96)) return isGlobalV4(embedded);
   if (startsWith(groups, [0x64, 0xff9b, 0, 0, 0, 0], 96)) return isGlobalV4(embedded);
+  if (isIsatap(groups) && !isGlobalV4(embedded)) return false;
   if (!startsWith(groups, [0x2000], 3)) return false;
   return !NON_GLOBAL_V6.some(([block, prefix]) => startsWith(groups, block, prefix));
 }
+
+/** `…:0:5efe:a.b.c.d`, or `…:200:5efe:a.b.c.d`: routers send the packet on to the IPv4 address. */
+const isIsatap = (groups: readonly number[]): boolean => (groups[4]! & 0xfdff) === 0 && groups[5] === 0x5efe;
 
 function startsWith(groups: readonly number[], block: readonly number[], prefix: number): boolean {
   for (let bit = 0, i = 0; bit < prefix; bit += 16, i++) {

@@ -77,6 +77,12 @@ const ELEMENT = new RegExp(`[ \\t]*(?:(${TOKEN})/(${TOKEN})((?:${PARAMETER})*)[ 
 const ONE_PARAMETER = new RegExp(`(${TOKEN})=(${TOKEN}|${QUOTED})`, 'g');
 const QVALUE = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 
+/** What JPEG is called besides. */
+const SPELLINGS: ReadonlyMap<string, string> = new Map([
+  ['jpg', 'jpeg'],
+  ['pjpeg', 'jpeg'],
+]);
+
 /** Undefined when malformed. */
 function parseAccept(header: string): MediaRange[] | undefined {
   const ranges: MediaRange[] = [];
@@ -90,11 +96,18 @@ function parseAccept(header: string): MediaRange[] | undefined {
     let q = 1;
     let narrower = false;
     for (const [, name, value] of parameters.matchAll(ONE_PARAMETER)) {
+      // Some clients say a charset of everything.
+      if (name?.toLowerCase() === 'charset') continue;
       if (name?.toLowerCase() !== 'q') narrower = true;
       else if (value === undefined || !QVALUE.test(value)) return undefined;
       else q = Number(value);
     }
-    ranges.push({ type: type.toLowerCase(), subtype: subtype.toLowerCase(), q, narrower });
+    ranges.push({
+      type: type.toLowerCase(),
+      subtype: SPELLINGS.get(subtype.toLowerCase()) ?? subtype.toLowerCase(),
+      q,
+      narrower,
+    });
   }
   return ranges;
 }

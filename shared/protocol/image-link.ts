@@ -8,6 +8,7 @@
  * signature  unpadded base64url of HMAC-SHA256(key, salt + "/{options}/{source}"), all 32 bytes, over the path as it is written
  */
 import { notBase64url } from './errors.ts';
+import { fromBase64url, toBase64url } from '../net/http.ts';
 import { SIGNED_PATH_MAX_CHARACTERS } from '../limits.ts';
 
 export interface SigningKey {
@@ -58,7 +59,7 @@ export async function signPath(
 }
 
 /**
- * @param path as the request has it, not decoded
+ * @param path as the request has it, not decoded; runtimes have folded its dot segments (`/i/x/../…`) before
  * @returns null when no key signed exactly this; compared in constant time, before anything is parsed
  */
 export async function verifyPath(keys: readonly SigningKey[], path: string): Promise<SignedText | null> {
@@ -71,20 +72,6 @@ export async function verifyPath(keys: readonly SigningKey[], path: string): Pro
     keys.map(async (key) => crypto.subtle.verify('HMAC', await importKey(key), mac, message(key, signed))),
   );
   return verdicts.includes(true) ? { options, source } : null;
-}
-
-/** Null for what nobody would write so: other alphabets, padding, blanks, and loose bits behind the last byte. */
-export function fromBase64url(text: string): Uint8Array<ArrayBuffer> | null {
-  if (!/^[A-Za-z0-9_-]+$/.test(text) || text.length % 4 === 1) return null;
-  const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'));
-  const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
-  // One name for each value: 43 characters have room for two bits more than 32 bytes.
-  return toBase64url(bytes) === text ? bytes : null;
-}
-
-function toBase64url(bytes: Uint8Array): string {
-  const binary = Array.from(bytes, (byte) => String.fromCharCode(byte)).join('');
-  return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
 
 function fromHex(text: string): Uint8Array<ArrayBuffer> | undefined {

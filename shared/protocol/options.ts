@@ -28,6 +28,12 @@ const fromDigits = (value: unknown): unknown =>
 const wholeNumber = (range: (integer: z.ZodInt) => z.ZodInt) =>
   z.preprocess(fromDigits, range(z.int({ error: ({ code }) => (code === 'invalid_type' ? NOT_WHOLE : undefined) })));
 
+/** `jpg` and capitals, as file names have them. */
+const formatNamed = (value: unknown): unknown => {
+  const name = typeof value === 'string' ? value.toLowerCase() : value;
+  return name === 'jpg' ? 'jpeg' : name;
+};
+
 export const optionsSchema = z.strictObject({
   model: modelNameSchema
     .describe(
@@ -35,7 +41,7 @@ export const optionsSchema = z.strictObject({
     )
     .default('auto'),
   format: z
-    .enum(['auto', ...OUTPUT_FORMATS])
+    .preprocess(formatNamed, z.enum(['auto', ...OUTPUT_FORMATS]))
     .describe('`auto` is what `Accept` prefers, else the format of the source.')
     .default('auto'),
   quality: wholeNumber((integer) => integer.min(1).max(100))

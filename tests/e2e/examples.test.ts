@@ -23,13 +23,15 @@ const python = path.join(examples, '.venv/bin/python');
 let service: Started;
 let folder: string;
 let hookOrigins: readonly string[];
+let sitePort: number;
 
 beforeAll(async () => {
   const setup = spawnSync(process.execPath, [path.join(root, 'scripts/setup.mjs'), '--examples'], { stdio: 'inherit' });
   if (setup.status !== 0) throw new Error('the Python packages of the examples could not be installed');
   hookOrigins = (await Promise.all([freePort(), freePort()])).map((port) => `http://127.0.0.1:${port}`);
   folder = await mkdtemp(path.join(tmpdir(), 'deblur-examples-'));
-  service = await startAsUser({ ALLOW_ORIGINS: hookOrigins.join(',') });
+  sitePort = await freePort();
+  service = await startAsUser({ ALLOW_ORIGINS: hookOrigins.join(','), CORS_ORIGINS: `http://127.0.0.1:${sitePort}` });
 });
 
 afterAll(async () => {
@@ -132,6 +134,7 @@ it('a browser, from another origin', async () => {
         response.writeHead(200, { 'content-type': 'text/html' }).end(page),
       );
     }),
+    sitePort,
   );
   const browser = await launchChromium();
   try {
@@ -244,8 +247,8 @@ async function predictionIds(): Promise<string[]> {
   return results.map(({ id }) => id);
 }
 
-async function listen(server: Server): Promise<{ readonly server: Server; readonly origin: string }> {
-  server.listen(0, '127.0.0.1');
+async function listen(server: Server, port = 0): Promise<{ readonly server: Server; readonly origin: string }> {
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   return { server, origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }

@@ -58,9 +58,9 @@ describe('a picture at an address', () => {
     expect(await stored('uploads/')).toHaveLength(1);
   });
 
-  it('may be three redirects away', async () => {
+  it('may be five redirects away', async () => {
     let url = await hostedAt(picture(png()));
-    for (const status of [301, 307, 308]) url = await hostedAt(redirect(url, status));
+    for (const status of [301, 302, 303, 307, 308]) url = await hostedAt(redirect(url, status));
     expect(await madeHow(await named(url))).toBe('200 miss edge image/png');
   });
 
@@ -159,13 +159,20 @@ describe('a host that fails', () => {
   const tooLong = { 'content-length': '25000001' };
 
   it.each<[string, SourceAnswer, number, string, string | null]>([
-    ['has no such picture', { status: 404 }, 502, 'source_fetch_failed', null],
-    ['does not give it', { status: 403 }, 502, 'source_fetch_failed', null],
-    ['has nothing to say', { status: 204 }, 502, 'source_fetch_failed', null],
-    ['says not modified unasked', { status: 304 }, 502, 'source_fetch_failed', null],
-    ['gives a part', { ...picture(png()), status: 206 }, 502, 'source_fetch_failed', null],
+    ['has no such picture', { status: 404 }, 422, 'source_not_found', null],
+    ['does not give it', { status: 403 }, 422, 'source_not_found', null],
+    ['has nothing to say', { status: 204 }, 422, 'source_not_found', null],
+    ['says not modified unasked', { status: 304 }, 502, 'source_fetch_failed', '5'],
+    ['gives a part', { ...picture(png()), status: 206 }, 422, 'source_not_found', null],
     ['is broken', { status: 500 }, 502, 'source_fetch_failed', '5'],
     ['is busy', { status: 429 }, 502, 'source_fetch_failed', '5'],
+    [
+      'is busy and says how long',
+      { status: 503, headers: { 'retry-after': '120' } },
+      502,
+      'source_fetch_failed',
+      '120',
+    ],
     ['is not reached', { fault: 'refuse' }, 502, 'source_fetch_failed', '5'],
     [
       'breaks off',
@@ -174,8 +181,8 @@ describe('a host that fails', () => {
       'source_fetch_failed',
       '5',
     ],
-    ['redirects nowhere', { status: 302 }, 502, 'source_fetch_failed', null],
-    ['redirects to nonsense', redirect('https://['), 502, 'source_fetch_failed', null],
+    ['redirects nowhere', { status: 302 }, 422, 'source_not_found', null],
+    ['redirects to nonsense', redirect('https://['), 422, 'source_not_found', null],
     ['announces too much', { ...picture(png(), tooLong), fault: 'stall' }, 413, 'body_too_large', null],
     ['sends nothing', {}, 400, 'empty_body', null],
     ['sends a page', { body: btoa('<html>hello</html>') }, 415, 'unsupported_media_type', null],
@@ -203,8 +210,8 @@ describe('a host that fails', () => {
 
   it('by redirecting for ever is not followed for ever', async () => {
     await host.serve({ '/a': redirect('/b'), '/b': redirect('/a') });
-    expect(await problemOf(await named(host.url('/a')))).toEqual(problem(502, 'source_fetch_failed'));
-    expect(await host.requests()).toHaveLength(4);
+    expect(await problemOf(await named(host.url('/a')))).toEqual(problem(422, 'source_not_found'));
+    expect(await host.requests()).toHaveLength(6);
   });
 
   it.each(['hang', 'stall'] as const)('by being slow is given up: %s', async (fault) => {
@@ -229,11 +236,11 @@ describe('what a fetch costs', () => {
     const hit = await namedAt(anonymous, url, client);
     expect([hit.headers.get('x-placement'), left(hit)]).toEqual(['runner', 50]);
     const missing = await namedAt(anonymous, await hostedAt({ status: 404 }), client);
-    expect([missing.status, left(missing)]).toEqual([502, 49]);
+    expect([missing.status, left(missing)]).toEqual([422, 49]);
   });
 
   it('is not begun by who cannot pay', async () => {
-    const poor = { allowed: false, remaining: 0.5, resetSeconds: 3600, retryAfterSeconds: 30 };
+    const poor = { allowed: false, remaining: 0.5, resetSeconds: 3600, retryAfterSeconds: 30, limit: 'this address' };
     const rateLimits = { ...createPorts(env).rateLimits, admit: async () => true, charge: async () => poor };
     const url = await hostedAt(picture(png()));
     const response = await namedAt({ ...anonymous, rateLimits }, url);

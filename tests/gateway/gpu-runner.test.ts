@@ -3,6 +3,7 @@ import { JOB_MAX_ATTEMPTS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limit
 import { describe, expect, it } from 'vitest';
 import type { RunnerOperation } from '../../workers/gateway/runners/ports.ts';
 import { GpuRunner, type GpuRunnerOptions } from '../../workers/gateway/runners/gpu-runner.ts';
+import { readRemoteState } from '../../workers/gateway/runners/remote-state.ts';
 import { ownRunner } from '../../workers/gateway/runners/gpu-target.ts';
 import { SignedInternalUrls } from '../../workers/gateway/runners/internal-urls.ts';
 import { R2SourceStore } from '../../workers/gateway/sources/source-store.ts';
@@ -135,6 +136,13 @@ describe('the GPU runner', () => {
     expect(await gpu.requests()).toHaveLength(calls);
   });
 
+  it('that redirects is unavailable: the addresses that open our storage follow nobody', async () => {
+    const elsewhere = { kind: 'status', status: 307, headers: { location: `${env.RUNNER_URL}/elsewhere` } } as const;
+    await gpu.set({ script: [elsewhere] });
+    await expect(runner().subject.begin(await restoration(), 1)).rejects.toEqual(failure('runner_unavailable'));
+    expect(await gpu.requests()).toHaveLength(1);
+  });
+
   it('that nobody answers for is unavailable, after a bounded number of tries', async () => {
     const { subject, waits } = runner({ url: 'http://127.0.0.1:1' });
     await expect(subject.begin(await restoration(), 1)).rejects.toEqual(failure('runner_unavailable'));
@@ -171,13 +179,13 @@ describe('the GPU runner', () => {
     ['CUDA error: out of memory', 'runner_failed'],
     ['', 'runner_failed'],
   ])('fails with "%s"', (error, code) => {
-    const said = runner().subject.read({ id: 'x', status: 'failed', error });
+    const said = readRemoteState({ id: 'x', status: 'failed', error });
     expect(said).toMatchObject({ id: 'x', status: 'failed', error: { code } });
     expect(JSON.stringify(said)).not.toMatch(/srv|CUDA/);
   });
 
   it('says how far it is', () => {
-    const said = runner().subject.read({
+    const said = readRemoteState({
       id: 'x',
       status: 'processing',
       progress: { done: 1, total: 4 },

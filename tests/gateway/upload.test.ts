@@ -132,6 +132,15 @@ describe('bad input', () => {
     ['broken JSON', () => json('{"image":'), 400, 'malformed_request'],
     ['a JSON list', () => json([]), 400, 'malformed_request'],
     [
+      'JSON of 65 keys',
+      () => json(Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`k${i}`, 1]))),
+      400,
+      'malformed_request',
+    ],
+    ['JSON of nine levels', () => json(`{"image":${'['.repeat(8)}${']'.repeat(8)}}`), 400, 'malformed_request'],
+    ['long JSON without a picture', () => json({ image: 'x'.repeat(70_000) }), 413, 'body_too_large'],
+    ['a picture in bare base64', () => json({ image: png({ bytes: 5000 }).toBase64() }), 422, 'invalid_option'],
+    [
       'JSON that is not UTF-8',
       () => deblur(Uint8Array.of(0x7b, 0xff), '', { 'content-type': 'application/json' }),
       400,
@@ -199,6 +208,51 @@ describe('bad input', () => {
         { field: 'quality', message: expect.any(String) },
       ]),
     );
+  });
+});
+
+describe('what callers write', () => {
+  const detailOf = async (response: Response): Promise<string> => (await response.json<{ detail: string }>()).detail;
+
+  it.each([
+    ['percent-encoded', (base64: string) => encodeURIComponent(base64)],
+    [
+      'in the alphabet of URLs',
+      (base64: string) => base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', ''),
+    ],
+    ['with + as a blank', (base64: string) => base64.replaceAll('+', ' ')],
+  ])('a data: URI is understood %s, and with blanks around it', async (_, written) => {
+    const base64 = png({ bytes: 400 }).toBase64();
+    const response = await json({ image: ` data:image/png;base64,${written(base64)}\n` });
+    expect(await madeHow(response)).toMatch(/^200 /);
+  });
+
+  it('jpg is a name of JPEG, in capitals too, and so is image/jpg', async () => {
+    expect(await madeHow(await deblur(png(), '?format=JPG'))).toMatch(/ image\/jpeg$/);
+    expect(await madeHow(await deblur(png(), '', { accept: 'image/jpg' }))).toMatch(/ image\/jpeg$/);
+  });
+
+  it('a file in another field is named, with the field where it belongs', async () => {
+    const response = await deblur(form([['photo', new Blob([png()], { type: 'image/png' })]]));
+    expect(await detailOf(response)).toBe(
+      'The picture must be in the field "image"; there is a file in "photo". Rename the field.',
+    );
+  });
+
+  it('curl -d is told of --data-binary', async () => {
+    const altered = png().filter((byte) => ![0, 10, 13].includes(byte));
+    const response = await deblur(altered, '', { 'content-type': 'application/x-www-form-urlencoded' });
+    expect(await detailOf(response)).toMatch(/ curl -d alters files: use --data-binary\.$/);
+    const whole = await deblur(png(), '', { 'content-type': 'application/x-www-form-urlencoded' });
+    expect(whole.status).toBe(200);
+  });
+
+  it('a form whose part has an endless head is refused', async () => {
+    const head = `--b\r\nContent-Disposition: form-data; name="image"; filename="p.png"\r\nX-Fill: `;
+    const chunk = new Uint8Array(MIB).fill(120);
+    const body = streamOf(concat(new TextEncoder().encode(head), ...Array.from({ length: 6 }, () => chunk)), MIB);
+    const response = await deblur(body, '', { 'content-type': 'multipart/form-data; boundary=b' });
+    expect(await detailOf(response)).toMatch(/^The form has more than 65,536 bytes besides the picture\./);
   });
 });
 

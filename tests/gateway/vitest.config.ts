@@ -24,6 +24,9 @@ export default defineConfig({
         bindings: {
           INTERNAL_ORIGIN: `http://127.0.0.1:${inject('gatewayPort')}`,
           RUNNER_URL: inject('gpuRunnerUrl'),
+          // The tests' own name for the gateway; a local run answers loopback names and this one only.
+          PUBLIC_URL: 'https://deblur.test',
+          CORS_ORIGINS: '*',
           ALLOW_ORIGINS: [inject('sourceUrl'), inject('receiverUrl')].join(),
           IMAGE_LINK_SOURCES: `${inject('sourceUrl')}, cdn.deblur.dev, *.shop.deblur.dev`,
         },

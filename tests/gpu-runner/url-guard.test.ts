@@ -59,6 +59,9 @@ describe('checkUrl', () => {
     ['.local', 'https://printer.local/'],
     ['.home.arpa', 'https://nas.home.arpa/'],
     ['upper case', 'https://PRINTER.LOCAL/'],
+    ['localhost with two trailing dots', 'https://localhost../'],
+    ['a service of Kubernetes', 'https://metrics.monitoring.svc/'],
+    ['a service of Kubernetes, in full', 'https://metrics.monitoring.svc.cluster.local./'],
   ])('refuses %s', (_, url) => {
     expect(refusal(url)).toBe('forbidden');
   });
@@ -84,6 +87,7 @@ describe('isGlobalAddress', () => {
     '::ffff:1.1.1.1',
     '::ffff:101:101',
     '64:ff9b::101:101',
+    '2a00:1450::5efe:101:101',
   ])('%s is', (address) => {
     expect(isGlobalAddress(address)).toBe(true);
   });
@@ -137,6 +141,8 @@ describe('isGlobalAddress', () => {
     '1:2:3:4:5:6:7',
     '1:2:3:4:5:6:7:8:9',
     '2606:4700::g',
+    '2a00:1450::5efe:7f00:1',
+    '2a00:1450::200:5efe:10.0.0.1',
   ])('"%s" is not', (address) => {
     expect(isGlobalAddress(address)).toBe(false);
   });

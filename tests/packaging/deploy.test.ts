@@ -15,6 +15,7 @@ import {
 } from '../../scripts/lib/deploy-checks.ts';
 import { root } from '../../scripts/lib/service.ts';
 import { copyOfTree, dryRun, ensureBuilt } from './support/deploy.ts';
+import { read } from './support/tools.ts';
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'deblur-deploy-test-'));
 const origins = { INTERNAL_ORIGIN: 'https://deblur.example.com', RUNNER_URL: 'https://runner.example.com' };
@@ -173,4 +174,13 @@ describe('resources', () => {
     });
     expect(lifecycleRules().rules).toHaveLength(prefixes.length + 1);
   });
+});
+
+it('a fetch to a host of the own zone passes the zone like a stranger’s', () => {
+  expect(read('wrangler.toml')).toMatch(/^compatibility_flags = \["global_fetch_strictly_public"\]$/m);
+});
+
+it('the page and the documentation are asked for by https only, like the API', () => {
+  const [everything = ''] = read('workers/web/public/_headers').split(/^\/docs$/m);
+  expect(everything).toMatch(/^\/\*\n(?: {2}.*\n)* {2}Strict-Transport-Security: max-age=15552000$/m);
 });

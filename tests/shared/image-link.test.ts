@@ -1,12 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import {
-  fromBase64url,
-  parseSigningKeys,
-  signPath,
-  sourceUrlOf,
-  verifyPath,
-} from '@deblur/shared/protocol/image-link.ts';
+import { fromBase64url } from '@deblur/shared/net/http.ts';
+import { parseSigningKeys, signPath, sourceUrlOf, verifyPath } from '@deblur/shared/protocol/image-link.ts';
 
 const HEX = [
   { key: '0a'.repeat(32), salt: '1b'.repeat(16) },

@@ -1,11 +1,14 @@
 /** The public API: every route, and what each request passes on its way. */
 import { Hono } from 'hono';
+import { cors } from 'hono/cors';
+import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import { authenticate, limitByAddress, requireKey, requireScope } from './http/middleware/auth.ts';
 import { drainUnread } from './http/body/body.ts';
 import type { AppEnv, Ports } from './http/context.ts';
-import { crossOrigin } from './http/middleware/cors.ts';
+import { crossOrigin, findOrigin, guardLocalRun } from './http/middleware/callers-origin.ts';
+import { CORS_HEADERS } from './http/middleware/cors-headers.ts';
 import { postDeblur } from './http/routes/deblur.ts';
 import { getDeliveries, replayDelivery } from './http/routes/deliveries.ts';
 import { deleteFile, getFile, listFiles, postFile } from './http/routes/files.ts';
@@ -26,7 +29,7 @@ import {
   putPrediction,
 } from './http/routes/predictions.ts';
 import { getStream } from './http/routes/prediction-stream.ts';
-import { methodNotAllowed, notFound, onError } from './http/middleware/problem.ts';
+import { notFound, onError, onMethodNotAllowed } from './http/middleware/problem.ts';
 import { limitRequests } from './http/middleware/rate-limit.ts';
 import { deleteResult, getResult } from './http/routes/results.ts';
 import { getImageLink } from './http/routes/image-link.ts';
@@ -54,66 +57,55 @@ export function createApp(ports: Ports): Hono<AppEnv> {
     if (!c.res.headers.has('Cache-Control')) c.res.headers.set('Cache-Control', 'no-store');
   });
 
+  app.use(methodNotAllowed({ app, onMethodNotAllowed }));
+  app.use(findOrigin(ports));
+  app.use(guardLocalRun(ports));
+
   // Before the key is asked for: a preflight carries none.
-  app.use('/v1/*', crossOrigin);
+  app.use('/v1/*', crossOrigin(ports));
   app.use('/v1/*', authenticate(ports));
   app.use('/v1/*', limitRequests(ports.rateLimits));
 
-  app.post('/v1/deblur', requireScope('create'), postDeblur(ports)).all(methodNotAllowed('POST'));
-  app
-    .get('/v1/results/:key', getResult(ports))
-    .delete(requireScope('delete'), deleteResult(ports))
-    .all(methodNotAllowed('GET', 'HEAD', 'DELETE'));
+  app.post('/v1/deblur', requireScope('create'), postDeblur(ports));
+  app.get('/v1/results/:key', getResult(ports)).delete(requireScope('delete'), deleteResult(ports));
   // Signed by their site, so that whoever looks at it needs no key.
-  app.use('/i/*', crossOrigin);
-  app.get('/i/*', getImageLink(ports)).all(methodNotAllowed('GET', 'HEAD'));
+  app.use('/i/*', cors({ ...CORS_HEADERS, origin: '*' }));
+  app.get('/i/*', getImageLink(ports));
 
   app
     .get('/v1/predictions', requireKey('read'), listPredictions(ports))
-    .post('/v1/predictions', requireScope('create'), postPrediction(ports))
-    .all(methodNotAllowed('GET', 'HEAD', 'POST'));
+    .post('/v1/predictions', requireScope('create'), postPrediction(ports));
   app
     .get('/v1/predictions/:id', requireScope('read'), getPrediction(ports))
-    .put('/v1/predictions/:id', requireScope('create'), putPrediction(ports))
-    .all(methodNotAllowed('GET', 'HEAD', 'PUT'));
-  app.post('/v1/predictions/:id/cancel', requireScope('create'), cancelPrediction(ports)).all(methodNotAllowed('POST'));
-  app
-    .get('/v1/predictions/:id/deliveries', requireKey('read'), getDeliveries(ports))
-    .all(methodNotAllowed('GET', 'HEAD'));
-  app
-    .post('/v1/predictions/:id/deliveries/:n/replay', requireKey('create'), replayDelivery(ports))
-    .all(methodNotAllowed('POST'));
+    .put('/v1/predictions/:id', requireScope('create'), putPrediction(ports));
+  app.post('/v1/predictions/:id/cancel', requireScope('create'), cancelPrediction(ports));
+  app.get('/v1/predictions/:id/deliveries', requireKey('read'), getDeliveries(ports));
+  app.post('/v1/predictions/:id/deliveries/:n/replay', requireKey('create'), replayDelivery(ports));
   // The address is its own credential: whoever watches sends no key.
-  app.get('/v1/streams/:token', getStream(ports)).all(methodNotAllowed('GET', 'HEAD'));
-  app
-    .post('/v1/models/:owner/:name/predictions', requireScope('create'), postModelPrediction(ports))
-    .all(methodNotAllowed('POST'));
-  app.get('/v1/models/:owner/:name', getModel(ports)).all(methodNotAllowed('GET', 'HEAD'));
-  app.get('/v1/models', getModels(ports)).all(methodNotAllowed('GET', 'HEAD'));
+  app.get('/v1/streams/:token', getStream(ports));
+  app.post('/v1/models/:owner/:name/predictions', requireScope('create'), postModelPrediction(ports));
+  app.get('/v1/models/:owner/:name', getModel(ports));
+  app.get('/v1/models', getModels(ports));
 
+  app.get('/v1/files', requireKey('read'), listFiles(ports));
   app.post('/v1/files', requireKey('create'), postFile(ports));
-  app.get('/v1/files', requireKey('read'), listFiles(ports)).all(methodNotAllowed('GET', 'HEAD', 'POST'));
   app.get('/v1/files/:id', requireKey('read'), getFile(ports));
-  app.delete('/v1/files/:id', requireKey('delete'), deleteFile(ports)).all(methodNotAllowed('DELETE', 'GET', 'HEAD'));
+  app.delete('/v1/files/:id', requireKey('delete'), deleteFile(ports));
+  app.get('/v1/keys', requireKey('admin'), getKeys(ports));
   app.post('/v1/keys', requireKey('admin'), postKey(ports));
-  app.get('/v1/keys', requireKey('admin'), getKeys(ports)).all(methodNotAllowed('GET', 'HEAD', 'POST'));
-  app.delete('/v1/keys/:id', requireKey('admin'), deleteKey(ports)).all(methodNotAllowed('DELETE'));
+  app.delete('/v1/keys/:id', requireKey('admin'), deleteKey(ports));
   const secretPath = '/v1/webhooks/default/secret';
-  app.get(secretPath, requireKey('admin'), getWebhookSecret(ports)).all(methodNotAllowed('GET', 'HEAD'));
-  app.post(`${secretPath}/rotate`, requireKey('admin'), rotateWebhookSecret(ports)).all(methodNotAllowed('POST'));
+  app.get(secretPath, requireKey('admin'), getWebhookSecret(ports));
+  app.post(`${secretPath}/rotate`, requireKey('admin'), rotateWebhookSecret(ports));
 
-  app.get('/healthz', limitByAddress(ports), getHealth(ports)).all(methodNotAllowed('GET', 'HEAD'));
-  app.get('/metrics', getMetrics(ports)).all(methodNotAllowed('GET', 'HEAD'));
-  app.get('/openapi.json', getOpenApi).all(methodNotAllowed('GET', 'HEAD'));
+  app.get('/healthz', limitByAddress(ports), getHealth(ports));
+  app.get('/metrics', getMetrics(ports));
+  app.get('/openapi.json', getOpenApi);
 
   // The runner's side, by internal URLs.
-  app.get('/internal/sources/:token', getSource(ports)).all(methodNotAllowed('GET', 'HEAD'));
-  app
-    .put('/internal/results/:token', putResult(ports))
-    .post(postResultParts(ports))
-    .delete(deleteResultParts(ports))
-    .all(methodNotAllowed('PUT', 'POST', 'DELETE'));
-  app.post('/internal/callbacks/:token', postCallback(ports)).all(methodNotAllowed('POST'));
+  app.get('/internal/sources/:token', getSource(ports));
+  app.put('/internal/results/:token', putResult(ports)).post(postResultParts(ports)).delete(deleteResultParts(ports));
+  app.post('/internal/callbacks/:token', postCallback(ports));
 
   app.onError(onError);
   app.notFound(notFound);

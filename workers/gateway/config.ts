@@ -1,5 +1,6 @@
 /** The environment's text becomes typed configuration, once; an error names the variable. */
-import { MAX_PIXELS } from '@deblur/shared/limits.ts';
+import { MAX_PIXELS, RATE_LIMIT_ALL_ANONYMOUS_MEGAPIXELS } from '@deblur/shared/limits.ts';
+import { bareHost } from '@deblur/shared/net/url-guard.ts';
 import type { ModelFacts } from '@deblur/shared/protocol/model-manifest.ts';
 import { parseSigningKeys, type SigningKey } from '@deblur/shared/protocol/image-link.ts';
 import { z } from 'zod';
@@ -28,6 +29,16 @@ export interface Config {
   readonly purge: { readonly zoneId: string; readonly token: string } | null;
   /** Null: there is no /metrics. */
   readonly metricsToken: string | null;
+  /** This gateway's origin as its callers reach it; null: what their requests say. */
+  readonly publicUrl: string | null;
+  /** Whether a proxy of the operator stands before the gateway, whose X-Forwarded-Proto counts. */
+  readonly trustedProxy: boolean;
+  /** Hosts of this gateway: no source is fetched from them. */
+  readonly ownHosts: readonly string[];
+  /** Origins whose pages may call the API. */
+  readonly corsOrigins: '*' | readonly string[];
+  /** What all anonymous work together may cost in an hour, in megapixels. */
+  readonly anonymousMegapixels: number;
   /** Opens everything; null locally, where everything is open. */
   readonly adminKey: string | null;
   /** Whether anybody may restore without a key, within smaller limits. */
@@ -62,6 +73,11 @@ export interface Variables {
   readonly METRICS_TOKEN?: string;
   readonly ADMIN_KEY?: string;
   readonly ANONYMOUS_ACCESS?: string;
+  readonly ANONYMOUS_MEGAPIXELS_PER_HOUR?: string;
+  readonly PUBLIC_URL?: string;
+  readonly TRUSTED_PROXY?: string;
+  readonly OWN_HOSTS?: string;
+  readonly CORS_ORIGINS?: string;
 }
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
@@ -135,6 +151,21 @@ export const schema = z
       .regex(/^[A-Za-z0-9._~+/-]{32,256}=*$/, 'must have 32 to 256 letters, digits or -._~+/')
       .optional(),
     ANONYMOUS_ACCESS: z.enum(['true', 'false'], { error: 'must be true or false' }).default('true'),
+    ANONYMOUS_MEGAPIXELS_PER_HOUR: z
+      .string()
+      .regex(/^\d{0,7}$/, 'must be a whole number of megapixels, or empty')
+      .default(''),
+    PUBLIC_URL: httpUrl.refine(isOrigin, 'must be an origin, without a path').or(unset).default(''),
+    TRUSTED_PROXY: z.enum(['true', 'false'], { error: 'must be true or false' }).default('false'),
+    OWN_HOSTS: z
+      .string()
+      .transform((list) => list.split(/[\s,]+/).filter((host) => host !== ''))
+      .refine(
+        (hosts) => hosts.every((host) => URL.parse(`https://${host}`)?.host === host),
+        'must be hosts, joined by commas',
+      )
+      .default([]),
+    CORS_ORIGINS: z.literal('*').or(origins).optional(),
   })
   .superRefine((variables, context) => {
     const refuse = (name: keyof Variables, message: string): void =>
@@ -178,7 +209,18 @@ export function readConfig(env: Variables): Config {
     metricsToken: data.METRICS_TOKEN || null,
     adminKey: data.ADMIN_KEY ?? null,
     anonymousAccess: data.ANONYMOUS_ACCESS === 'true',
+    anonymousMegapixels: Number(data.ANONYMOUS_MEGAPIXELS_PER_HOUR || RATE_LIMIT_ALL_ANONYMOUS_MEGAPIXELS),
+    publicUrl: data.PUBLIC_URL || null,
+    trustedProxy: data.TRUSTED_PROXY === 'true',
+    ownHosts: ownHostsOf(data),
+    // A local run has no keys: a page of another origin is let in by name only.
+    corsOrigins: data.CORS_ORIGINS ?? (data.ENVIRONMENT === 'production' ? '*' : []),
   };
+}
+
+function ownHostsOf({ INTERNAL_ORIGIN, PUBLIC_URL, OWN_HOSTS }: z.output<typeof schema>): readonly string[] {
+  const origins = [INTERNAL_ORIGIN, PUBLIC_URL].filter((origin) => origin !== '');
+  return [...origins.map((origin) => new URL(origin).host), ...OWN_HOSTS].map(bareHost);
 }
 
 /** Of variables that agree. */

@@ -2,10 +2,12 @@
 import { ASYNC_UPLOAD_MAX_BYTES, SYNC_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { manifestSchema } from '@deblur/shared/protocol/model-manifest.ts';
 import type { EdgeRunnerApi } from '@deblur/shared/protocol/runner-api.ts';
-import { checkUrl } from '@deblur/shared/net/url-guard.ts';
+import { bareHost, checkUrl } from '@deblur/shared/net/url-guard.ts';
 import edgeManifest from '../../model-export/weights/dhnet-edge/manifest.json';
 import { readConfig } from './config.ts';
 import type { Ports } from './http/context.ts';
+import type { AuthPorts } from './http/middleware/auth.ts';
+import type { CallerPorts } from './http/middleware/callers-origin.ts';
 import { DurableJobs } from './jobs/job-client.ts';
 import type { DispatchMessage, DispatchPorts } from './jobs/dispatch-queue.ts';
 import type { JobPorts } from './jobs/job.ts';
@@ -167,8 +169,12 @@ function referencesOf(env: Env): DurableReferences {
 
 /** Of what users name by its address. We do not call ourselves: a call could ask for the next one, and so on. */
 function sourceFetcherOf(env: Env, bounds: Pick<SourceFetcherOptions, 'maxBytes' | 'attempts'>): GuardedSourceFetcher {
-  const { allowOrigins, internalOrigin } = readConfig(env);
-  return new GuardedSourceFetcher({ allowOrigins, isAllowed: ({ origin }) => origin !== internalOrigin, ...bounds });
+  const { allowOrigins, ownHosts } = readConfig(env);
+  return new GuardedSourceFetcher({
+    allowOrigins,
+    isAllowed: ({ host }) => !ownHosts.includes(bareHost(host)),
+    ...bounds,
+  });
 }
 
 const predictionStub = (env: Env, name: string) => env.PREDICTIONS.get(env.PREDICTIONS.idFromName(name));
@@ -182,6 +188,7 @@ const rateLimitsOf = (env: Env): RateLimits =>
   new CloudflareRateLimits({
     bucketOf: (account) => env.RATE_LIMITS.get(env.RATE_LIMITS.idFromName(account)),
     counters: { key: env.REQUESTS_KEY, anonymous: env.REQUESTS_ANONYMOUS },
+    anonymousMegapixels: readConfig(env).anonymousMegapixels,
   });
 
 /** Who may do what, how much of it, and what belongs to whom. */
@@ -191,6 +198,9 @@ function createAccessPorts(env: Env, sources: SourceStore): AccessPorts {
   return {
     accessMode: !config.production ? 'local' : config.anonymousAccess ? 'keys_and_anonymous' : 'keys',
     addressSalt: config.internalSecret,
+    publicUrl: config.publicUrl,
+    trustedProxy: config.trustedProxy,
+    corsOrigins: config.corsOrigins,
     apiKeys: new TenantApiKeys({ stubs, adminKey: config.adminKey }),
     webhookSecrets: new TenantWebhookSecrets(stubs),
     files: new TenantFiles(stubs, sources),
@@ -198,4 +208,4 @@ function createAccessPorts(env: Env, sources: SourceStore): AccessPorts {
   };
 }
 
-type AccessPorts = Pick<Ports, 'accessMode' | 'addressSalt' | 'apiKeys' | 'webhookSecrets' | 'files' | 'rateLimits'>;
+type AccessPorts = AuthPorts & CallerPorts & Pick<Ports, 'webhookSecrets' | 'files'>;

@@ -40,9 +40,21 @@ export const imageLinkNotSigned = (): DeblurError =>
     'The image link is not signed by a key that is valid here. Sign its path again with a current key.',
   );
 
+export const hostNotLocal = (host: string): DeblurError =>
+  new DeblurError(
+    'forbidden',
+    `A local run does not answer under the name "${shown(host)}". Use localhost, or set PUBLIC_URL to its origin.`,
+  );
+
+export const originNotListed = (origin: string): DeblurError =>
+  new DeblurError(
+    'forbidden',
+    `Pages of ${shown(origin)} may not change anything in a local run. Add this origin to CORS_ORIGINS.`,
+  );
+
 // ---- Limits ------------------------------------------------------------------------------------
 
-/** @param limit what was counted together: `one address`, `all anonymous requests` */
+/** @param limit whose requests were counted: `this address` */
 export const tooManyRequests = (max: number, windowSeconds: number, limit: string): DeblurError =>
   new DeblurError(
     'rate_limited',
@@ -56,7 +68,7 @@ export interface UnpaidPrice {
   /** Megapixels that are left. */
   readonly remaining: number;
   readonly retryAfterSeconds: number;
-  /** Whose budget it is: `one address`, `all anonymous work`. */
+  /** Whose budget it is: `this address`, `all anonymous work`. */
   readonly limit: string;
 }
 

@@ -16,6 +16,10 @@ export const notAPicture = (): DeblurError =>
 export const kindNotSupported = (kind: string): DeblurError =>
   new DeblurError('unsupported_media_type', `${kind} are not supported. Send a ${either(READ)} picture.`);
 
+/** The bytes of a body that curl -d has sent. */
+export const pictureAltered = ({ code, detail }: DeblurError): DeblurError =>
+  new DeblurError(code, `${detail} curl -d alters files: use --data-binary.`);
+
 export const pictureTruncated = (format: string, cause?: unknown): DeblurError =>
   new DeblurError('image_truncated', `The ${format} ends before its picture does. Send the complete file.`, { cause });
 

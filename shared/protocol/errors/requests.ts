@@ -33,6 +33,15 @@ export const bodyNotJson = (cause?: unknown): DeblurError =>
 export const bodyNotAJsonObject = (): DeblurError =>
   new DeblurError('malformed_request', 'The body is not a JSON object. Send one, such as {"image": "https://…"}.');
 
+export const jsonTooManyKeys = (max: number): DeblurError =>
+  new DeblurError('malformed_request', `The JSON has more than ${count(max, 'member')}. Send fewer.`);
+
+export const jsonTooDeep = (max: number): DeblurError =>
+  new DeblurError(
+    'malformed_request',
+    `The JSON is nested more than ${count(max, 'level')} deep. Send a flatter object.`,
+  );
+
 export const lengthRequired = (): DeblurError =>
   new DeblurError('malformed_request', 'The request has no Content-Length or no body. Send both.');
 
@@ -91,6 +100,12 @@ export const fieldTooLong = (field: string, maxBytes: number): DeblurError =>
   new DeblurError(
     'malformed_request',
     `The field "${shown(field)}" has more than ${count(maxBytes, 'byte')}. Send a shorter value.`,
+  );
+
+export const formTooLong = (maxBytes: number): DeblurError =>
+  new DeblurError(
+    'malformed_request',
+    `The form has more than ${count(maxBytes, 'byte')} besides the picture. Send fewer and shorter fields.`,
   );
 
 export const tooManyFields = (max: number): DeblurError =>

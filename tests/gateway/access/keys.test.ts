@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers';
 import { runInDurableObject } from 'cloudflare:test';
 import { describe, expect, it, vi } from 'vitest';
 import { KEY_CACHE_SECONDS, KEYS_MAX_PER_TENANT } from '@deblur/shared/limits.ts';
-import { clientNetwork } from '../../../workers/gateway/http/middleware/auth.ts';
+import { clientNetworks } from '../../../workers/gateway/http/middleware/auth.ts';
 import { problem, problemOf } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
 import { ADMIN_KEY, newAddress, newTenant, production } from './support.ts';
@@ -207,6 +207,9 @@ describe('administration', () => {
     ['a tenant with a path', { tenant: '../x' }, 422, 'invalid_option'],
     ['a tenant with an underscore', { tenant: 'a_b' }, 422, 'invalid_option'],
     ['something else', { digest: 'x' }, 422, 'unknown_option'],
+    ['a tenant of image links', { tenant: 'image-links' }, 403, 'forbidden'],
+    ['a tenant of an anonymous caller', { tenant: `anonymous-${'0'.repeat(16)}` }, 403, 'forbidden'],
+    ['the tenant of a local run', { tenant: 'local' }, 403, 'forbidden'],
     ['no JSON', '{', 400, 'malformed_request'],
     ['an array', '[]', 400, 'malformed_request'],
     ['nothing', '', 400, 'empty_body'],
@@ -253,7 +256,16 @@ describe('without a key', () => {
     ['::1', '0:0:0:0'],
     ['', ''],
   ])('%s is of the network %s', (address, network) => {
-    expect(clientNetwork(address)).toBe(network);
+    expect(clientNetworks(address).client).toBe(network);
+  });
+
+  it('a client of IPv6 is of the /56 and the /48 around its /64, too', () => {
+    expect(clientNetworks('2001:db8:aa:bbcc:1::1').networks).toEqual([
+      { prefix: 56, text: '2001:db8:aa:bb00/56' },
+      { prefix: 48, text: '2001:db8:aa/48' },
+    ]);
+    expect(clientNetworks('203.0.113.7').networks).toEqual([]);
+    expect(clientNetworks('::ffff:203.0.113.7').networks).toEqual([]);
   });
 
   it('what a client says of its address counts for nothing', async () => {

@@ -7,6 +7,7 @@ import {
   RATE_LIMIT_KEY_MEGAPIXELS,
   REQUEST_LIMIT_ANONYMOUS,
 } from '@deblur/shared/limits.ts';
+import { unpaid, type RateAccount } from '../../../workers/gateway/tenants/access-ports.ts';
 import { CloudflareRateLimits } from '../../../workers/gateway/limits/rate-limits.ts';
 import { spend, type BucketState } from '../../../workers/gateway/limits/token-bucket.ts';
 import { call, gpu, problem, problemOf, until } from '../support/gateway.ts';
@@ -221,9 +222,70 @@ it('a limiter that is down refuses nobody', async () => {
   const limits = new CloudflareRateLimits({
     bucketOf: () => ({ charge: broken }),
     counters: { key: { limit: broken }, anonymous: { limit: broken } },
+    anonymousMegapixels: 1,
   });
   const account = { key: 'key:x', tier: 'key' } as const;
   expect(await limits.admit(account)).toBe(true);
   expect((await limits.charge(account, 1)).allowed).toBe(true);
   await limits.refund(account, 1);
+});
+
+describe('anonymous work together', () => {
+  const never = { limit: () => Promise.reject(new Error('requests are not counted here')) };
+  const hour = (anonymousMegapixels: number, world = crypto.randomUUID()) =>
+    new CloudflareRateLimits({
+      bucketOf: (key) => env.RATE_LIMITS.get(env.RATE_LIMITS.idFromName(`${world} ${key}`)),
+      counters: { key: never, anonymous: never },
+      anonymousMegapixels,
+    });
+  const account = (key: string, networks: RateAccount['networks'] = []): RateAccount => ({
+    key,
+    tier: 'anonymous',
+    networks,
+  });
+
+  it('costs no more than the operator allows, and says which limit was met and for how long', async () => {
+    const limits = hour(20);
+    expect((await limits.charge(account('a'), 9)).allowed).toBe(true);
+    expect((await limits.charge(account('b'), 9)).allowed).toBe(true);
+    const refused = await limits.charge(account('c'), 9);
+    expect(refused).toMatchObject({ allowed: false, limit: 'all anonymous work' });
+    const error = unpaid(9, refused);
+    expect(error.retryAfterSeconds).toBeGreaterThan(1_000);
+    expect(error.detail).toMatch(/^This request costs 9\.0 megapixels and 2\.\d are left of .* all anonymous work\. /);
+  });
+
+  it('takes nothing of the smaller buckets when a larger one is empty', async () => {
+    const world = crypto.randomUUID();
+    const poor = hour(10, world);
+    await poor.charge(account('a'), 10);
+    expect((await poor.charge(account('b'), 50)).allowed).toBe(false);
+    const rich = hour(1_000_000, world);
+    await env.RATE_LIMITS.get(env.RATE_LIMITS.idFromName(`${world} anonymous`)).charge(
+      { megapixels: 1e6, windowSeconds: 1 },
+      -1e6,
+    );
+    expect(await rich.charge(account('b'), 60)).toMatchObject({ allowed: true, remaining: 0 });
+  });
+
+  it('of one /48 is bounded, however many addresses it comes from', async () => {
+    const limits = hour(1_000_000);
+    const from = (i: number): RateAccount =>
+      account(`64-${i}`, [
+        { key: `56-${i}`, prefix: 56 },
+        { key: '48', prefix: 48 },
+      ]);
+    for (let i = 0; i < 16; i++) expect((await limits.charge(from(i), 60)).allowed).toBe(true);
+    expect(await limits.charge(from(16), 60)).toMatchObject({ allowed: false, limit: 'this network (/48)' });
+    expect((await limits.charge(account('elsewhere'), 60)).allowed).toBe(true);
+  });
+
+  it('gets back of every bucket what was spent on nothing', async () => {
+    const limits = hour(60);
+    const client = account('a', [{ key: '56', prefix: 56 }]);
+    await limits.charge(client, 60);
+    expect((await limits.charge(client, 1)).allowed).toBe(false);
+    await limits.refund(client, 60);
+    expect(await limits.charge(client, 60)).toMatchObject({ allowed: true });
+  });
 });

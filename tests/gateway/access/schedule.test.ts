@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { nextAttemptAt, parseRetryAfter } from '../../../workers/gateway/webhooks/schedule.ts';
+import { parseRetryAfter } from '@deblur/shared/net/http.ts';
+import { nextAttemptAt } from '../../../workers/gateway/webhooks/schedule.ts';
 
 const HOUR = 3_600_000;
 /** Standard Webhooks: at once, then after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h and 10 h. */

@@ -89,10 +89,6 @@ export class RemoteStandIn implements RemoteRunner {
     if (prediction !== undefined && !isOver(prediction.state)) prediction.state = { id, status: 'canceled' };
   }
 
-  read(): RemoteState {
-    throw new Error('callbacks are read before they come to a job');
-  }
-
   async health() {
     return { ready: !this.isDown, status: 'READY' };
   }

@@ -205,7 +205,7 @@ describe('a source by address', () => {
     const paid: number[] = [];
     const charge = async (_account: unknown, megapixels: number) => {
       paid.push(megapixels);
-      return { allowed, remaining: 1, resetSeconds: 1, retryAfterSeconds: 1 };
+      return { allowed, remaining: 1, resetSeconds: 1, retryAfterSeconds: 1, limit: 'this tenant' };
     };
     const ports = {
       sourceFetcher: { fetch: async () => Object.assign(streamOf(png({ width: 2000, height: 2000 })), { etag: null }) },
@@ -215,7 +215,12 @@ describe('a source by address', () => {
     return onStage({ ports, command: { source } }, async (stage) => {
       await start(stage);
       expect(paid).toEqual(expected);
-      const error = status === 'failed' ? 'rate_limited: This picture costs 3.0 megapixels; 1.0 are left.' : null;
+      const error =
+        status === 'failed'
+          ? expect.stringMatching(
+              /^rate_limited: This request costs 3\.0 megapixels and 1\.0 are left .* of this tenant\./,
+            )
+          : null;
       expect(stage.now().prediction).toMatchObject({ status, error });
       expect(stage.calls).toHaveLength(submitted);
     });

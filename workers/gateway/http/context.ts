@@ -7,17 +7,18 @@ import type { RateAccount } from '../tenants/access-ports.ts';
 import type { CreatePorts } from '../predictions/create-prediction.ts';
 import type { DeblurPorts } from '../restorations/deblur.ts';
 import type { SourceRules } from '../restorations/image-link.ts';
-import type { InternalUrls, Part, RemoteRunner } from '../runners/ports.ts';
+import type { InternalUrls, Part } from '../runners/ports.ts';
 import type { Tenant } from '../tenants/access-ports.ts';
 import type { ResultOrigins } from '../references/ports.ts';
 import type { SourceFetcher, SourceLinks } from '../sources/ports.ts';
 import type { Counts, Metrics } from '../metrics/ports.ts';
 import type { AuthPorts } from './middleware/auth.ts';
+import type { CallerPorts } from './middleware/callers-origin.ts';
 import type { FilePorts } from './routes/files.ts';
 import type { WebhookSecretPorts } from './routes/webhook-secret.ts';
 
-export interface Ports extends DeblurPorts, CreatePorts, AuthPorts, FilePorts, WebhookSecretPorts {
-  readonly restorers: { readonly edge: Part; readonly runner: Part & Pick<RemoteRunner, 'read'> };
+export interface Ports extends DeblurPorts, CreatePorts, AuthPorts, CallerPorts, FilePorts, WebhookSecretPorts {
+  readonly restorers: { readonly edge: Part; readonly runner: Part };
   readonly urls: InternalUrls;
   readonly origins: ResultOrigins;
   readonly sourceFetcher: SourceFetcher;
@@ -32,7 +33,13 @@ export interface Ports extends DeblurPorts, CreatePorts, AuthPorts, FilePorts, W
 export type LogFields = Record<string, string | number | boolean | null>;
 
 export interface AppEnv {
-  Variables: RequestIdVariables & { trace: TraceContext; log: LogFields; tenant: Tenant; account: RateAccount };
+  Variables: RequestIdVariables & {
+    trace: TraceContext;
+    log: LogFields;
+    origin: string;
+    tenant: Tenant;
+    account: RateAccount;
+  };
 }
 
 export type AppContext = Context<AppEnv>;

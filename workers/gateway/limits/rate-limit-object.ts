@@ -1,7 +1,6 @@
 /** One object for each account: its bucket, exact wherever in the world it is charged. A full bucket is no bucket. */
 import { DurableObject } from 'cloudflare:workers';
-import type { RateCharge } from '../tenants/access-ports.ts';
-import { spend, type BucketPolicy, type BucketState } from './token-bucket.ts';
+import { spend, type BucketCharge, type BucketPolicy, type BucketState } from './token-bucket.ts';
 
 const BUCKET = 'bucket';
 
@@ -12,7 +11,7 @@ interface StoredBucket extends BucketState {
 
 export class RateLimitObject extends DurableObject<Env> {
   /** Nothing is awaited between reading and writing: of two charges at once the second sees what the first has left. */
-  async charge(policy: BucketPolicy, megapixels: number): Promise<RateCharge> {
+  async charge(policy: BucketPolicy, megapixels: number): Promise<BucketCharge> {
     const { kv } = this.ctx.storage;
     const now = Date.now();
     const before = kv.get<StoredBucket>(BUCKET);

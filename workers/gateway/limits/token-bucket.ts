@@ -1,4 +1,5 @@
 /** A token bucket in megapixels. Pure: the caller passes the time and keeps the state. */
+
 import type { RateCharge } from '../tenants/access-ports.ts';
 
 export interface BucketPolicy {
@@ -7,6 +8,9 @@ export interface BucketPolicy {
   /** In which an empty one is full again, evenly. */
   readonly windowSeconds: number;
 }
+
+/** A bucket after a charge. */
+export type BucketCharge = Omit<RateCharge, 'limit'>;
 
 export interface BucketState {
   readonly megapixels: number;
@@ -24,7 +28,7 @@ export function spend(
   { megapixels: capacity, windowSeconds }: BucketPolicy,
   price: number,
   now: number,
-): { readonly state: BucketState; readonly charge: RateCharge } {
+): { readonly state: BucketState; readonly charge: BucketCharge } {
   const perSecond = capacity / windowSeconds;
   // A clock that goes backwards fills nothing.
   const elapsedSeconds = state === undefined ? 0 : Math.max(0, now - state.at) / 1000;

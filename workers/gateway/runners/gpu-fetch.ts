@@ -1,4 +1,5 @@
 /** The fetch that the `replicate` client is given: time-out, bounded back-off, and our errors for everything but success. */
+import { isRedirect, parseRetryAfter } from '@deblur/shared/net/http.ts';
 import {
   runnerAnswered,
   runnerBusy,
@@ -36,7 +37,7 @@ type Fetch = (input: Request | string | URL, init?: RequestInit) => Promise<Resp
  * without waiting, gets the same error again and never reaches the network.
  *
  * @throws {DeblurError} `runner_busy` (409, as Cog says it, and 429), `runner_unavailable` (503, nobody there, which a tunnel or
- * proxy before the runner says with 502, 504 or 520 to 530, or no answer in time), both with the runner's Retry-After;
+ * proxy before the runner says with 502, 504 or 520 to 530, a redirect, or no answer in time), both with the runner's Retry-After;
  * `not_found` (404), `invalid_option` (422), else `runner_failed`
  */
 export function gpuFetch(signal: AbortSignal, { backoff = BACKOFF, idempotent }: GpuFetchOptions): Fetch {
@@ -57,7 +58,8 @@ export function gpuFetch(signal: AbortSignal, { backoff = BACKOFF, idempotent }:
 
   async function once(input: Request | string | URL, init: RequestInit | undefined): Promise<Attempt> {
     try {
-      const response = await fetch(input, { ...init, signal });
+      // The input holds addresses that are credentials: they go to the runner that was configured, and nowhere else.
+      const response = await fetch(input, { ...init, signal, redirect: 'manual' });
       return { response, failure: failureOf(response) };
     } catch (cause) {
       // Its reason, and with it the request and the token, stays here.
@@ -83,12 +85,10 @@ function delayOf(response: Response | undefined, made: number): number {
   return retryAfterMs(response) ?? FIRST_DELAY_MS * 2 ** (made - 1) * (1 + Math.random() / 4);
 }
 
-/** Retry-After (RFC 9110 § 10.2.3): seconds or a date. */
+/** What the runner asked for. */
 function retryAfterMs(response: Response | undefined): number | undefined {
-  const header = response?.headers.get('retry-after') ?? '';
-  if (/^\d+$/.test(header)) return Number(header) * 1000;
-  const date = Date.parse(header);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - Date.now());
+  const seconds = parseRetryAfter(response?.headers.get('retry-after'), Date.now());
+  return seconds === null ? undefined : seconds * 1000;
 }
 
 function failureOf(response: Response): DeblurError {
@@ -97,7 +97,7 @@ function failureOf(response: Response): DeblurError {
   const askedSeconds = askedMs === undefined ? undefined : askedMs / 1000;
   if (status === 409 || status === 429) return runnerBusy(askedSeconds);
   if (status === 503) return runnerNotReady(askedSeconds);
-  if (saysNobodyThere(status)) return runnerUnreachable(askedSeconds);
+  if (isRedirect(status) || saysNobodyThere(status)) return runnerUnreachable(askedSeconds);
   if (status === 404) return runnerDoesNotKnow();
   if (status === 422) return runnerRefusedInput();
   return runnerAnswered(status);

@@ -12,17 +12,10 @@
  *   go by internal URLs.
  * - its ApiError holds the request, with the token. gpu-fetch.ts turns bad answers into our errors before it sees them.
  */
-import {
-  callbackMalformed,
-  DeblurError,
-  deadlineExceeded,
-  runnerFailed,
-  runnerUnreachable,
-  toWireError,
-} from '@deblur/shared/protocol/errors.ts';
+import { DeblurError, runnerFailed, runnerUnreachable } from '@deblur/shared/protocol/errors.ts';
 import { RUNNER_CALL_TIMEOUT_MS, HEALTH_TIMEOUT_MS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
-import { gpuOutputSchema, type GpuInput } from '@deblur/shared/protocol/runner-api.ts';
+import type { GpuInput } from '@deblur/shared/protocol/runner-api.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import Replicate from 'replicate';
 import { z } from 'zod';
@@ -38,17 +31,7 @@ import type {
 import type { ResultKind, ResultMetadata } from '../results/ports.ts';
 import { gpuFetch, type Backoff } from './gpu-fetch.ts';
 import type { Creation, GpuTarget } from './gpu-target.ts';
-import { parseGpuError } from './runner-schemas.ts';
-
-/** A prediction as Cog and Replicate show it; `progress` is our runner's. What else they say is not read. */
-const predictionSchema = z.object({
-  // It becomes part of a URL.
-  id: z.string().regex(/^[A-Za-z0-9_-]{1,128}$/),
-  status: z.enum(['starting', 'processing', 'succeeded', 'failed', 'canceled', 'aborted']),
-  output: z.unknown().optional(),
-  error: z.string().nullish(),
-  progress: z.object({ done: z.int().min(0), total: z.int().min(0) }).nullish(),
-});
+import { readRemoteState } from './remote-state.ts';
 
 const healthSchema = z.object({ status: z.string().max(40).default('READY') });
 
@@ -122,34 +105,12 @@ export class GpuRunner implements RemoteRunner {
     }
   }
 
-  read(body: unknown): RemoteState {
-    const parsed = predictionSchema.safeParse(body);
-    if (!parsed.success) throw callbackMalformed();
-    const { id, status, error, output, progress } = parsed.data;
-    switch (status) {
-      case 'starting':
-      case 'processing':
-        return { id, status, ...(progress ? { progress } : {}) };
-      case 'succeeded': {
-        const made = gpuOutputSchema.safeParse(output);
-        if (made.success) return { id, status, report: made.data.report };
-        return { id, status: 'failed', error: toWireError(runnerFailed('broken')) };
-      }
-      case 'failed':
-        return { id, status, error: toWireError(parseGpuError(error ?? '')) };
-      case 'canceled':
-        return { id, status };
-      case 'aborted':
-        // Replicate's word for a deadline that passed there.
-        return { id, status: 'failed', error: toWireError(deadlineExceeded()) };
-    }
-  }
-
   async health(): Promise<PartHealth> {
     const { baseUrl, token, health } = this.#options.target;
     try {
       const response = await fetch(new URL(health.path, directory(baseUrl)), {
         headers: health.authorized ? { Authorization: `Bearer ${token}` } : {},
+        redirect: 'manual',
         signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS),
       });
       if (!response.ok) throw new Error(`answered ${response.status}`);
@@ -205,7 +166,7 @@ export class GpuRunner implements RemoteRunner {
     const client = new Replicate({ auth: target.token, baseUrl: target.baseUrl, fetch });
     const response = await client.request(route, call);
     try {
-      return this.read(await response.json());
+      return readRemoteState(await response.json());
     } catch (cause) {
       if (signal.aborted) throw runnerUnreachable();
       throw runnerFailed('answer', cause);

@@ -5,6 +5,7 @@
  * constant time before anything is parsed. The id of an upload in parts is signed together with its token; no payload has
  * their dot, so that neither signature is ever taken for the other.
  */
+import { fromBase64url, toBase64url } from '@deblur/shared/net/http.ts';
 import { HEX_SHA256 } from '@deblur/shared/net/digest.ts';
 import { internalUrlRefused } from '@deblur/shared/protocol/errors.ts';
 import { INTERNAL_URL_TTL_SECONDS, UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
@@ -70,13 +71,14 @@ export class SignedInternalUrls implements InternalUrls {
 
   async sign(grant: InternalGrant): Promise<string> {
     const exp = Math.floor(this.#now() / 1000) + INTERNAL_URL_TTL_SECONDS;
-    const payload = base64url(encode(JSON.stringify({ ...grant, exp } satisfies z.input<typeof payloadSchema>)));
+    const payload = toBase64url(encode(JSON.stringify({ ...grant, exp } satisfies z.input<typeof payloadSchema>)));
     return `${this.#origin}/internal/${ROUTES[grant.purpose]}/${payload}.${await this.#signature(payload)}`;
   }
 
   async verify(token: string): Promise<InternalGrant> {
     if (token.length > TOKEN_MAX_CHARACTERS) throw internalUrlRefused();
     const [payload = '', signature = ''] = token.split('.', 2);
+    // One answer to everything that is wrong with a token: a forger learns nothing.
     const genuine = await this.#isGenuine(signature, payload);
     if (!genuine || token !== `${payload}.${signature}`) throw internalUrlRefused();
     // Genuine, so written by us; it may still come from another version of us.
@@ -100,7 +102,7 @@ export class SignedInternalUrls implements InternalUrls {
   }
 
   async #signature(text: string): Promise<string> {
-    return base64url(new Uint8Array(await crypto.subtle.sign('HMAC', await this.#key(), encode(text))));
+    return toBase64url(new Uint8Array(await crypto.subtle.sign('HMAC', await this.#key(), encode(text))));
   }
 
   async #isGenuine(signature: string, text: string): Promise<boolean> {
@@ -114,15 +116,4 @@ export class SignedInternalUrls implements InternalUrls {
   }
 }
 
-/** One answer to everything that is wrong with a token: a forger learns nothing. */
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
-
-const base64url = (bytes: Uint8Array): string => bytes.toBase64({ alphabet: 'base64url', omitPadding: true });
-
-function fromBase64url(text: string): Uint8Array | null {
-  try {
-    return Uint8Array.fromBase64(text, { alphabet: 'base64url' });
-  } catch {
-    return null;
-  }
-}

@@ -59,7 +59,7 @@ export type RemoteState =
 
 /**
  * A placement that works on by itself: it is handed the work, tells how it goes by callback, and can be asked.
- * Every method but `health` and `read` throws DeblurError: `runner_busy` (surely not taken), `runner_unavailable` (perhaps
+ * Every method but `health` throws DeblurError: `runner_busy` (surely not taken), `runner_unavailable` (perhaps
  * taken, perhaps not), `runner_failed`; with `retryAfterSeconds` when the runner named it.
  */
 export interface RemoteRunner extends Part {
@@ -71,8 +71,6 @@ export interface RemoteRunner extends Part {
   look(id: string): Promise<RemoteState | null>;
   /** Ends it; one that is over or unknown stays so. */
   cancel(id: string): Promise<void>;
-  /** The body of a callback. @throws {DeblurError} `malformed_request` */
-  read(body: unknown): RemoteState;
 }
 
 export interface PartHealth {

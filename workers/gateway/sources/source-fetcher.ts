@@ -3,13 +3,25 @@
  * name resolves to is not shown by this runtime: on Cloudflare `fetch` reaches public addresses only; a local run reaches
  * what its machine does.
  */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import {
+  DeblurError,
+  hostNotAllowed,
+  sourceHostFailed,
+  sourceNotFound,
+  sourceRedirectsNowhere,
+  sourceRedirectsTooOften,
+  sourceTimedOut,
+  sourceTooLarge,
+  sourceUnreachable,
+} from '@deblur/shared/protocol/errors.ts';
 import {
   RETRY_AFTER_SECONDS,
   SOURCE_FETCH_RETRY_MS,
   SOURCE_FETCH_TIMEOUT_MS,
   SOURCE_MAX_REDIRECTS,
+  SOURCE_RETRY_AFTER_MAX_SECONDS,
 } from '@deblur/shared/limits.ts';
+import { isRedirect, mayPass, parseRetryAfter } from '@deblur/shared/net/http.ts';
 import { checkUrl } from '@deblur/shared/net/url-guard.ts';
 import type { FetchedSource, SourceFetcher } from './ports.ts';
 
@@ -32,11 +44,6 @@ const HEADERS = {
   'User-Agent': 'deblur-gateway',
 };
 
-const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308];
-
-/** The host may answer otherwise in a moment. Asking for a picture twice is asking once. */
-const mayPass = (status: number): boolean => status === 408 || status === 429 || status >= 500;
-
 export class GuardedSourceFetcher implements SourceFetcher {
   readonly #options: Required<SourceFetcherOptions>;
 
@@ -46,8 +53,8 @@ export class GuardedSourceFetcher implements SourceFetcher {
 
   async fetch(url: string, signal: AbortSignal): Promise<FetchedSource> {
     const source = await this.#open(url, HEADERS, signal);
-    // Only who has asked whether it changed may hear that it has not.
-    if (source === null) throw answered(304);
+    // We sent no validator, so a 304 is a fault of the host.
+    if (source === null) throw sourceHostFailed(304, RETRY_AFTER_SECONDS);
     return source;
   }
 
@@ -62,8 +69,8 @@ export class GuardedSourceFetcher implements SourceFetcher {
     /** The network's failures in our words. */
     const named = (cause: unknown): DeblurError => {
       if (cause instanceof DeblurError) return cause;
-      if (timeout.aborted) return temporary(`It did not arrive within ${timeoutMs / 1000} s.`);
-      return temporary('It could not be reached, or it broke off.', cause);
+      if (timeout.aborted) return sourceTimedOut(timeoutMs / 1000, RETRY_AFTER_SECONDS);
+      return sourceUnreachable(RETRY_AFTER_SECONDS, cause);
     };
     try {
       const response = await this.#follow(url, headers, AbortSignal.any([signal, timeout]));
@@ -84,9 +91,9 @@ export class GuardedSourceFetcher implements SourceFetcher {
       if (status === 200 || status === 304) return response;
       await response.body?.cancel();
       const location = response.headers.get('location');
-      if (!REDIRECTS.includes(status) || location === null) throw answered(status);
-      if (redirects === SOURCE_MAX_REDIRECTS) throw permanent('It redirects too often.');
-      if (!URL.canParse(location, url)) throw permanent('It redirects to something that is not an address.');
+      if (!isRedirect(status) || location === null) throw refusalOf(response);
+      if (redirects === SOURCE_MAX_REDIRECTS) throw sourceRedirectsTooOften(SOURCE_MAX_REDIRECTS);
+      if (!URL.canParse(location, url)) throw sourceRedirectsNowhere(location);
       url = this.#checked(new URL(location, url).href);
     }
   }
@@ -108,7 +115,7 @@ export class GuardedSourceFetcher implements SourceFetcher {
     const { allowOrigins, isAllowed } = this.#options;
     const { url } = checkUrl(address, { allowOrigins });
     if (isAllowed(url)) return url;
-    throw new DeblurError('forbidden', 'Pictures of this host are not taken here.');
+    throw hostNotAllowed(url.hostname);
   }
 }
 
@@ -116,7 +123,7 @@ export class GuardedSourceFetcher implements SourceFetcher {
 async function notTooLong({ headers, body }: Response, maxBytes: number): Promise<Response['body']> {
   if (!(Number(headers.get('content-length')) > maxBytes)) return body;
   await body?.cancel();
-  throw tooLarge(maxBytes);
+  throw sourceTooLarge(maxBytes);
 }
 
 async function* boundedChunks(
@@ -128,7 +135,7 @@ async function* boundedChunks(
   try {
     for await (const chunk of body ?? []) {
       bytes += chunk.length;
-      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      if (bytes > maxBytes) throw sourceTooLarge(maxBytes);
       yield chunk;
     }
   } catch (error) {
@@ -136,17 +143,9 @@ async function* boundedChunks(
   }
 }
 
-function tooLarge(maxBytes: number): DeblurError {
-  return new DeblurError('body_too_large', `The source has more than ${maxBytes} bytes.`);
-}
-
-function answered(status: number): DeblurError {
-  const detail = `Its host answered ${status}.`;
-  return mayPass(status) ? temporary(detail) : permanent(detail);
-}
-
-const permanent = (detail: string): DeblurError => new DeblurError('source_fetch_failed', detail);
-
-function temporary(detail: string, cause?: unknown): DeblurError {
-  return new DeblurError('source_fetch_failed', detail, { cause, retryAfterSeconds: RETRY_AFTER_SECONDS });
+/** What an answer that is neither a picture nor a redirect says. */
+function refusalOf({ status, headers }: Response): DeblurError {
+  if (!mayPass(status)) return sourceNotFound(status);
+  const asked = parseRetryAfter(headers.get('retry-after'), Date.now());
+  return sourceHostFailed(status, Math.min(asked ?? RETRY_AFTER_SECONDS, SOURCE_RETRY_AFTER_MAX_SECONDS));
 }

@@ -1,5 +1,5 @@
 /** What access control, files and rate limits need from the world. `tenants/` and `limits/` implement these. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { budgetSpent, type DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ImageFormat } from '@deblur/shared/image-header/index.ts';
 import type { ReceivedSource, StoredBody } from '../sources/ports.ts';
 
@@ -24,11 +24,25 @@ export const OPERATOR_TENANT = 'operator';
 /** A name for a tenant: letters of a URL and of a host name. No underscore: it parts the pieces of a key. */
 export const TENANT_ID = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/;
 
+/** Tenants that the service itself makes: nobody gets a key for one of them. */
+const RESERVED_TENANT = /^(?:local|shared|image-links|anonymous(?:-.*)?|visitor(?:-.*)?)$/;
+
+export const isReservedTenant = (tenantId: string): boolean => RESERVED_TENANT.test(tenantId);
+
 /** Whose account is charged: plain data, so that it can be stored with what is charged later. */
 export interface RateAccount {
   /** Names the bucket: a tenant, whatever key it sends, or a client address in other words. */
   readonly key: string;
   readonly tier: Tenant['tier'];
+  /** Larger networks around an anonymous caller, which pay as well. */
+  readonly networks?: readonly NetworkAccount[];
+}
+
+/** A network around an IPv6 client. */
+export interface NetworkAccount {
+  readonly key: string;
+  /** Length of the prefix. */
+  readonly prefix: 56 | 48;
 }
 
 /** Who asks, and who pays. */
@@ -123,9 +137,8 @@ export interface Files {
 // ---- Rate limits -------------------------------------------------------------------------------
 
 /** @param megapixels what was to be charged */
-export function unpaid(megapixels: number, { remaining, retryAfterSeconds }: RateCharge): DeblurError {
-  const detail = `This picture costs ${megapixels.toFixed(1)} megapixels; ${remaining.toFixed(1)} are left.`;
-  return new DeblurError('rate_limited', detail, { retryAfterSeconds });
+export function unpaid(megapixels: number, { remaining, retryAfterSeconds, limit }: RateCharge): DeblurError {
+  return budgetSpent({ price: megapixels, remaining, retryAfterSeconds, limit });
 }
 
 /** A bucket after a charge. */
@@ -137,12 +150,14 @@ export interface RateCharge {
   readonly resetSeconds: number;
   /** Until the same charge would be allowed; 0 when it was. */
   readonly retryAfterSeconds: number;
+  /** Whose bucket it is, for people: `this API key`, `this address`, `all anonymous work`. */
+  readonly limit: string;
 }
 
 export interface RateLimits {
   /** Whether one more request may come now, of any kind: a counter in this data centre, fast and approximate. */
   admit(account: RateAccount): Promise<boolean>;
-  /** Spends megapixels if they are there: one bucket in the world, exact. */
+  /** Spends megapixels if they are there, of each bucket that pays: each is one in the world, exact. */
   charge(account: RateAccount, megapixels: number): Promise<RateCharge>;
   /** Gives back what was spent on nothing. */
   refund(account: RateAccount, megapixels: number): Promise<void>;

@@ -23,15 +23,3 @@ export function nextAttemptAt(
   const asked = Math.min(retryAfterSeconds ?? 0, WEBHOOK_RETRY_AFTER_MAX_SECONDS);
   return failedAt + Math.ceil(Math.max(delay, asked) * 1000 * (1 + WEBHOOK_JITTER * random));
 }
-
-/**
- * `Retry-After` (RFC 9110 § 10.2.3): seconds, or a date.
- * @returns whole seconds from `now`, not below zero; null when there is none, or none that can be read
- */
-export function parseRetryAfter(header: string | null, now: number): number | null {
-  const text = header?.trim() ?? '';
-  if (/^\d{1,10}$/.test(text)) return Number(text);
-  // Every one of HTTP's three forms of a date begins with the name of a day; Date.parse would take much more.
-  const date = /^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(text) ? Date.parse(text) : NaN;
-  return Number.isNaN(date) ? null : Math.max(0, Math.ceil((date - now) / 1000));
-}

@@ -3,10 +3,10 @@ import { urlTooLong } from '@deblur/shared/protocol/errors.ts';
 import { WEBHOOK_RESPONSE_MAX_BYTES, WEBHOOK_TIMEOUT_MS, WEBHOOK_URL_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
 import { signWebhook, type WebhookHeaders, type WebhookMessage } from '@deblur/shared/protocol/standard-webhooks.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
+import { parseRetryAfter } from '@deblur/shared/net/http.ts';
 import { checkUrl, type UrlRules } from '@deblur/shared/net/url-guard.ts';
 import type { AttemptError } from './delivery-ports.ts';
 import type { AttemptOutcome, WebhookAttempt, WebhookSender } from './ports.ts';
-import { parseRetryAfter } from './schedule.ts';
 
 export interface HttpWebhookSenderOptions extends UrlRules {
   /** The tenant's secrets, the current one first. Asked for each attempt: a message that waits is signed by the new one. */

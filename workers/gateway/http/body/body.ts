@@ -78,7 +78,12 @@ export async function* limitBytes(
 }
 
 /** @throws {DeblurError} as bodyChunks does, and `malformed_request` for text that is not UTF-8 */
-export async function bodyText(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<string> {
+export function bodyText(body: ReadableStream<Uint8Array> | null, maxBytes: number): Promise<string> {
+  return textOf(bodyChunks(body, maxBytes));
+}
+
+/** @throws {DeblurError} `malformed_request` for text that is not UTF-8 */
+export async function textOf(chunks: AsyncIterable<Uint8Array>): Promise<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
   let text = '';
   const decode = (chunk?: Uint8Array): void => {
@@ -88,7 +93,7 @@ export async function bodyText(body: ReadableStream<Uint8Array> | null, maxBytes
       throw bodyNotUtf8();
     }
   };
-  for await (const chunk of bodyChunks(body, maxBytes)) decode(chunk);
+  for await (const chunk of chunks) decode(chunk);
   decode();
   return text;
 }

@@ -6,6 +6,7 @@ import {
   fieldWithoutName,
   fileInWrongField,
   formBroken,
+  formTooLong,
   formWithoutBoundary,
   severalFiles,
   tooManyFields,
@@ -29,6 +30,9 @@ export interface Form<Image> {
   /** The other parts, in their order. */
   readonly fields: readonly (readonly [name: string, value: string])[];
 }
+
+/** Of the picture, what the parser's stream may hold that was not taken yet. */
+const PARSER_BUFFER_MAX_BYTES = 1024 * 1024;
 
 const LIMITS = {
   files: 1,
@@ -55,6 +59,21 @@ export async function readForm<Image extends Received>(
   let image: Promise<Image> | undefined;
   let file: BusboyFileStream | undefined;
   const failed = Promise.withResolvers<never>();
+  // Bytes of the form, and those of the picture that were taken from the parser.
+  const read = { form: 0, picture: 0 };
+  async function* counted(picture: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const chunk of picture) {
+      read.picture += chunk.length;
+      yield chunk;
+    }
+  }
+  const assertShort = (chunk: Uint8Array): void => {
+    // Of the chunks before this one, all of the picture has been taken but what the parser's stream may hold.
+    if (read.form - read.picture > MULTIPART_FIELDS_MAX_BYTES + PARSER_BUFFER_MAX_BYTES) {
+      throw formTooLong(MULTIPART_FIELDS_MAX_BYTES);
+    }
+    read.form += chunk.length;
+  };
   const finished = Promise.withResolvers<undefined>();
   const parser = openParser(contentType, imageField);
   // A part without a name is none of a form (RFC 7578 § 4.2), although the parser's types promise one.
@@ -64,7 +83,7 @@ export async function readForm<Image extends Received>(
       throw field === undefined ? fieldWithoutName() : fileInWrongField(field, imageField);
     }
     file = stream;
-    image = receive(stream, { name });
+    image = receive(counted(stream), { name });
     image.catch(failed.reject);
   };
   const onField = (name: string | undefined, value: string, _nameTruncated: boolean, valueTruncated: boolean): void => {
@@ -78,7 +97,7 @@ export async function readForm<Image extends Received>(
   parser.on('fieldsLimit', () => failed.reject(tooManyFields(LIMITS.fields)));
   parser.on('error', (cause) => failed.reject(formBroken(cause)));
   parser.on('finish', () => finished.resolve(undefined));
-  const pumped = pump(chunks, parser, failed.promise);
+  const pumped = pump(chunks, parser, failed.promise, assertShort);
   try {
     await Promise.race([failed.promise, Promise.all([pumped, finished.promise])]);
     return { image: image && (await image), fields };
@@ -122,8 +141,14 @@ function guarded<Arguments extends readonly unknown[]>(
 }
 
 /** Feeds the parser no faster than it takes, and stops when the form has failed. */
-async function pump(chunks: AsyncIterable<Uint8Array>, parser: BusboyInstance, failed: Promise<never>): Promise<void> {
+async function pump(
+  chunks: AsyncIterable<Uint8Array>,
+  parser: BusboyInstance,
+  failed: Promise<never>,
+  judge: (chunk: Uint8Array) => void,
+): Promise<void> {
   for await (const chunk of chunks) {
+    judge(chunk);
     const written = new Promise<void>((resolve) => void parser.write(chunk, () => resolve()));
     await Promise.race([written, failed]);
   }

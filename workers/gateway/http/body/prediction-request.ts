@@ -5,9 +5,10 @@ import { optionError, parseOptions } from '@deblur/shared/protocol/options.ts';
 import { createPredictionSchema, type CreatePrediction } from '@deblur/shared/protocol/prediction.ts';
 import type { CreatePredictionRequest } from '../../predictions/create-prediction.ts';
 import type { SourceStore } from '../../sources/ports.ts';
-import { assertContentLength, bodyChunks, bodyText, limitBytes } from './body.ts';
+import { assertContentLength, bodyChunks, bodyText } from './body.ts';
 import { readForm } from './form.ts';
-import { mergeEntries, parseJsonObject, receiveText, type Entries } from './upload.ts';
+import { parseJsonObject } from './json.ts';
+import { mergeEntries, receivePart, receiveRaw, receiveText, type Entries } from './upload.ts';
 
 /** What is said in the body and in the query. */
 export type CreateBody = Pick<CreatePredictionRequest, 'image' | 'options' | 'given' | 'webhook' | 'webhookEvents'> & {
@@ -29,7 +30,7 @@ export async function readCreate(request: Request, sources: SourceStore, id?: st
   if (mediaType === 'multipart/form-data') return readFormCreate(request, contentType, query, sources);
   const terms = flatTerms(query);
   assertContentLength(request.headers.get('content-length') ?? undefined, ASYNC_UPLOAD_MAX_BYTES);
-  return { ...terms, image: await sources.receive(bodyChunks(request.body, ASYNC_UPLOAD_MAX_BYTES)) };
+  return { ...terms, image: await receiveRaw(request, mediaType, sources, ASYNC_UPLOAD_MAX_BYTES) };
 }
 
 async function readJson(request: Request, query: Entries, sources: SourceStore, id?: string): Promise<CreateBody> {
@@ -50,14 +51,14 @@ async function readFormCreate(
 ): Promise<CreateBody> {
   const maxBytes = ASYNC_UPLOAD_MAX_BYTES + MULTIPART_FIELDS_MAX_BYTES;
   assertContentLength(request.headers.get('content-length') ?? undefined, maxBytes);
-  const { image, fields } = await readForm(bodyChunks(request.body, maxBytes), contentType, (picture) =>
-    sources.receive(limitBytes(picture, ASYNC_UPLOAD_MAX_BYTES)),
+  const { image: picture, fields } = await readForm(bodyChunks(request.body, maxBytes), contentType, (part, head) =>
+    receivePart(part, head, sources, ASYNC_UPLOAD_MAX_BYTES),
   );
-  if (image === undefined) throw fieldMissing('image');
+  if (picture === undefined) throw fieldMissing('image');
   try {
-    return { ...flatTerms(query, fields), image };
+    return { ...flatTerms(query, fields), image: picture.image };
   } catch (error) {
-    await image.discard();
+    await picture.discard();
     throw error;
   }
 }

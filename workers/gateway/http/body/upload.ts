@@ -1,13 +1,12 @@
 /** A request body becomes a picture and options: raw bytes, a form, or JSON that holds or names it. */
 import {
-  bodyNotAJsonObject,
-  bodyNotJson,
   dataUriNotBase64,
-  emptyBody,
+  DeblurError,
   fieldMissing,
   notASourceName,
   optionGivenTwice,
   optionTooLong,
+  pictureAltered,
 } from '@deblur/shared/protocol/errors.ts';
 import {
   JSON_BODY_MAX_BYTES,
@@ -17,8 +16,9 @@ import {
 } from '@deblur/shared/limits.ts';
 import { parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
 import type { ReceivedSource, SourceStore } from '../../sources/ports.ts';
-import { assertContentLength, bodyChunks, bodyText, limitBytes } from './body.ts';
-import { readForm } from './form.ts';
+import { assertContentLength, bodyChunks, bodyText, limitBytes, textOf } from './body.ts';
+import { readForm, type FormPart } from './form.ts';
+import { parseJsonObject } from './json.ts';
 
 export interface Upload {
   /** The bytes, or the text that names them: an address or a file's id. */
@@ -42,7 +42,62 @@ export async function readUpload(request: Request, sources: SourceStore): Promis
   const early = mergeOptions(query);
   if (mediaType === 'application/json') return readJsonUpload(request, query, sources);
   assertContentLength(request.headers.get('content-length') ?? undefined, SYNC_UPLOAD_MAX_BYTES);
-  return { image: await sources.receive(bodyChunks(request.body, SYNC_UPLOAD_MAX_BYTES)), options: early };
+  return { image: await receiveRaw(request, mediaType, sources, SYNC_UPLOAD_MAX_BYTES), options: early };
+}
+
+/** The body itself. curl calls it a form unless it is told otherwise, and `curl -d` removes its line ends. */
+export async function receiveRaw(
+  request: Request,
+  mediaType: string,
+  sources: SourceStore,
+  maxBytes: number,
+): Promise<ReceivedSource> {
+  try {
+    return await sources.receive(bodyChunks(request.body, maxBytes));
+  } catch (error) {
+    if (mediaType !== 'application/x-www-form-urlencoded' || !(error instanceof DeblurError)) throw error;
+    throw isOfPicture(error) ? pictureAltered(error) : error;
+  }
+}
+
+const isOfPicture = ({ code }: DeblurError): boolean => code === 'unsupported_media_type' || code.startsWith('image_');
+
+/** A picture of a form: its bytes, or, in a part without a file name, the text that names it. */
+export class FormPicture {
+  readonly image: ReceivedSource | string;
+
+  constructor(image: ReceivedSource | string) {
+    this.image = image;
+  }
+
+  async discard(): Promise<void> {
+    if (typeof this.image !== 'string') await this.image.discard();
+  }
+}
+
+/** @throws {DeblurError} what is wrong with the bytes, or with the text */
+export async function receivePart(
+  picture: AsyncIterable<Uint8Array>,
+  { name }: FormPart,
+  sources: SourceStore,
+  maxBytes: number,
+): Promise<FormPicture> {
+  const chunks = picture[Symbol.asyncIterator]();
+  const first = await chunks.next();
+  const rest = limitBytes(resumed(first, chunks), maxBytes);
+  const isText = name === undefined && !first.done && /^\s*(?:https?:|data:|file_)/i.test(beginning(first.value));
+  if (!isText) return new FormPicture(await sources.receive(rest));
+  const text = await textOf(limitBytes(rest, JSON_BODY_MAX_BYTES));
+  return new FormPicture(await receiveText(text, sources));
+}
+
+const beginning = (chunk: Uint8Array): string => String.fromCharCode(...chunk.subarray(0, 16));
+
+async function* resumed(
+  first: IteratorResult<Uint8Array>,
+  chunks: AsyncIterator<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let next = first; !next.done; next = await chunks.next()) yield next.value;
 }
 
 async function readFormUpload(
@@ -53,14 +108,14 @@ async function readFormUpload(
 ): Promise<Upload> {
   const maxBytes = SYNC_UPLOAD_MAX_BYTES + MULTIPART_FIELDS_MAX_BYTES;
   assertContentLength(request.headers.get('content-length') ?? undefined, maxBytes);
-  const { image, fields } = await readForm(bodyChunks(request.body, maxBytes), contentType, (picture) =>
-    sources.receive(limitBytes(picture, SYNC_UPLOAD_MAX_BYTES)),
+  const { image: picture, fields } = await readForm(bodyChunks(request.body, maxBytes), contentType, (part, head) =>
+    receivePart(part, head, sources, SYNC_UPLOAD_MAX_BYTES),
   );
-  if (image === undefined) throw fieldMissing('image');
+  if (picture === undefined) throw fieldMissing('image');
   try {
-    return { image, options: mergeOptions(query, fields) };
+    return { image: picture.image, options: mergeOptions(query, fields) };
   } catch (error) {
-    await image.discard();
+    await picture.discard();
     throw error;
   }
 }
@@ -79,9 +134,10 @@ async function readJsonUpload(request: Request, query: Entries, sources: SourceS
  */
 export async function receiveText(image: unknown, sources: SourceStore): Promise<ReceivedSource | string> {
   if (typeof image !== 'string') throw notASourceName('image');
-  if (isDataUri(image)) return sources.receive(once(decodeDataUri(image)));
-  if (image.length <= SOURCE_URL_MAX_CHARACTERS) return image;
-  throw optionTooLong('image', SOURCE_URL_MAX_CHARACTERS);
+  const text = image.trim();
+  if (isDataUri(text)) return sources.receive(once(decodeDataUri(text)));
+  if (text.length <= SOURCE_URL_MAX_CHARACTERS) return text;
+  throw /^https?:/i.test(text) ? optionTooLong('image', SOURCE_URL_MAX_CHARACTERS) : notASourceName('image');
 }
 
 /** @throws {DeblurError} `invalid_option`, `unknown_option` */
@@ -112,28 +168,18 @@ function saysTheSame(one: unknown, other: unknown): boolean {
 const isScalar = (value: unknown): value is string | number | boolean =>
   ['string', 'number', 'boolean'].includes(typeof value);
 
-/** @throws {DeblurError} `empty_body`, `malformed_request` */
-export function parseJsonObject(text: string): Record<string, unknown> {
-  if (text === '') throw emptyBody();
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw bodyNotJson();
-  }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
-  throw bodyNotAJsonObject();
-}
-
 const isDataUri = (text: string): boolean => /^data:/i.test(text);
 
-/** RFC 2397, base64 only. @throws {DeblurError} `invalid_option` */
+/** RFC 2397, base64 only, also of base64url and percent-encoded. @throws {DeblurError} `invalid_option` */
 function decodeDataUri(image: string): Uint8Array {
   const comma = image.indexOf(',');
   const head = image.slice(0, Math.min(Math.max(comma, 0), 256));
   if (!/^data:[^,]*;\s*base64$/i.test(head)) throw dataUriNotBase64('image');
   try {
-    return Uint8Array.fromBase64(image.slice(comma + 1));
+    const payload = image.slice(comma + 1);
+    const decoded = payload.includes('%') ? decodeURIComponent(payload) : payload;
+    // A form's decoder writes + as a blank.
+    return Uint8Array.fromBase64(decoded.replaceAll(' ', '+').replaceAll('-', '+').replaceAll('_', '/'));
   } catch {
     throw dataUriNotBase64('image');
   }

@@ -4,7 +4,7 @@ import { keyInvalid, keyNeeded, scopeMissing, type DeblurError } from '@deblur/s
 import { AUTHORIZATION_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
 import { parseIpv6 } from '@deblur/shared/net/url-guard.ts';
 import type { MiddlewareHandler } from 'hono';
-import type { ApiKeys, Caller, RateLimits } from '../../tenants/access-ports.ts';
+import type { ApiKeys, Caller, NetworkAccount, RateAccount, RateLimits } from '../../tenants/access-ports.ts';
 import type { Scope } from '../../tenants/access-ports.ts';
 import { addToLog, type AppContext, type AppEnv } from '../context.ts';
 import { admit } from './rate-limit.ts';
@@ -100,20 +100,37 @@ function bearerToken(authorization: string): string | null {
 
 /** A tenant for each client address: what others restore is not seen. Behind one address all are one. */
 async function anonymousCaller(c: AppContext, salt: string, scopes: readonly Scope[]): Promise<Caller> {
-  const name = await sha256Hex(`anonymous\n${salt}\n${clientNetwork(c.req.header('cf-connecting-ip') ?? '')}`);
-  const id = `anonymous-${name.slice(0, 32)}`;
-  const account = { key: id, tier: 'anonymous' } as const;
+  const nameOf = async (text: string): Promise<string> =>
+    `anonymous-${(await sha256Hex(`anonymous\n${salt}\n${text}`)).slice(0, 32)}`;
+  const { client, networks } = clientNetworks(c.req.header('cf-connecting-ip') ?? '');
+  const id = await nameOf(client);
+  const around = networks.map(async ({ text, prefix }) => ({ key: await nameOf(text), prefix }));
+  const account: RateAccount = { key: id, tier: 'anonymous', networks: await Promise.all(around) };
   return { tenant: { id, tier: 'anonymous', scopes: new Set(scopes) }, account, keyId: null };
 }
 
-/**
- * One subscriber: an IPv4 address, or the /64 of an IPv6 address, all of whose addresses are one customer's (RFC 6177).
- * @param address what Cloudflare saw; what the client claims in X-Forwarded-For counts for nothing
- */
-export function clientNetwork(address: string): string {
+/** A client as limits see it. */
+export interface ClientNetworks {
+  /** One subscriber: an IPv4 address, or the /64 of an IPv6 address, all of whose addresses are one customer's. */
+  readonly client: string;
+  /** What a customer may have of IPv6 (RFC 6177): there may be thousands of subscribers in it, and one person behind all. */
+  readonly networks: readonly (Pick<NetworkAccount, 'prefix'> & { readonly text: string })[];
+}
+
+/** @param address what Cloudflare saw; what the client claims in X-Forwarded-For counts for nothing */
+export function clientNetworks(address: string): ClientNetworks {
   const groups = parseIpv6(address);
-  if (groups === undefined) return address;
+  if (groups === undefined) return { client: address, networks: [] };
+  const text = (some: readonly number[]): string => some.map((group) => group.toString(16)).join(':');
   // IPv4 in IPv6's clothes (::ffff:0:0/96) is one address and not a network of them.
-  const mapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
-  return (mapped ? groups : groups.slice(0, 4)).map((group) => group.toString(16)).join(':');
+  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff)
+    return { client: text(groups), networks: [] };
+  const [a = 0, b = 0, third = 0, fourth = 0] = groups;
+  return {
+    client: text(groups.slice(0, 4)),
+    networks: [
+      { prefix: 56, text: `${text([a, b, third, fourth & 0xff00])}/56` },
+      { prefix: 48, text: `${text([a, b, third])}/48` },
+    ],
+  };
 }

@@ -3,12 +3,12 @@ import {
   DeblurError,
   ERRORS,
   internalError,
-  methodNotAllowed as refusedMethod,
-  notFound as nothingAt,
+  methodNotAllowed,
+  notFound as noSuch,
   type ErrorCode,
 } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
-import type { ErrorHandler, Handler, NotFoundHandler } from 'hono';
+import type { ErrorHandler, NotFoundHandler } from 'hono';
 import type { z } from 'zod';
 import { addToLog, type AppContext, type AppEnv } from '../context.ts';
 import type { problemSchema } from '../api-schemas.ts';
@@ -22,15 +22,11 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
   return problem(c, internalError());
 };
 
-export const notFound: NotFoundHandler<AppEnv> = (c) => problem(c, nothingAt('path'));
+export const notFound: NotFoundHandler<AppEnv> = (c) => problem(c, noSuch('path'));
 
-/** For every method of a known path that is not among `allowed`. */
-export function methodNotAllowed(...allowed: readonly string[]): Handler<AppEnv> {
-  const methods = allowed.join(', ');
-  return (c) => {
-    c.header('Allow', methods);
-    throw refusedMethod(c.req.method, allowed);
-  };
+export function onMethodNotAllowed(c: AppContext, allowed: string[]): Response {
+  c.header('Allow', allowed.join(', '));
+  return problem(c, methodNotAllowed(c.req.method, allowed));
 }
 
 function problem(c: AppContext, error: DeblurError): Response {

@@ -45,7 +45,11 @@ export async function admit(limits: RateLimits, account: RateAccount, c: AppCont
   const quota = QUOTAS[account.tier];
   if (quota === null || (await limits.admit(account))) return;
   c.header('RateLimit', `"requests";r=0;t=${REQUEST_LIMIT_WINDOW_SECONDS}`);
-  throw tooManyRequests(quota.requests, REQUEST_LIMIT_WINDOW_SECONDS, 'this caller');
+  throw tooManyRequests(
+    quota.requests,
+    REQUEST_LIMIT_WINDOW_SECONDS,
+    account.tier === 'anonymous' ? 'this address' : 'this tenant',
+  );
 }
 
 /**
@@ -57,6 +61,7 @@ export function megapixelCharge(limits: RateLimits, c: AppContext): (megapixels:
     const account = c.get('account');
     if (QUOTAS[account.tier] === null) return;
     const charge = await limits.charge(account, megapixels);
+    // The tightest of the buckets that paid.
     c.header('RateLimit', `"megapixels";r=${Math.floor(charge.remaining)};t=${charge.resetSeconds}`);
     if (!charge.allowed) throw unpaid(megapixels, charge);
   };

@@ -35,7 +35,7 @@ export function postFile({ files, sources }: FilePorts): Handler<AppEnv> {
     addToLog(c, { bytes: source.bytes, source_format: source.header.format });
     try {
       const file = await files.create(c.get('tenant').id, source, { name, metadata });
-      return c.json(present(file, c.req.url), 201, { Location: `/v1/files/${file.id}` });
+      return c.json(present(file, c.get('origin')), 201, { Location: `/v1/files/${file.id}` });
     } finally {
       await source.discard();
     }
@@ -46,7 +46,7 @@ export function getFile({ files }: FilePorts): Handler<AppEnv, '/v1/files/:id'> 
   return async (c) => {
     const file = await files.get(c.get('tenant').id, c.req.param('id'));
     if (file === null) throw notFound('file');
-    return c.json(present(file, c.req.url));
+    return c.json(present(file, c.get('origin')));
   };
 }
 
@@ -72,8 +72,8 @@ export function listFiles({ files }: FilePorts): Handler<AppEnv> {
     if (!query.success) throw optionError(query.error);
     const { cursor } = query.data;
     const page = await files.list(c.get('tenant').id, cursor === undefined ? null : Number(cursor));
-    const next = page.next === null ? null : new URL(`/v1/files?cursor=${page.next}`, c.req.url).href;
-    const results = page.files.map((file) => present(file, c.req.url));
+    const next = page.next === null ? null : new URL(`/v1/files?cursor=${page.next}`, c.get('origin')).href;
+    const results = page.files.map((file) => present(file, c.get('origin')));
     return c.json({ previous: null, next, results } satisfies z.infer<typeof fileListSchema>);
   };
 }
@@ -136,7 +136,7 @@ function metadataOf(text: string): Record<string, unknown> {
   throw notAJsonObject('metadata');
 }
 
-function present(file: FileRecord, url: string): z.infer<typeof fileSchema> {
+function present(file: FileRecord, origin: string): z.infer<typeof fileSchema> {
   const { id, name, format, bytes, sha256, metadata, createdAt, expiresAt } = file;
   return {
     id,
@@ -148,6 +148,6 @@ function present(file: FileRecord, url: string): z.infer<typeof fileSchema> {
     metadata: { ...metadata },
     created_at: new Date(createdAt).toISOString(),
     expires_at: new Date(expiresAt).toISOString(),
-    urls: { get: new URL(`/v1/files/${id}`, url).href },
+    urls: { get: new URL(`/v1/files/${id}`, origin).href },
   };
 }

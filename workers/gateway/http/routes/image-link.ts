@@ -1,10 +1,4 @@
-import {
-  hostNotAllowed,
-  imageLinkNotSigned,
-  invalidOption,
-  notAUrl,
-  unknownOption,
-} from '@deblur/shared/protocol/errors.ts';
+import { hostNotAllowed, imageLinkNotSigned, invalidOption, notAUrl } from '@deblur/shared/protocol/errors.ts';
 import { RETRY_AFTER_SECONDS, IMAGE_LINK_WAIT_SECONDS } from '@deblur/shared/limits.ts';
 import { verifyPath } from '@deblur/shared/protocol/image-link.ts';
 import type { Handler } from 'hono';
@@ -44,10 +38,8 @@ export function getImageLink(ports: Ports): Handler<AppEnv> {
   };
 }
 
-/** The query is not signed: the little that it may say changes nothing about the picture. */
+/** The query is not signed: nothing in it changes the picture. Cache busters and campaigns of other programs are ignored. */
 function pendingStatusOf(query: URLSearchParams): 202 | 302 {
-  const unknown = [...query.keys()].find((name) => name !== 'pending');
-  if (unknown !== undefined) throw unknownOption(unknown);
   const values = query.getAll('pending');
   if (values.length === 0) return 302;
   if (values.length === 1 && values[0] === '202') return 202;

@@ -22,6 +22,7 @@ import type { PartsUpload } from '../../results/multipart.ts';
 import type { InternalGrant, InternalUrls } from '../../runners/ports.ts';
 import type { ResultUpload } from '../../results/ports.ts';
 import type { StoredBody } from '../../sources/ports.ts';
+import { readRemoteState } from '../../runners/remote-state.ts';
 import { assertContentLength, bodyText } from '../body/body.ts';
 import type { AppEnv, Ports } from '../context.ts';
 
@@ -94,11 +95,11 @@ export function deleteResultParts({ urls, results }: Ports): Handler<AppEnv, Res
 }
 
 /** `POST /internal/callbacks/{token}`: how the attempt in the token goes, as the runner's `GET /predictions/{id}` shows it. */
-export function postCallback({ urls, restorers, jobs }: Ports): Handler<AppEnv, '/internal/callbacks/:token'> {
+export function postCallback({ urls, jobs }: Ports): Handler<AppEnv, '/internal/callbacks/:token'> {
   return async (c) => {
     const address = await granted(urls.verify(c.req.param('token')), 'callback');
     const text = await bodyText(c.req.raw.body, CALLBACK_BODY_MAX_BYTES);
-    await jobs.report(address, restorers.runner.read(parseJson(text)));
+    await jobs.report(address, readRemoteState(parseJson(text)));
     return c.body(null, 204);
   };
 }

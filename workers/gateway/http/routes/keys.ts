@@ -1,14 +1,14 @@
 /** `/v1/keys`: API keys, by whoever has the scope admin. */
 import { SMALL_JSON_MAX_BYTES, KEY_NAME_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
-import { mustBeInTheFuture, notFound, ownTenantOnly } from '@deblur/shared/protocol/errors.ts';
+import { mustBeInTheFuture, notFound, ownTenantOnly, tenantReserved } from '@deblur/shared/protocol/errors.ts';
 import { optionError } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
-import { OPERATOR_TENANT, TENANT_ID, type ApiKey, type ApiKeys } from '../../tenants/access-ports.ts';
+import { isReservedTenant, OPERATOR_TENANT, TENANT_ID, type ApiKey, type ApiKeys } from '../../tenants/access-ports.ts';
 import type { Tenant } from '../../tenants/access-ports.ts';
 import { bodyText } from '../body/body.ts';
 import { addToLog, type AppEnv } from '../context.ts';
-import { parseJsonObject } from '../body/upload.ts';
+import { parseJsonObject } from '../body/json.ts';
 import type { createdKeySchema, keyListSchema, keySchema } from '../api-schemas.ts';
 
 export interface KeyPorts {
@@ -77,6 +77,7 @@ const administersAll = ({ id, tier }: Tenant): boolean => id === OPERATOR_TENANT
 function administered(caller: Tenant, tenantId: string | undefined): string {
   if (tenantId === undefined || tenantId === caller.id) return caller.id;
   if (!administersAll(caller)) throw ownTenantOnly();
+  if (isReservedTenant(tenantId)) throw tenantReserved(tenantId);
   return tenantId;
 }
 

@@ -40,7 +40,7 @@ export function getModel({ catalogue }: Ports): Handler<AppEnv, '/v1/models/:own
     );
     const { version } = model;
     const body: z.infer<typeof modelSchema> = {
-      url: new URL(`/v1/models/${owner}/${model.name}`, c.req.url).href,
+      url: new URL(`/v1/models/${owner}/${model.name}`, c.get('origin')).href,
       owner,
       description: 'Restores blurred photographs.',
       visibility: 'public',

@@ -7,11 +7,11 @@
 import { notFound } from '@deblur/shared/protocol/errors.ts';
 import { EVENT_STREAM_MAX_MS, PREDICTION_POLL_MS } from '@deblur/shared/limits.ts';
 import { isTerminal } from '@deblur/shared/protocol/prediction.ts';
+import { isSame } from '@deblur/shared/net/http.ts';
 import type { Handler } from 'hono';
 import { streamSSE, type SSEStreamingApi } from 'hono/streaming';
 import { readStreamToken } from '../../predictions/prediction-id.ts';
 import type { Predictions, PredictionSnapshot } from '../../predictions/ports.ts';
-import { isSame } from '../middleware/constant-time.ts';
 import type { AppContext, AppEnv, Ports } from '../context.ts';
 
 const RECONNECT_MS = 1_000;

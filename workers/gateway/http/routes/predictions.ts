@@ -68,7 +68,7 @@ export function termsOf(c: AppContext, { rateLimits }: Pick<Ports, 'rateLimits'>
     tenantId: c.get('tenant').id,
     account: c.get('account'),
     pay: megapixelCharge(rateLimits, c),
-    origin: new URL(c.req.url).origin,
+    origin: c.get('origin'),
     trace: c.get('trace'),
     idempotencyKey: idempotencyKeyOf(c.req.header('idempotency-key')),
     deadlineSeconds: cancelAfterSeconds(c.req.header('cancel-after')),
@@ -152,8 +152,7 @@ export function listPredictions({ predictions }: Ports): Handler<AppEnv> {
     const query = predictionListQuerySchema.safeParse(c.req.query());
     if (!query.success) throw optionError(query.error);
     const { previous, next, results } = await predictions.list(c.get('tenant').id, query.data.cursor ?? null);
-    const { origin, pathname } = new URL(c.req.url);
-    const page = (cursor: string | null) => cursor && `${origin}${pathname}?cursor=${cursor}`;
+    const page = (cursor: string | null) => cursor && `${c.get('origin')}${c.req.path}?cursor=${cursor}`;
     return c.json({ previous: page(previous), next: page(next), results } satisfies PredictionList);
   };
 }

@@ -1,12 +1,5 @@
-/** Browser clients on other origins (Fetch, CORS). */
-import { cors } from 'hono/cors';
-
-/**
- * Any origin, because nothing here is ambient: there are no cookies, and a page that sends a key must have it. Credentials are
- * never allowed.
- */
-export const crossOrigin = cors({
-  origin: '*',
+/** Headers of requests and answers that pages of other origins may use (Fetch, CORS). Credentials are never allowed. */
+export const CORS_HEADERS = {
   credentials: false,
   allowMethods: ['GET', 'HEAD', 'POST', 'PUT', 'DELETE'],
   allowHeaders: [
@@ -43,4 +36,4 @@ export const crossOrigin = cors({
   ],
   // Browsers cap it at two hours or a day.
   maxAge: 7200,
-});
+};
