@@ -16,7 +16,7 @@ export interface Input {
 }
 
 /** What the service reads and folders are searched for; and of these what results are written in. */
-const PICTURE = /\.(jpe?g|png|webp|avif|tiff?)$/i;
+const PICTURE = /\.(jpe?g|png|webp|avif|tiff?|hei[cf])$/i;
 const WRITABLE = /\.(jpe?g|png|webp|avif)$/i;
 const ADDRESS = /^https?:\/\//i;
 type Found = Pick<Input, 'name' | 'source'> & {
@@ -110,7 +110,10 @@ function outputOf(below: string, beside: string, { out, options }: Settings): st
 
 /** A picture keeps its extension where that tells the format of its result. */
 function extensionOf(given: string, format: string | undefined): string {
-  if (format === undefined || format === 'auto') return WRITABLE.test(given) ? given : '.png';
+  if (format === undefined || format === 'auto') {
+    if (WRITABLE.test(given)) return given;
+    return /^\.hei[cf]$/i.test(given) ? '.jpg' : '.png';
+  }
   if (format === 'jpeg') return /^\.jpe?g$/i.test(given) ? given : '.jpg';
   return `.${format}`;
 }

@@ -4,7 +4,7 @@ import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import { readMetadata } from '@deblur/shared/metadata/index.ts';
 import { applyOrientation } from '@deblur/shared/pixels/raw-image.ts';
 import { restoreImage } from '@deblur/shared/pixels/restore.ts';
-import { DeblurError as ServiceError } from '@deblur/shared/protocol/errors.ts';
+import { DeblurError as ServiceError, kindNotSupported, pictureAnimated } from '@deblur/shared/protocol/errors.ts';
 import { assertFormatHolds } from '@deblur/shared/protocol/format-limits.ts';
 import { MEDIA_TYPES, parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
 import { PictureFiles } from '../../gpu-runner/pictures/picture-files.ts';
@@ -75,7 +75,9 @@ async function restored(
 /** Everything that the header can be refused for is refused before a pixel is decoded. */
 function acceptHeader(source: Uint8Array): ImageHeader {
   const header = readImageHeader(source);
-  if (header.animated) throw new ServiceError('image_animated', 'The file has more than one picture.');
+  // Its decoder is patented and not in this package.
+  if (header.format === 'heic') throw kindNotSupported('HEIC photos');
+  if (header.animated) throw pictureAnimated(header.format);
   assertPixelLimits(header, MAX_PIXELS);
   return header;
 }

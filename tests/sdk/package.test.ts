@@ -159,7 +159,9 @@ describe('the command with --local', () => {
     }
     await writeFile(inWork('album/notes.txt'), 'no picture');
     await cp(path.join(root, 'tests/fixtures/fidelity/animated.webp'), inWork('d.webp'));
-    const { code, lines, complaints } = run('--local', '*.jpg', 'album', 'd.webp', 'missing.jpg', '--out', 'sharp');
+    await cp(path.join(root, 'tests/fixtures/fidelity/photo.heic'), inWork('e.heic'));
+    const words = ['*.jpg', 'album', 'd.webp', 'e.heic', 'missing.jpg'];
+    const { code, lines, complaints } = run('--local', ...words, '--out', 'sharp');
     expect(code).toBe(1);
     expect(lines.map((line) => line.split(' (')[0]).sort()).toEqual([
       'a.jpg → sharp/a.jpg',
@@ -167,8 +169,9 @@ describe('the command with --local', () => {
       'album/deep/c.png → sharp/deep/c.png',
     ]);
     expect([...complaints].sort()).toEqual([
-      '3 restored, 0 skipped, 2 failed',
+      '3 restored, 0 skipped, 3 failed',
       expect.stringMatching(/^d\.webp: image_animated: /),
+      expect.stringMatching(/^e\.heic: unsupported_media_type: HEIC photos /),
       'missing.jpg: no such file',
     ]);
     expect(await sharp(inWork('sharp/deep/c.png')).metadata()).toMatchObject({ depth: 'ushort' });
