@@ -101,6 +101,9 @@ export const EDGE_RESTORE_TIMEOUT_MS = 60_000;
 /** One restoration on the GPU runner. 50 MP on its CPU fall-back is about 1,000 tiles of 0.1 s on each core. */
 export const RUNNER_RESTORE_TIMEOUT_MS = 600_000;
 
+/** How long the gateway believes what the runner said of its speed: it measures when it starts, and a start takes as long. */
+export const RUNNER_SPEEDS_TTL_MS = 60_000;
+
 /** A health probe must answer while tiles run; slower is down. */
 export const HEALTH_TIMEOUT_MS = 2_000;
 

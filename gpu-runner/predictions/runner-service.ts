@@ -1,6 +1,7 @@
 /** The runner: its health, its slots, which predictions it takes and how it ends. */
 import { randomUUID } from 'node:crypto';
 import { DeblurError, runnerStopped, toWireError } from '@deblur/shared/protocol/errors.ts';
+import type { ServedModel } from '@deblur/shared/protocol/runner-api.ts';
 import type { Config } from '../config.ts';
 import { readGpuUsage } from '../ops/gpu-usage.ts';
 import type { HttpClient } from '../transfers/http-client.ts';
@@ -28,14 +29,8 @@ export interface HealthReport {
     /** Why it failed. */
     readonly logs: string;
     readonly execution_provider: ProviderChoice | null;
-    readonly models: readonly {
-      readonly name: string;
-      readonly version: string;
-      /** Side in pixels. */
-      readonly tile: number;
-      /** As measured at the start; null where it was not. */
-      readonly seconds_per_megapixel: number | null;
-    }[];
+    /** With the side of their tiles in pixels. */
+    readonly models: readonly (ServedModel & { readonly tile: number })[];
     /** Models that are here and cannot run. */
     readonly refused: readonly { readonly name: string; readonly reason: string }[];
   };

@@ -70,6 +70,28 @@ export interface EdgeRunnerApi {
 
 // ---- GPU: Cog predictions ----------------------------------------------------------------------
 
+/** A model that a runner serves, as its health check says. */
+export const servedModelSchema = z.object({
+  name: modelNameSchema,
+  version: z.string(),
+  /** As measured when the runner started; null where it was not. */
+  seconds_per_megapixel: z.number().positive().nullable(),
+});
+
+export type ServedModel = z.output<typeof servedModelSchema>;
+
+/**
+ * The part of `GET /health-check` that the gateway reads. Cog's own runners and Replicate say nothing of models, and Replicate
+ * nothing of a state.
+ */
+export const runnerHealthSchema = z.object({
+  status: z.string().max(40).default('READY'),
+  setup: z
+    .object({ models: z.array(servedModelSchema).max(100).catch([]) })
+    .optional()
+    .catch(undefined),
+});
+
 /** `input` of a prediction on the GPU runner. */
 export const gpuInputSchema = z.strictObject({
   /** `restore`: blurred in, restored out. `encode`: a master in, the same pixels in another format out. */

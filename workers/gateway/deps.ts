@@ -25,6 +25,7 @@ import type { ReferencePorts } from './references/reference-object.ts';
 import { EdgeRestorer } from './runners/edge-restorer.ts';
 import { GpuRunner } from './runners/gpu-runner.ts';
 import { ownRunner, replicateModel } from './runners/gpu-target.ts';
+import { RunnerSpeeds } from './runners/runner-speeds.ts';
 import { SignedInternalUrls } from './runners/internal-urls.ts';
 import { CountedRestorer } from './metrics/counted-restorer.ts';
 import { StatsClient } from './metrics/stats-client.ts';
@@ -50,6 +51,9 @@ const SHIPPED: readonly Omit<CatalogueEntry, 'auto'>[] = [
 
 /** One for each isolate, so that its counts travel together. */
 let stats: StatsClient | undefined;
+
+/** One for each isolate, so that the runner is asked once a minute. */
+let speeds: RunnerSpeeds | undefined;
 
 function statsOf(env: Env): StatsClient {
   return (stats ??= new StatsClient(() => env.STATS.getByName('gateway')));
@@ -152,6 +156,7 @@ export function createPorts(env: Env): Ports {
     sourceFetcher: sourceFetcherOf(env, { maxBytes: SYNC_UPLOAD_MAX_BYTES }),
     links: new R2SourceLinks(env.STORE, jobPorts.sources, linkFetcher),
     imageLinks: { keys: signingKeys, sources: imageLinkSources },
+    speeds: (speeds ??= new RunnerSpeeds(jobPorts.restorers.runner)),
     sharedCache,
     stats: statsOf(env),
     metrics: statsOf(env),

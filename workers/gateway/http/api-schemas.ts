@@ -42,13 +42,17 @@ const modelShape = {
   macs_256: z.int().describe('Multiply-accumulates of one 256×256 tile.').nullable(),
   paper: z.string().nullable(),
   placements: z.array(z.strictObject({ placement: z.enum(['edge', 'runner']), max_pixels: z.int() })),
+  seconds_per_megapixel: z
+    .number()
+    .describe('On the runner, as it measured when it started; null where that is not known.')
+    .nullable(),
   measured: z
     .array(z.strictObject({ set: z.string(), images: z.int(), input: quality, output: quality }))
     .describe('Blurred and restored pictures against their sharp twins, mean per set.'),
 };
 
 export const modelListSchema = z.strictObject({
-  auto: modelNameSchema.describe('What `model=auto` takes.').nullable(),
+  auto: modelNameSchema.describe('What `model=auto` takes for a picture that the edge restores.').nullable(),
   models: z.array(z.strictObject(modelShape)),
 });
 

@@ -8,6 +8,7 @@ import type { CreatePorts } from '../predictions/create-prediction.ts';
 import type { DeblurPorts } from '../restorations/deblur.ts';
 import type { SourceRules } from '../restorations/image-link.ts';
 import type { InternalUrls, Part } from '../runners/ports.ts';
+import type { RunnerSpeeds } from '../runners/runner-speeds.ts';
 import type { Tenant } from '../tenants/access-ports.ts';
 import type { ResultOrigins } from '../references/ports.ts';
 import type { SourceFetcher, SourceLinks } from '../sources/ports.ts';
@@ -20,6 +21,7 @@ import type { WebhookSecretPorts } from './routes/webhook-secret.ts';
 export interface Ports extends DeblurPorts, CreatePorts, AuthPorts, CallerPorts, FilePorts, WebhookSecretPorts {
   readonly restorers: { readonly edge: Part; readonly runner: Part };
   readonly urls: InternalUrls;
+  readonly speeds: Pick<RunnerSpeeds, 'secondsPerMegapixel'>;
   readonly origins: ResultOrigins;
   readonly sourceFetcher: SourceFetcher;
   readonly links: SourceLinks;

@@ -15,10 +15,9 @@
 import { DeblurError, runnerFailed, runnerUnreachable } from '@deblur/shared/protocol/errors.ts';
 import { RUNNER_CALL_TIMEOUT_MS, HEALTH_TIMEOUT_MS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limits.ts';
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
-import type { GpuInput } from '@deblur/shared/protocol/runner-api.ts';
+import { runnerHealthSchema, type GpuInput } from '@deblur/shared/protocol/runner-api.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import Replicate from 'replicate';
-import { z } from 'zod';
 import type {
   EncodingTask,
   InternalUrls,
@@ -32,8 +31,6 @@ import type { ResultKind, ResultMetadata } from '../results/ports.ts';
 import { gpuFetch, type Backoff } from './gpu-fetch.ts';
 import type { Creation, GpuTarget } from './gpu-target.ts';
 import { readRemoteState } from './remote-state.ts';
-
-const healthSchema = z.object({ status: z.string().max(40).default('READY') });
 
 /** Cog's states in which a prediction would be taken, now or in its turn. */
 const SERVING = ['READY', 'BUSY'];
@@ -114,8 +111,8 @@ export class GpuRunner implements RemoteRunner {
         signal: AbortSignal.timeout(HEALTH_TIMEOUT_MS),
       });
       if (!response.ok) throw new Error(`answered ${response.status}`);
-      const { status } = healthSchema.parse(await response.json());
-      return { ready: SERVING.includes(status), status };
+      const { status, setup } = runnerHealthSchema.parse(await response.json());
+      return { ready: SERVING.includes(status), status, models: setup?.models ?? [] };
     } catch {
       return { ready: false, status: 'UNREACHABLE' };
     }

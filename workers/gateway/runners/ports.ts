@@ -1,7 +1,7 @@
 /** What a placement is asked to do, what it says, and the internal URLs that it is given. */
 import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import type { EncodeOptions, ModelName } from '@deblur/shared/protocol/options.ts';
-import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
+import type { RestoreReport, ServedModel } from '@deblur/shared/protocol/runner-api.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { ResultKind, ResultMetadata } from '../results/ports.ts';
 
@@ -77,6 +77,8 @@ export interface PartHealth {
   readonly ready: boolean;
   /** The part's own word (READY, BUSY, STARTING, SETUP_FAILED, …), or UNREACHABLE. */
   readonly status: string;
+  /** Of a runner that says so: what it serves, and how fast. */
+  readonly models?: readonly ServedModel[];
 }
 
 /** Which attempt at which task a runner's callback speaks of. */

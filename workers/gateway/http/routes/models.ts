@@ -2,7 +2,7 @@ import { notFound } from '@deblur/shared/protocol/errors.ts';
 import { EDGE_MAX_PIXELS, MAX_PIXELS } from '@deblur/shared/limits.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
-import { availableModels, type CatalogueEntry } from '../../restorations/models.ts';
+import { availableModels, type Catalogue, type CatalogueEntry } from '../../restorations/models.ts';
 import type { Placement } from '../../results/ports.ts';
 import { modelAt } from '../../restorations/requested-model.ts';
 import type { AppEnv, Ports } from '../context.ts';
@@ -11,33 +11,25 @@ import type { modelListSchema, modelSchema } from '../api-schemas.ts';
 const MAX_PIXELS_AT: Readonly<Record<Placement, number>> = { edge: EDGE_MAX_PIXELS, runner: MAX_PIXELS };
 
 /** `GET /v1/models`: which there are, which are trained, how well they restore and where they run. */
-export function getModels({ catalogue }: Ports): Handler<AppEnv> {
-  const available = availableModels(catalogue);
-  const body: z.infer<typeof modelListSchema> = {
-    auto: available[0]?.name ?? null,
-    models: catalogue.map((entry) =>
-      modelOf(
-        entry,
-        available.some(({ name }) => name === entry.name),
-      ),
-    ),
+export function getModels({ catalogue, speeds }: Ports): Handler<AppEnv> {
+  const auto = availableModels(catalogue).find(({ auto: range }) => range.from === 0)?.name ?? null;
+  return async (c) => {
+    const models = await Promise.all(catalogue.map((entry) => modelOf(entry, catalogue, speeds)));
+    const body: z.infer<typeof modelListSchema> = { auto, models };
+    return c.json(body);
   };
-  return (c) => c.json(body);
 }
 
 /** `GET /v1/models/{owner}/{name}`: the same of one model, with Replicate's fields. */
-export function getModel({ catalogue }: Ports): Handler<AppEnv, '/v1/models/:owner/:name'> {
+export function getModel({ catalogue, speeds }: Ports): Handler<AppEnv, '/v1/models/:owner/:name'> {
   const available = availableModels(catalogue);
-  return (c) => {
+  return async (c) => {
     const { owner, name } = c.req.param();
     const choice = modelAt(catalogue, owner, name);
-    const wanted = choice === 'auto' ? available[0]?.name : choice;
+    const wanted = choice === 'auto' || choice === 'best' ? available[0]?.name : choice;
     const entry = catalogue.find((candidate) => candidate.name === wanted);
     if (entry === undefined) throw notFound('model');
-    const model = modelOf(
-      entry,
-      available.some((candidate) => candidate.name === wanted),
-    );
+    const model = await modelOf(entry, catalogue, speeds);
     const { version } = model;
     const body: z.infer<typeof modelSchema> = {
       url: new URL(`/v1/models/${owner}/${model.name}`, c.get('origin')).href,
@@ -52,10 +44,12 @@ export function getModel({ catalogue }: Ports): Handler<AppEnv, '/v1/models/:own
   };
 }
 
-function modelOf({ name, placements, manifest }: CatalogueEntry, available: boolean) {
+async function modelOf({ name, placements, manifest }: CatalogueEntry, catalogue: Catalogue, speeds: Ports['speeds']) {
+  const available = availableModels(catalogue).some((candidate) => candidate.name === name);
   return {
     name,
     available,
+    seconds_per_megapixel: available ? await speeds.secondsPerMegapixel(name) : null,
     trained: (manifest?.trained ?? null) !== null,
     version: manifest?.version ?? null,
     parameters: manifest?.parameters ?? null,
