@@ -19,7 +19,7 @@ from collections.abc import Callable
 import numpy as np
 
 SCALES = (1, 2, 3, 4)
-# Of every scale and phase: the first of four neighbours, relative to ⌊x / n⌋, and their weights in 1024ths.
+# For every scale and phase: the first of four neighbours, relative to ⌊x / n⌋, and their weights in 1024ths.
 TAPS: dict[int, tuple[tuple[int, tuple[int, int, int, int]], ...]] = {
     2: ((-2, (-24, 232, 888, -72)), (-1, (-72, 888, 232, -24))),
     3: ((-2, (-38, 341, 797, -76)), (-1, (0, 1024, 0, 0)), (-1, (-76, 797, 341, -38))),
@@ -33,7 +33,7 @@ TAPS: dict[int, tuple[tuple[int, tuple[int, int, int, int]], ...]] = {
 
 
 def reduced(picture: np.ndarray, scale: int) -> np.ndarray:
-    """Integers [H, W, C], not negative → [⌈H / scale⌉, ⌈W / scale⌉, C] of the same type."""
+    """Reduces a picture of non-negative integers [H, W, C] to [⌈H / scale⌉, ⌈W / scale⌉, C] of the same type."""
     height, width, channels = picture.shape
     rows, columns = -(-height // scale), -(-width // scale)
     missing = ((0, rows * scale - height), (0, columns * scale - width), (0, 0))
@@ -43,13 +43,13 @@ def reduced(picture: np.ndarray, scale: int) -> np.ndarray:
 
 
 def enlarged(change: np.ndarray, scale: int, height: int, width: int) -> np.ndarray:
-    """A change, integers [⌈height / scale⌉, ⌈width / scale⌉, C] → int64 [height, width, C]."""
+    """Enlarges a change, integers [⌈height / scale⌉, ⌈width / scale⌉, C], to int64 [height, width, C]."""
     rows = interpolated(change.astype(np.int64), scale, width, axis=1)
     return (interpolated(rows, scale, height, axis=0) + (1 << 19)) // (1 << 20)
 
 
 def interpolated(values: np.ndarray, scale: int, length: int, axis: int) -> np.ndarray:
-    """Weighted sums along one axis, `length` of them, in 1024ths."""
+    """Returns `length` weighted sums along one axis, in 1024ths."""
     at = np.arange(length)
     first = at // scale + np.array([first for first, _ in TAPS[scale]])[at % scale]
     weights = np.array([taps for _, taps in TAPS[scale]], dtype=np.int64)[at % scale]
@@ -61,7 +61,7 @@ def interpolated(values: np.ndarray, scale: int, length: int, axis: int) -> np.n
 
 
 def restore(picture: np.ndarray, scale: int, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """A picture of unsigned integers [H, W, 3], restored at 1/scale of its size by `run`, which keeps size and type."""
+    """Restores a picture of unsigned integers [H, W, 3] at 1/scale of its size by `run`, which keeps size and type."""
     if scale == 1:
         return run(picture)
     small = reduced(picture, scale)

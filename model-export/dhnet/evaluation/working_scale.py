@@ -1,10 +1,10 @@
-"""The working scale of a picture, 1, 2, 3 or 4: restoration works at 1/scale of the picture's size.
+"""Chooses the working scale of a picture, 1, 2, 3 or 4: restoration works at 1/scale of the picture's size.
 
-The networks know blur of up to about 20 pixels. A picture that was enlarged, or that a phone's sensor with more pixels
-than its lens resolves took, shows the same blur over more pixels, and a restoration at full size changes nothing.
-`choose` finds how many pixels wide the finest structure of a picture is. All arithmetic is on integers, no value
-exceeds 2⁵³, and `//` rounds towards minus infinity, so that shared/pixels can repeat every step exactly;
-scale-golden.json holds both to the same answers.
+The networks know blur of up to about 20 pixels. Enlarged pictures, and pictures of sensors with more pixels than the
+lens resolves, spread the same blur over more pixels, and a restoration at full size changes little. `choose` estimates
+how many pixels wide the finest structure of a picture is. All arithmetic is on integers, no value exceeds 2⁵³, and `//`
+rounds towards minus infinity, so that shared/pixels can repeat every step exactly; scale-golden.json holds results that
+both must give.
 
 1. Luma. y = R + 2·G + B of bytes, 0 … 1020. Grey pictures have R = G = B; of 16 bits the upper byte counts; alpha
    does not count.
@@ -17,7 +17,7 @@ scale-golden.json holds both to the same answers.
 4. Logarithms. v(l) = log₂ e(l) in units of 1/256, as `fixed_log2` defines it.
 5. Slopes. d(i) = v(LAGS[i + 1]) − v(LAGS[i]), i = 0 … 4: how much faster the energy rises, the wider the finest
    structure is. The scale is 1 unless d(0) ≥ 563, or e(1) < 128 and d(1) ≥ 205: the finest differences must be weak
-   beside coarser ones, or hardly there at all.
+   beside coarser ones, or nearly absent.
 6. Score = BIAS + LEVEL · min(max(v(1) − 1024, 0), 2048) + Σ SLOPES[i] · min(max(d(i), 0), 1024).
 7. Scale = 1 + the number of THRESHOLDS that the score exceeds: a tie is the smaller scale.
 
@@ -43,19 +43,19 @@ THRESHOLDS = (262_144, 445_645, 576_717)  # 1.0, 1.7 and 2.2 in units of 2⁻¹�
 
 
 def luma(picture: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] → int64 [H, W], R + 2·G + B."""
+    """Returns R + 2·G + B of a uint8 picture [H, W, 3], int64 [H, W]."""
     wide = picture.astype(np.int64)
     return wide[..., 0] + 2 * wide[..., 1] + wide[..., 2]
 
 
 def starts(length: int) -> list[int]:
-    """Where the windows along an axis begin."""
+    """Returns the starts of the windows along an axis."""
     side, count = min(length, WINDOW), min(MOST, -(-length // WINDOW))
     return [i * (length - side) // (count - 1) for i in range(count)] if count > 1 else [0]
 
 
 def energies(picture: np.ndarray) -> list[int]:
-    """e(l) of every lag, of a uint8 picture [H, W, 3] with sides of at least LEAST pixels."""
+    """Returns e(l) for every lag of a uint8 picture [H, W, 3] with sides of at least LEAST pixels."""
     y = luma(picture)
     sums, counts = dict.fromkeys(LAGS, 0), dict.fromkeys(LAGS, 0)
     for top in starts(y.shape[0]):
@@ -70,10 +70,10 @@ def energies(picture: np.ndarray) -> list[int]:
 
 
 def fixed_log2(value: int) -> int:
-    """256·log₂ of a positive integer, rounded down bit by bit.
+    """Returns 256·log₂ of a positive integer, rounded down bit by bit.
 
-    The value is brought to 16 bits m, 2¹⁵ ≤ m < 2¹⁶, by shifts that drop bits; eight times m becomes ⌊m² / 2¹⁵⌋, and
-    if that is 2¹⁶ or more, the next bit is 1 and m is halved.
+    Shifts that drop bits bring the value to 16 bits m, 2¹⁵ ≤ m < 2¹⁶. Then m becomes ⌊m² / 2¹⁵⌋ eight times; if the
+    square is 2¹⁶ or more, the next bit of the logarithm is 1 and m is halved, rounding down.
     """
     exponent = value.bit_length() - 1
     m = value << (15 - exponent) if exponent <= 15 else value >> (exponent - 15)
@@ -87,20 +87,22 @@ def fixed_log2(value: int) -> int:
 
 
 def score(e: list[int]) -> int:
-    """Step 6, of the energies of a picture."""
+    """Returns the score of step 6 for the energies of a picture."""
     v = [fixed_log2(energy) for energy in e]
     rises = [min(max(b - a, 0), 1024) for a, b in pairwise(v)]
     return BIAS + LEVEL * min(max(v[0] - 1024, 0), 2048) + sum(w * d for w, d in zip(SLOPES, rises, strict=True))
 
 
 def is_smooth(e: list[int]) -> bool:
-    """Step 5, of the energies of a picture: whether its finest differences are weak enough for a scale above 1."""
+    """Returns True if the finest differences are weak enough for a scale above 1: step 5, for the energies of a
+    picture.
+    """
     first, second, third = (fixed_log2(energy) for energy in e[:3])
     return second - first >= STEEP or (e[0] < FAINT and third - second >= RISING)
 
 
 def choose(picture: np.ndarray) -> int:
-    """The working scale of a uint8 picture [H, W, 3] of any size: 1, 2, 3 or 4; 1 where it cannot be told."""
+    """Returns the working scale of a uint8 picture [H, W, 3] of any size: 1, 2, 3 or 4; 1 where it is unsure."""
     if min(picture.shape[:2]) < LEAST:
         return 1
     e = energies(picture)

@@ -22,7 +22,7 @@ NAME = re.compile(r"[a-z0-9-]+")
 
 @dataclass(frozen=True)
 class Authors:
-    """Where a network was published. `licence`: of the weights, as the authors state it."""
+    """The address where a network was published, and the licence of its weights as the authors state it."""
 
     source: str
     licence: str
@@ -37,7 +37,7 @@ AUTHORS = {
 def import_published(
     network: str, file: Path, out: Path, name: str | None = None, source: str | None = None, licence: str | None = None
 ) -> dict:
-    """Export the weights in `file` as model `name` into folder `out`; returns the manifest.
+    """Exports the weights in `file` as model `name` into folder `out` and returns the manifest.
 
     network: a key of AUTHORS. file: as the authors publish it, `{"params": …}` of torch.save. name: by default the
     network's. source, licence: for the manifest, by default those of AUTHORS.
@@ -63,7 +63,7 @@ def import_published(
 
 
 def shape(network: str, weights: Mapping[str, Tensor], file: Path) -> ModelConfig:
-    """The configuration whose network has these weights: its width and blocks, read from names and shapes."""
+    """Returns the configuration of a network with these weights; width and blocks follow from names and shapes."""
     intro = weights.get("intro.weight")
     if not isinstance(intro, Tensor) or intro.ndim != 4:
         raise UserError(f"{file}: holds no weights of {network}: `intro.weight` is missing")
@@ -82,17 +82,19 @@ def shape(network: str, weights: Mapping[str, Tensor], file: Path) -> ModelConfi
 
 
 def blocks(weights: Mapping[str, Tensor], part: str) -> tuple[int, ...]:
-    """Number of blocks of every level of an encoder or decoder."""
+    """Returns the number of blocks of every level of an encoder or decoder."""
     return tuple(count(weights, f"{part}.{level}") for level in range(count(weights, part)))
 
 
 def count(weights: Mapping[str, Tensor], prefix: str) -> int:
-    """How many numbers follow `prefix.` in the names of the weights: the highest, plus one."""
+    """Returns the highest number that follows `prefix.` in the names of the weights, plus one; 0 where there is
+    none.
+    """
     numbers = (re.match(rf"{re.escape(prefix)}\.(\d{{1,3}})\.", key) for key in weights)
     return max((int(found[1]) + 1 for found in numbers if found), default=0)
 
 
 def gateway_line(manifest: dict) -> str:
-    """The variable by which a gateway knows the model, as a line for a shell."""
+    """Returns a line for a shell that sets the variable by which a gateway knows the model."""
     facts = {key: value for key, value in manifest.items() if key != "variants"}
     return f"RUNNER_MODELS={shlex.quote(json.dumps([facts], separators=(',', ':')))}"

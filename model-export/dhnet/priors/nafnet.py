@@ -1,6 +1,6 @@
-"""NAFNet (Chen et al., "Simple Baselines for Image Restoration", ECCV 2022): DHNet's skeleton, a prior, a baseline.
+"""NAFNet (Chen et al., "Simple Baselines for Image Restoration", ECCV 2022): a prior and a baseline of DHNet.
 
-Parameters are named as in the published checkpoints (megvii-research/NAFNet), so these load as they are.
+Parameters are named as in the published checkpoints (megvii-research/NAFNet), so that these load unchanged.
 GoPro and REDS: encoder 1, 1, 1, 28, middle 1, decoder 1, 1, 1, 1, width 32 or 64, local pooling at test time.
 """
 
@@ -36,13 +36,13 @@ class NAFBlock(nn.Module):
         return self.gated(x + self.spatial(x))
 
     def spatial(self, x: Tensor) -> Tensor:
-        """The first residual, β ⊙ PW(SCA(SG(DW3(PW(LN(x))))))."""
+        """Returns the first residual, β ⊙ PW(SCA(SG(DW3(PW(LN(x))))))."""
         a, b = self.conv2(self.conv1(self.norm1(x))).chunk(2, 1)
         y = a * b
         return scaled(self.conv3, y * self.sca(y), self.beta)
 
     def gated(self, y: Tensor) -> Tensor:
-        """The second half, y + γ ⊙ PW(SG(PW(LN(y))))."""
+        """Returns the second half, y + γ ⊙ PW(SG(PW(LN(y))))."""
         a, b = self.conv4(self.norm2(y)).chunk(2, 1)
         return y + scaled(self.conv5, a * b, self.gamma)
 
@@ -81,7 +81,7 @@ class NAFNet(nn.Module):
         self.ending = nn.Conv2d(width, 3, 3, padding=1)
 
     def encoded(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Image → e1..e4 and the input of the middle, [N, 2·C_4, H/16, W/16]."""
+        """Returns e1..e4 of an image and the input of the middle, [N, 2·C_4, H/16, W/16]."""
         x, maps = self.intro(image), []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             maps.append(encoder(x))
@@ -89,7 +89,7 @@ class NAFNet(nn.Module):
         return maps, x
 
     def features(self, image: Tensor) -> Features:
-        """Image → e1..e4 and d4..d1."""
+        """Returns e1..e4 and d4..d1 of an image."""
         maps, x = self.encoded(image)
         x, out = self.middle_blks(x), []
         for up, decoder, skip in zip(self.ups, self.decoders, reversed(maps), strict=True):

@@ -1,10 +1,11 @@
 """UFPNet (Fang et al., "Self-supervised Non-uniform Kernel Estimation with Flow-based Motion Prior for Blind Image
 Deblurring", CVPR 2023): DHNet-B's prior.
 
-A code network gives a code per pixel, a flow turns it into a blur kernel, and the encoder of a NAFNet attends to
-those kernels. Parameters are named as in the published checkpoints (Fangzhenxuan/UFPDeblur). What differs:
-* The authors perturb the codes by noise at test time too. Here the noise is zero, so that the result is one.
-* They resize the kernels once more than they are used; that convolution's weights are kept but it does not run.
+A code network gives a code per pixel, a flow turns the code into a blur kernel, and the encoder of a NAFNet attends to
+those kernels. Parameters are named as in the published checkpoints (Fangzhenxuan/UFPDeblur). Two things differ:
+* The authors perturb the codes by noise at test time as well. Here the noise is zero, so that results are repeatable.
+* The authors resize the kernels one time more than they use them. The weights of that convolution are kept, but the
+  convolution does not run.
 """
 
 from itertools import pairwise
@@ -160,13 +161,13 @@ class UFPNet(NAFNet):
 
     @torch.no_grad()
     def kernels(self, image: Tensor) -> Tensor:
-        """The blur kernel of every pixel, [N, size², H, W], 0 to 1; without gradient, as published."""
+        """Returns the blur kernel of every pixel, [N, size², H, W], 0 to 1; without gradient, as published."""
         code, sigma = self.kernel_extra(image)
         code = (code - code.mean(1, keepdim=True)) / code.std(1, keepdim=True).clamp_min(1e-12)
         return self.flow.kernels(code * torch.sqrt(1 - sigma**2))
 
     def encoded(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
-        kernels, at = self.kernels(image), 0  # `at`: how often the kernel map was halved
+        kernels, at = self.kernels(image), 0  # `at` counts how often the kernel map was halved
         x, maps = self.intro(image), []
         for level, (encoder, down) in enumerate(zip(self.encoders, self.downs, strict=True)):
             if isinstance(encoder[0], KernelBlock):
