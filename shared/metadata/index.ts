@@ -1,5 +1,5 @@
 /**
- * EXIF, ICC and XMP carried from container to container. Codecs give and take bare pixels; this is the only place that
+ * EXIF, ICC, XMP, IPTC, comment and density carried from container to container. Codecs give and take bare pixels; this is the only place that
  * knows where a format keeps its descriptions. Reading is tolerant: a broken block is dropped, the picture goes on.
  */
 import type { ImageFormat } from '../image-header/index.ts';
@@ -58,12 +58,13 @@ export interface CarryOptions {
 export function carriedMetadata(metadata: Metadata, mode: MetadataMode, options: CarryOptions): Metadata {
   const described = selectBlocks(metadata, (block, kind) => {
     if (kind === 'icc' || mode === 'strip') return undefined;
-    return kind === 'exif' ? cleanExif(block, options.size) : cleanXmp(block, options.size);
+    if (kind === 'exif') return cleanExif(block, options.size);
+    return kind === 'xmp' ? cleanXmp(block, options.size) : block;
   });
-  return { ...withoutColour(described), ...carriedColour(metadata, options) };
+  return { ...(mode === 'strip' ? {} : withoutColour(described)), ...carriedColour(metadata, options) };
 }
 
-/** The blocks of bytes alone. */
+/** What a file says of itself besides its colours. */
 export function withoutColour({ colour: _, ...others }: Metadata): Metadata {
   return others;
 }
@@ -99,14 +100,15 @@ export async function writeMetadata(file: Uint8Array, format: OutputFormat, meta
   return format === 'png' ? writePngMetadata(file, metadata) : writeWebpMetadata(file, metadata);
 }
 
-type BlockKind = Exclude<keyof Metadata, 'colour'>;
+type BlockKind = Exclude<keyof Metadata, 'colour' | 'density'>;
 
 function selectBlocks(
   metadata: Metadata,
   select: (block: Uint8Array, kind: BlockKind) => Uint8Array | undefined,
 ): Metadata {
-  const selected: MetadataDraft = metadata.colour === undefined ? {} : { colour: metadata.colour };
-  for (const kind of ['exif', 'icc', 'xmp'] as const) {
+  const { colour, density } = metadata;
+  const selected: MetadataDraft = { ...(colour && { colour }), ...(density && { density }) };
+  for (const kind of ['exif', 'icc', 'xmp', 'iptc', 'comment'] as const) {
     const block = metadata[kind];
     const result = block === undefined ? undefined : select(block, kind);
     if (result !== undefined) selected[kind] = result;

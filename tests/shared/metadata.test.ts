@@ -1,7 +1,16 @@
 import { METADATA_BLOCK_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { readImageHeader } from '@deblur/shared/image-header/index.ts';
-import { carriedMetadata, readMetadata, writeMetadata, type Metadata } from '@deblur/shared/metadata/index.ts';
+import { ByteView } from '@deblur/shared/image-header/byte-view.ts';
+import { TAG, TiffReader } from '@deblur/shared/image-header/ifd.ts';
+import {
+  carriedMetadata,
+  cleanExif,
+  readMetadata,
+  writeMetadata,
+  type Metadata,
+} from '@deblur/shared/metadata/index.ts';
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { deflateSync } from 'node:zlib';
 import sharp, { type Sharp } from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -63,7 +72,21 @@ describe('reading', () => {
   it('finds ICC and XMP of a TIFF', async () => {
     const file = await bytesOf(photo().withIccProfile('p3').withXmp(XMP).tiff());
     const { icc, xmp } = await seenBySharp(file);
-    expect(plain(await readMetadata(file, 'tiff'))).toEqual(plain({ icc: icc!, xmp: xmp! }));
+    const found = await readMetadata(file, 'tiff');
+    expect(plain({ icc: found.icc!, xmp: found.xmp! })).toEqual(plain({ icc: icc!, xmp: xmp! }));
+  });
+
+  it('copies the descriptive tags and the Exif directory of a TIFF into a structure of their own', async () => {
+    const tiff = new Uint8Array(await readFile(new URL('../fixtures/reported/tiff-exif-iptc.tif', import.meta.url)));
+    const found = await readMetadata(tiff, 'tiff');
+    const file = await writeMetadata(await bytesOf(photo().jpeg()), 'jpeg', { exif: cleanExif(found.exif!, SIZE)! });
+    const seen = (await sharp(file).metadata()).exif!.toString('latin1');
+    for (const text of ['Somebody', '2020:01:02 03:04:05']) expect(seen).toContain(text);
+    // Where the pixels of the TIFF lie says nothing about the result.
+    const reader = new TiffReader(new ByteView(found.exif!));
+    const tags = reader.readIfd(reader.firstIfd).entries.map(({ tag }) => tag);
+    expect(tags).toEqual([...tags].sort((a, b) => a - b));
+    expect(tags).not.toContain(TAG.stripOffsets);
   });
 
   it('puts a profile together from its pieces, in whatever order they come', async () => {
@@ -253,6 +276,83 @@ describe('writing', () => {
     const file = await bytesOf(photo()[format]());
     const cut = file.subarray(0, Math.floor(file.length / 2));
     await expect(writeMetadata(cut, format, { xmp: XMP_BYTES })).rejects.toThrow('image_truncated');
+  });
+});
+
+describe('IPTC, comment and density', () => {
+  const described: Metadata = {
+    iptc: join([0x1c, 2, 120, 0, 5], 'title'),
+    comment: join('a comment'),
+    density: { x: 300, y: 240, unit: 'inch' },
+  };
+  const options = { convertedToRgb: false, channels: 3, size: SIZE } as const;
+
+  it.each(['jpeg', 'png'] as const)('come back from a %s as they were written', async (format) => {
+    const file = await writeMetadata(await bytesOf(photo()[format]()), format, described);
+    expect(await readMetadata(file, format)).toEqual(described);
+    expect((await sharp(file).metadata()).density).toBe(300);
+  });
+
+  it('are carried with `keep`, and not with `strip`', () => {
+    expect(carriedMetadata(described, 'keep', { ...options, format: 'png' })).toEqual(described);
+    expect(carriedMetadata(described, 'strip', { ...options, format: 'png' })).toEqual({});
+  });
+
+  it('are found among other Photoshop resources, whose thumbnail is left behind', async () => {
+    const thumbnail = join('8BIM', [4, 0x0c, 0, 0], u32be(5), 'JPEG!', [0]);
+    const iptc = join('8BIM', [4, 4, 3], 'abc', u32be(described.iptc!.length), described.iptc!);
+    const payload = join('Photoshop 3.0\0', thumbnail, iptc);
+    const jpeg = await bytesOf(photo().jpeg());
+    const segment = join([0xff, 0xed, 0, payload.length + 2], payload);
+    const file = join(jpeg.subarray(0, 2), segment, jpeg.subarray(2));
+    expect((await readMetadata(file, 'jpeg')).iptc).toEqual(described.iptc);
+  });
+
+  it.each([
+    ['a resource that is longer than the segment', join('8BIM', [4, 4, 0, 0], u32be(5000))],
+    ['no resource', join('something else')],
+  ])('are not found in a Photoshop segment with %s', async (_, resources) => {
+    const payload = join('Photoshop 3.0\0', resources);
+    const jpeg = await bytesOf(photo().jpeg());
+    const file = join(jpeg.subarray(0, 2), [0xff, 0xed, 0, payload.length + 2], payload, jpeg.subarray(2));
+    expect(await readMetadata(file, 'jpeg')).toEqual({});
+  });
+});
+
+describe('XMP that speaks of parts that are gone', () => {
+  const cleaned = (packet: string): string | undefined => {
+    const options = { convertedToRgb: false, format: 'png', channels: 3, size: SIZE } as const;
+    const { xmp } = carriedMetadata({ xmp: new TextEncoder().encode(packet) }, 'keep', options);
+    return xmp === undefined ? undefined : new TextDecoder().decode(xmp);
+  };
+  const camera = 'xmlns:Cam="http://ns.google.com/photos/1.0/camera/"';
+  const gainMap = 'xmlns:h="http://ns.adobe.com/hdr-gain-map/1.0/"';
+
+  it.each([
+    [
+      'attributes, by namespace whatever the prefix',
+      `<a ${camera} Cam:MotionPhoto="1" b="2"/>`,
+      `<a ${camera} b="2"/>`,
+    ],
+    ['a whole namespace', `<a ${gainMap} h:Version="1.0" b="2"/>`, '<a b="2"/>'],
+    ['elements with all that is in them', `<a ${gainMap}><h:X><b><c/></b></h:X><d/></a>`, '<a><d/></a>'],
+    ['elements without content', `<a ${camera}><Cam:MicroVideo/><d/></a>`, `<a ${camera}><d/></a>`],
+    ['nothing in comments', `<!-- <h:X ${gainMap}> --><a/>`, `<!-- <h:X ${gainMap}> --><a/>`],
+  ])('loses %s', (_, packet, expected) => {
+    expect(cleaned(packet)).toBe(expected);
+  });
+
+  it('states the size of the result', () => {
+    expect(cleaned('<a exif:PixelXDimension="4032" tiff:ImageLength="1"/>')).toBe(
+      '<a exif:PixelXDimension="640" tiff:ImageLength="480"/>',
+    );
+    expect(cleaned('<exif:PixelYDimension> 3024 </exif:PixelYDimension>')).toBe(
+      '<exif:PixelYDimension> 480 </exif:PixelYDimension>',
+    );
+  });
+
+  it.each(['<a', '<a b="1>', '<a></a></a>', '<!-- a', '<a =/>'])('is dropped when it is broken: %s', (packet) => {
+    expect(cleaned(packet)).toBe(undefined);
   });
 });
 

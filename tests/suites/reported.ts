@@ -15,6 +15,7 @@ export function reportedCases(session: FidelitySession, carries: Carries): void 
   containerCases(session, carries);
   orientationCases(session);
   colourCases(session, carries);
+  descriptionCases(session, carries);
   describe('descriptions of parts that the result no longer has are removed', () => {
     it.each(['jpeg', 'png', 'webp'] as const)(
       'from the XMP of a motion photo with a gain map, as %s',
@@ -30,6 +31,24 @@ export function reportedCases(session: FidelitySession, carries: Carries): void 
       const { metadata } = await session.restored('jpeg-extended-xmp.jpg', { format: 'jpeg' });
       expect(new TextDecoder().decode(metadata.xmp)).not.toContain('HasExtendedXMP');
     });
+  });
+}
+
+function descriptionCases(session: FidelitySession, { formats }: Carries): void {
+  it.each(['jpeg', 'png'] as const)('IPTC, comment and density stay, as %s', async (format) => {
+    const name = 'jpeg-exif-orientation6-dimensions.jpg';
+    const { iptc, comment, density } = await readMetadata(fidelityFile(name), 'jpeg');
+    expect(density).toEqual({ x: 300, y: 300, unit: 'inch' });
+    expect((await session.restored(name, { format })).metadata).toMatchObject({ iptc, comment, density });
+  });
+
+  if (!formats.includes('tiff')) return;
+  it('EXIF and IPTC of a TIFF stay', async () => {
+    const { metadata } = await session.restored('tiff-exif-iptc.tif', { format: 'jpeg' });
+    const exif = new TextDecoder('latin1').decode(metadata.exif);
+    expect(exif).toContain('Somebody');
+    expect(exif).toContain('2020:01:02 03:04:05');
+    expect(metadata.iptc?.length).toBeGreaterThan(0);
   });
 }
 
