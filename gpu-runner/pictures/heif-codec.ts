@@ -3,7 +3,7 @@
  * first HEIC comes: sharp's libheif has no HEVC decoder, because of its patents (see NOTICE).
  */
 import { createRequire } from 'node:module';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { heicNotDecoded } from '@deblur/shared/protocol/errors.ts';
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
 
@@ -38,7 +38,7 @@ export async function decodeHeic(bytes: Uint8Array, { width, height, channels }:
   const rgba = await primaryPicture(bytes, { width, height }).catch((cause: unknown) => {
     // What a module that aborted has in memory is not to be trusted: the next picture gets a new one.
     loaded = undefined;
-    throw undecodable(cause);
+    throw heicNotDecoded(cause);
   });
   const data = new Uint8Array(rgba.buffer, rgba.byteOffset, rgba.length);
   return { width, height, channels, data: channels === 4 ? data : withoutAlpha(data) };
@@ -68,12 +68,4 @@ function withoutAlpha(rgba: Uint8Array): Uint8Array {
     for (let c = 0; c < 3; c++) rgba[3 * p + c] = rgba[4 * p + c]!;
   }
   return rgba.subarray(0, 3 * pixels);
-}
-
-function undecodable(cause: unknown): DeblurError {
-  return new DeblurError(
-    'unsupported_media_type',
-    'This HEIC photo cannot be decoded: send a JPEG (iPhone: Settings › Camera › Formats › Most Compatible).',
-    { cause },
-  );
 }

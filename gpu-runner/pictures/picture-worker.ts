@@ -3,7 +3,7 @@
  * a picture of 50 MP takes the JavaScript thread a second at a time, so it must not be the one that answers HTTP.
  */
 import { parentPort } from 'node:worker_threads';
-import { DeblurError, pictureAnimated } from '@deblur/shared/protocol/errors.ts';
+import { pictureAnimated, heicNotDecoded } from '@deblur/shared/protocol/errors.ts';
 import { assertPixelLimits, readImageHeader, type ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { MAX_PIXELS } from '@deblur/shared/limits.ts';
 import { readMetadata } from '@deblur/shared/metadata/index.ts';
@@ -80,7 +80,7 @@ async function pixelsOf(source: Uint8Array, header: ImageHeader, work: PictureWo
 /** Everything that can be refused by the header is refused here, before a pixel is decoded. */
 function acceptHeader({ source, encoding: { format }, heicDecoding }: PictureRequest): ImageHeader {
   const header = readImageHeader(source);
-  if (header.format === 'heic' && !heicDecoding) throw heicUnsupported();
+  if (header.format === 'heic' && !heicDecoding) throw heicNotDecoded();
   if (header.animated) throw pictureAnimated(header.format.toUpperCase());
   assertPixelLimits(header, MAX_PIXELS);
   if (format !== undefined) assertFormatHolds(format, header);
@@ -144,11 +144,4 @@ function stopwatch(): () => number {
     last = now;
     return elapsed;
   };
-}
-
-function heicUnsupported(): DeblurError {
-  return new DeblurError(
-    'unsupported_media_type',
-    'HEIC photos are not taken here: send a JPEG (iPhone: Settings › Camera › Formats › Most Compatible).',
-  );
 }

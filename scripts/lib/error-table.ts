@@ -43,6 +43,7 @@ const SAMPLES: { readonly [Name in keyof Constructors]: readonly Arguments<Name>
   gaveUp: [[4, 'The runner failed in an unexpected way. Try again.']],
   gone: [['delivery'], ['image link'], ['result']],
   hostNotLocal: [['rebound.example']],
+  heicNotDecoded: [[]],
   hostNotAllowed: [['pictures.example']],
   idempotencyKeyInFlight: [[1]],
   idempotencyKeyReused: [[]],
@@ -60,6 +61,7 @@ const SAMPLES: { readonly [Name in keyof Constructors]: readonly Arguments<Name>
   keyNeeded: [[]],
   keyNeededForWebhooks: [[]],
   kindNotSupported: [['GIF pictures']],
+  kindNotSupportedBut: [['Camera raw files', 'Develop the picture and send it as JPEG, PNG or TIFF.']],
   lengthRequired: [[]],
   methodNotAllowed: [['PATCH', ['GET', 'HEAD']]],
   modelUntrained: [
@@ -104,6 +106,7 @@ const SAMPLES: { readonly [Name in keyof Constructors]: readonly Arguments<Name>
   ownUrlNotAllowed: [[]],
   pictureAltered: [[errors.notAPicture()]],
   pictureAnimated: [['WebP']],
+  pictureFaulty: [['A WebP chunk is longer than its file.']],
   pictureTruncated: [['JPEG']],
   pictureUndecodable: [['JPEG', 'it has no frame before its data']],
   predictionIdReused: [[]],

@@ -1,4 +1,4 @@
-import { DeblurError } from '../protocol/errors.ts';
+import { pictureFaulty, pictureTruncated, type DeblurError } from '../protocol/errors.ts';
 
 /** The header does not lie within the bytes given so far: read at least `neededBytes` of the file and ask again. */
 export class HeaderIncomplete extends Error {
@@ -63,7 +63,7 @@ export class ByteView {
   require(at: number, length: number): void {
     if (at + length <= this.length) return;
     if (!this.complete && this.#file === undefined) throw new HeaderIncomplete(at, length);
-    throw new DeblurError('image_truncated', 'The file ends before its picture does.');
+    throw pictureTruncated('file');
   }
 
   u8(at: number): number {
@@ -121,5 +121,5 @@ export class ByteView {
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 export function undecodable(detail: string): DeblurError {
-  return new DeblurError('image_undecodable', detail);
+  return pictureFaulty(detail);
 }

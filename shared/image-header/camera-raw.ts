@@ -1,5 +1,5 @@
 /** Camera raw files, by their signatures: recognised only to be refused by name. */
-import { DeblurError } from '../protocol/errors.ts';
+import { kindNotSupportedBut, type DeblurError } from '../protocol/errors.ts';
 import type { ByteView } from './byte-view.ts';
 
 /** Within the first 12 bytes, as all signatures. */
@@ -22,8 +22,5 @@ export function isCameraRaw(view: ByteView): boolean {
 
 /** What such a file shows without being developed is a small preview: restoring that would be a wrong picture. */
 export function cameraRawUnsupported(): DeblurError {
-  return new DeblurError(
-    'unsupported_media_type',
-    'Camera raw files are not supported: develop the picture and send it as JPEG, PNG or TIFF.',
-  );
+  return kindNotSupportedBut('Camera raw files', 'Develop the picture and send it as JPEG, PNG or TIFF.');
 }

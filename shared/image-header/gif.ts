@@ -1,5 +1,5 @@
 /** GIF89a: walked only to count its pictures. */
-import { DeblurError } from '../protocol/errors.ts';
+import { kindNotSupported } from '../protocol/errors.ts';
 import { HeaderIncomplete, type ByteView } from './byte-view.ts';
 import type { ImageHeader } from './types.ts';
 
@@ -11,7 +11,7 @@ export function isGif(view: ByteView): boolean {
 
 /** @throws {DeblurError} `unsupported_media_type` unless there are two pictures or more */
 export function readGifHeader(view: ByteView): ImageHeader {
-  if (!hasTwoImages(view)) throw new DeblurError('unsupported_media_type', 'GIF pictures are not supported.');
+  if (!hasTwoImages(view)) throw kindNotSupported('GIF pictures');
   return {
     format: 'gif',
     width: view.u16(6, true),

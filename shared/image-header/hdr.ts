@@ -1,5 +1,5 @@
 /** High dynamic range: pictures whose numbers mean light of a display that our formats cannot all speak of. */
-import { DeblurError } from '../protocol/errors.ts';
+import { kindNotSupportedBut } from '../protocol/errors.ts';
 import type { Cicp } from './av1.ts';
 
 /** Transfer characteristics of ITU-T H.273: 9 and 10 are logarithmic, 16 is PQ, 18 is HLG. */
@@ -14,8 +14,5 @@ const HDR_TRANSFERS: Readonly<Record<number, string>> = {
 export function refuseHdr(colour: Cicp | undefined): void {
   const name = HDR_TRANSFERS[colour?.transfer ?? 0];
   if (name === undefined) return;
-  throw new DeblurError(
-    'unsupported_media_type',
-    `HDR pictures (${name}) are not supported: convert the picture to SDR and send that.`,
-  );
+  throw kindNotSupportedBut(`HDR pictures (${name})`, 'Convert the picture to SDR and send that.');
 }

@@ -1,5 +1,5 @@
 /** HEIF (ISO/IEC 23008-12) and MIAF: AVIF with AV1 (AV1 Image File Format 1.1), HEIC with HEVC. */
-import { DeblurError } from '../protocol/errors.ts';
+import { kindNotSupported, notAPicture, pictureAnimated, pictureTruncated } from '../protocol/errors.ts';
 import type { Cicp } from './av1.ts';
 import { assertHeifCost } from './heif-cost.ts';
 import {
@@ -60,15 +60,15 @@ export function openHeif(view: ByteView): OpenHeif {
   const brands = readBrands(view);
   const avif = brands.has('avif') || brands.has('avis');
   if (!avif && !HEIC_BRANDS.some((brand) => brands.has(brand))) {
-    throw new DeblurError('unsupported_media_type', 'Videos (MP4, MOV) are not supported: send a picture.');
+    throw kindNotSupported('Videos (MP4, MOV)');
   }
   const format = avif ? 'avif' : 'heic';
   const meta = findMeta(view);
   // A pure sequence has no picture item at all.
   if (meta === undefined && ['avis', 'hevc', 'msf1'].some((brand) => brands.has(brand))) {
-    throw new DeblurError('image_animated', 'The file is a sequence of pictures.');
+    throw pictureAnimated('file');
   }
-  if (meta === undefined) throw new DeblurError('image_truncated', 'The file ends before its meta box.');
+  if (meta === undefined) throw pictureTruncated('file');
   const table = readItemTable(view, meta);
   const primary = table.items.get(table.primaryId);
   if (primary === undefined) throw undecodable('The file has no primary picture.');
@@ -119,7 +119,7 @@ function isPremultiplied({ references, primaryId }: ItemTable, alphaId: number |
 
 function readBrands(view: ByteView): Set<string> {
   const size = view.u32(0);
-  if (size < 16 || size > 4096) throw new DeblurError('unsupported_media_type', 'The file is not a supported picture.');
+  if (size < 16 || size > 4096) throw notAPicture();
   view.require(0, size);
   const brands = new Set([view.ascii(8, 4)]);
   for (let at = 16; at + 4 <= size; at += 4) brands.add(view.ascii(at, 4));
@@ -148,7 +148,7 @@ function findMeta(view: ByteView): Box | undefined {
   }
   // Small data may lie in the meta box itself.
   if (meta !== undefined && !data && childBox(view, meta, 4, 'idat') === undefined) {
-    throw new DeblurError('image_truncated', 'The file ends before its picture data.');
+    throw pictureTruncated('file');
   }
   return meta;
 }

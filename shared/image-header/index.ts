@@ -2,7 +2,7 @@
  * What a file is, by its bytes alone: format, size, channels, orientation. Nothing is decoded and nothing is allocated
  * by what a header claims, so a bomb is refused before it can go off.
  */
-import { DeblurError } from '../protocol/errors.ts';
+import { notAPicture, tooManyPixels } from '../protocol/errors.ts';
 import { HEADER_RANGE_BYTES, HEADER_RANGES_MAX, MAX_SIDE_PIXELS } from '../limits.ts';
 import { isBmff, readHeifHeader } from './heif.ts';
 import { ByteView, HeaderIncomplete, undecodable, type Piece } from './byte-view.ts';
@@ -54,7 +54,7 @@ export function readImageHeader(bytes: Uint8Array, { complete = true }: { comple
 function headerIn(view: ByteView): ImageHeader {
   const format = FORMATS.find(({ is }) => is(view));
   if (format !== undefined) return format.read(view);
-  throw new DeblurError('unsupported_media_type', 'The bytes are not a JPEG, PNG, WebP, AVIF, HEIC or TIFF picture.');
+  throw notAPicture();
 }
 
 /** A file that lies elsewhere. */
@@ -93,8 +93,5 @@ export async function readRemoteImageHeader(file: RemoteFile): Promise<ImageHead
 /** @throws {DeblurError} `image_too_many_pixels` above `maxPixels` in all, or MAX_SIDE_PIXELS on a side */
 export function assertPixelLimits({ width, height }: Pick<ImageHeader, 'width' | 'height'>, maxPixels: number): void {
   if (width * height <= maxPixels && Math.max(width, height) <= MAX_SIDE_PIXELS) return;
-  throw new DeblurError(
-    'image_too_many_pixels',
-    `The picture has ${width}×${height} pixels; at most ${maxPixels} in all and ${MAX_SIDE_PIXELS} on a side are taken.`,
-  );
+  throw tooManyPixels({ width, height, maxPixels, maxSide: MAX_SIDE_PIXELS });
 }

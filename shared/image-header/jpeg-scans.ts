@@ -1,5 +1,5 @@
 /** What follows the first SOS of a JPEG: entropy-coded data, further scans, an end marker or none (ITU-T T.81 Annex B). */
-import { DeblurError } from '../protocol/errors.ts';
+import { pictureTruncated } from '../protocol/errors.ts';
 import { undecodable, type ByteView } from './byte-view.ts';
 import { isFrame, jpegSegments, MARKER, MAX_SEGMENTS, PROGRESSIVE, type JpegSegment } from './jpeg-segments.ts';
 
@@ -44,7 +44,7 @@ function progressiveExtent(view: ByteView, firstScan: JpegSegment, frame: JpegSe
   const extent = scansExtent(view, firstScan, false, (scan) => coverage.add(view, scan));
   // Each scan may be whole, and the picture still a coarse one.
   if (!extent.ended && !coverage.complete) {
-    throw new DeblurError('image_truncated', 'The JPEG ends before its last scan.');
+    throw pictureTruncated('JPEG');
   }
   return extent;
 }

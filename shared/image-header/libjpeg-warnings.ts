@@ -1,5 +1,5 @@
 /** What libjpeg's warnings mean for a picture. It fills what is missing or unreadable with grey, and only says so. */
-import { DeblurError } from '../protocol/errors.ts';
+import { pictureTruncated, pictureUndecodable } from '../protocol/errors.ts';
 
 /**
  * @param messages what libjpeg printed while it decoded a file that ends with an end marker
@@ -8,9 +8,9 @@ import { DeblurError } from '../protocol/errors.ts';
  */
 export function refuseFilledGaps(messages: readonly string[]): void {
   if (messages.some((line) => /premature end/i.test(line))) {
-    throw new DeblurError('image_truncated', 'The JPEG ends before its picture does.');
+    throw pictureTruncated('JPEG');
   }
   if (messages.some((line) => line.includes('Corrupt JPEG data') && !line.includes('extraneous bytes'))) {
-    throw new DeblurError('image_undecodable', 'The JPEG data is broken.');
+    throw pictureUndecodable('JPEG', 'its data is broken');
   }
 }

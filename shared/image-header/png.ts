@@ -1,5 +1,5 @@
 /** PNG, third edition (W3C): chunks § 5, IHDR § 11.2.1, acTL § 11.3.6.2, eXIf § 11.3.4.7. */
-import { DeblurError } from '../protocol/errors.ts';
+import { kindNotSupportedBut } from '../protocol/errors.ts';
 import type { Channels } from '../pixels/raw-image.ts';
 import { undecodable, type ByteView } from './byte-view.ts';
 import { exifOrientation } from './exif.ts';
@@ -64,10 +64,7 @@ interface Ihdr {
 function readIhdr(view: ByteView): Ihdr {
   const at = SIGNATURE.length + 8;
   if (view.ascii(at - 4, 4) === 'CgBI') {
-    throw new DeblurError(
-      'unsupported_media_type',
-      'PNG files in Apple’s CgBI variant are not supported: export the picture as a standard PNG.',
-    );
+    throw kindNotSupportedBut('PNG files in Apple’s CgBI variant', 'Export the picture as a standard PNG.');
   }
   if (view.u32(at - 8) !== 13 || view.ascii(at - 4, 4) !== 'IHDR') throw undecodable('The PNG has no header chunk.');
   const width = view.u32(at);
@@ -110,7 +107,7 @@ export function readPngHeader(view: ByteView): ImageHeader {
 function refuseUnreadableCicp(view: ByteView, at: number): void {
   refuseHdr({ primaries: view.u8(at), transfer: view.u8(at + 1) });
   if (view.u8(at + 3) === 1) return;
-  throw new DeblurError('unsupported_media_type', 'PNG pictures with narrow-range samples are not supported.');
+  throw kindNotSupportedBut('PNG pictures with narrow-range samples', 'Convert the picture to full range.');
 }
 
 /** Decoders ignore a tRNS of the wrong length, and one beside an alpha channel. */

@@ -1,5 +1,5 @@
 /** Where a TIFF keeps its pixels (TIFF 6.0 § 3 and § 15), and what reading them may cost. */
-import { DeblurError } from '../protocol/errors.ts';
+import { pictureTruncated } from '../protocol/errors.ts';
 import { undecodable } from './byte-view.ts';
 import { findEntry, TAG, type Ifd, type IfdEntry, type TiffReader } from './ifd.ts';
 
@@ -54,8 +54,7 @@ function sumOfPieces(reader: TiffReader, offsets: IfdEntry, lengths: IfdEntry, l
     const offset = reader.value(offsets, i);
     const length = reader.value(lengths, i);
     if (offset === undefined || length === undefined) throw undecodable('The TIFF has no picture data.');
-    if (offset + length > reader.view.length)
-      throw new DeblurError('image_truncated', 'The TIFF ends before its picture does.');
+    if (offset + length > reader.view.length) throw pictureTruncated('TIFF');
     sum += length;
   }
   return sum;

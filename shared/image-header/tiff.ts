@@ -1,5 +1,5 @@
 /** TIFF 6.0 and BigTIFF: the first directory, and whether more pages follow. */
-import { DeblurError } from '../protocol/errors.ts';
+import { kindNotSupportedBut, type DeblurError } from '../protocol/errors.ts';
 import type { Channels } from '../pixels/raw-image.ts';
 import { undecodable, type ByteView } from './byte-view.ts';
 import { cameraRawUnsupported } from './camera-raw.ts';
@@ -73,7 +73,10 @@ export function readTiffHeader(view: ByteView): ImageHeader {
 }
 
 function unsupported(what: string): DeblurError {
-  return new DeblurError('unsupported_media_type', `TIFF pictures ${what} are not supported.`);
+  return kindNotSupportedBut(
+    `TIFF pictures ${what}`,
+    'Save the picture as an RGB TIFF without compression, or as PNG.',
+  );
 }
 
 function requireKnownCompression(compression: number): void {

@@ -1,5 +1,5 @@
 /** How large a picture each format can hold: known before any work, so that no restoration ends in an encoder's refusal. */
-import { DeblurError } from './errors.ts';
+import { formatCannotHold } from './errors.ts';
 import type { OutputFormat } from './options.ts';
 
 export interface PictureSize {
@@ -26,9 +26,5 @@ export function formatHolds(format: OutputFormat, { width, height }: PictureSize
 /** @throws {DeblurError} `invalid_option` when the picture is too large for the format */
 export function assertFormatHolds(format: OutputFormat, size: PictureSize): void {
   if (formatHolds(format, size)) return;
-  throw new DeblurError(
-    'invalid_option',
-    `format: ${format} holds at most ${FORMAT_MAX_SIDE_PIXELS[format]} pixels on a side, and the picture has ` +
-      `${size.width}×${size.height}; ask for png`,
-  );
+  throw formatCannotHold(format, FORMAT_MAX_SIDE_PIXELS[format]);
 }

@@ -7,7 +7,7 @@ import { count, either, shown } from './texts.ts';
 export const emptyPicture = (): DeblurError =>
   new DeblurError('empty_body', 'The picture has no bytes. Send the bytes of an image file.');
 
-const READ = ['JPEG', 'PNG', 'WebP', 'AVIF', 'TIFF'];
+const READ = ['JPEG', 'PNG', 'WebP', 'AVIF', 'HEIC', 'TIFF'];
 
 export const notAPicture = (): DeblurError =>
   new DeblurError('unsupported_media_type', `The bytes are not a ${either(READ)} picture. Send one of these.`);
@@ -28,6 +28,21 @@ export const pictureUndecodable = (format: string, reason: string, cause?: unkno
   new DeblurError('image_undecodable', `The ${format} cannot be decoded: ${reason}. Save the picture again.`, {
     cause,
   });
+
+/** @param fault a sentence that names the part of the file that is broken or not supported */
+export const pictureFaulty = (fault: string): DeblurError =>
+  new DeblurError('image_undecodable', `${fault} Save the picture again.`);
+
+/** @param kind of file, in the plural @param instead what to do, as a sentence */
+export const kindNotSupportedBut = (kind: string, instead: string): DeblurError =>
+  new DeblurError('unsupported_media_type', `${kind} are not supported. ${instead}`);
+
+export const heicNotDecoded = (cause?: unknown): DeblurError =>
+  new DeblurError(
+    'unsupported_media_type',
+    'This HEIC photo is not decoded here. Send a JPEG (iPhone: Settings › Camera › Formats › Most Compatible).',
+    { cause },
+  );
 
 export const pictureAnimated = (format: string): DeblurError =>
   new DeblurError('image_animated', `The ${format} holds more than one picture. Send a single one.`);
