@@ -64,14 +64,17 @@ export const REFUSED_BODY_DRAIN_MAX_BYTES = SYNC_UPLOAD_MAX_BYTES;
 // ---- Pixels ------------------------------------------------------------------------------------
 
 /**
- * The largest picture restored at the edge. In an isolate of 128 MB: ONNX Runtime with one 192×192 tile 39 MiB, the
+ * The largest picture restored at the edge. In an isolate of 128 MB: the network with one 192×192 tile 11 MiB, the
  * codecs' one memory 23–32 MiB, JavaScript (decoded, restored, master, result) up to 47 MiB for noise, less for photos.
  * 2^20 rather than a million: 1024×1024 is the picture people try.
  */
 export const EDGE_MAX_PIXELS = 1024 * 1024;
 
-/** ONNX Runtime's linear memory at the edge. Running into it is an error of one restoration; without it, the isolate dies. */
-export const EDGE_SESSION_MEMORY_MAX_BYTES = 60 * MiB;
+/**
+ * The network's linear memory at the edge: 11 MiB for tiles of 192×192, 15 for 256×256. Running into it is an error of one restoration;
+ * without it, the isolate dies.
+ */
+export const EDGE_SESSION_MEMORY_MAX_BYTES = 24 * MiB;
 
 /** The linear memory that all WebAssembly codecs share, one after the other. */
 export const EDGE_CODEC_MEMORY_MAX_BYTES = 32 * MiB;
