@@ -82,12 +82,7 @@ const arrows = [
 const adapters = [
   [
     '^onnxruntime-',
-    [
-      'workers/edge-runner/ort-web-session.ts',
-      'workers/web/device/ort-session.ts',
-      'gpu-runner/sessions/session-worker.ts',
-      'sdk/local/model.ts',
-    ],
+    ['workers/web/device/ort-session.ts', 'gpu-runner/sessions/session-worker.ts', 'sdk/local/model.ts'],
   ],
   ['^wabt$', ['scripts/kernels/module.ts']],
   ['^sharp$', ['gpu-runner/pictures/sharp-codec.ts']],
