@@ -5,6 +5,7 @@
 // MODEL_DIR and RUNNER_MODELS (docs/deploy.md: a model that is not shipped).
 import { build } from './lib/build.ts';
 import { startService } from './lib/service.ts';
+import { whenParentIsGone } from './lib/watch.ts';
 
 const say = (line: string): boolean => process.stderr.write(`${line}\n`);
 
@@ -21,6 +22,7 @@ const stopped = new Promise<undefined>((resolve) => {
   stopping.signal.addEventListener('abort', () => resolve(undefined), { once: true });
 });
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(name, () => stopping.abort());
+whenParentIsGone(() => stopping.abort());
 
 try {
   build(say);

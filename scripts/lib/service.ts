@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { runnerModels } from './runner-models.ts';
+import { silenceOf } from './watch.ts';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const bin = (name: string): string => path.join(root, 'node_modules/.bin', name);
@@ -45,7 +46,11 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
   const url = `http://127.0.0.1:${port}`;
   const runnerToken = randomBytes(32).toString('hex');
   const children: ChildProcess[] = [];
-  const stop = () => stopAll(children);
+  const watch = new AbortController();
+  const stop = () => {
+    watch.abort();
+    return stopAll(children);
+  };
   try {
     const runner = startRunner({ url, runnerToken, log, env: options.runnerEnv });
     children.push(runner.child);
@@ -53,7 +58,9 @@ export async function startService(options: ServiceOptions = {}): Promise<Servic
     const workers = startWorkers({ port, stateDir, runnerUrl, runnerToken, log });
     children.push(workers.child);
     await orDeath(untilHealthy(url), signal, runner, workers);
-    const exited = Promise.race([runner.died, workers.died]);
+    // A wrangler whose workerd is gone keeps the port open and answers nobody.
+    const silent = silenceOf(`${url}/healthz`, { signal: watch.signal });
+    const exited = Promise.race([runner.died, workers.died, silent]);
     return {
       url,
       runnerUrl,
