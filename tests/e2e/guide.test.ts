@@ -3,7 +3,6 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
@@ -21,14 +20,16 @@ import { startAsUser, type Started } from '../support/start.ts';
 let sdk: PackedSdk;
 let service: Started;
 let hookPort: number;
+let sitePort: number;
 
 beforeAll(async () => {
   const setup = spawnSync(process.execPath, [path.join(root, 'scripts/setup.mjs'), '--examples'], { stdio: 'inherit' });
   if (setup.status !== 0) throw new Error('the Python packages of the examples could not be installed');
   sdk = await installPackedSdk();
   await addPackages(sdk, 'standardwebhooks');
-  hookPort = await freePort();
-  service = await startAsUser({ ALLOW_ORIGINS: `http://127.0.0.1:${hookPort}` });
+  [hookPort, sitePort] = await Promise.all([freePort(), freePort()]);
+  const [hookOrigin, siteOrigin] = [hookPort, sitePort].map((port) => `http://127.0.0.1:${port}`);
+  service = await startAsUser({ ALLOW_ORIGINS: hookOrigin!, CORS_ORIGINS: siteOrigin! });
   vi.stubEnv('DEBLUR_URL', service.url);
 });
 
@@ -109,12 +110,12 @@ it('browser.md: the page restores what is chosen', async () => {
       (file) => response.writeHead(200, { 'content-type': 'text/javascript' }).end(file),
       () => response.writeHead(404).end(),
     );
-  }).listen(0, '127.0.0.1');
+  }).listen(sitePort, '127.0.0.1');
   await once(site, 'listening');
   const browser = await launchChromium();
   try {
     const tab = await browser.newPage();
-    await tab.goto(`http://127.0.0.1:${(site.address() as AddressInfo).port}`);
+    await tab.goto(`http://127.0.0.1:${sitePort}`);
     const picture = await pictureAt(600);
     await tab.getByLabel('Photograph').setInputFiles({ name: 'a.jpg', mimeType: 'image/jpeg', buffer: picture });
     await tab.getByText('Restored 0.016128 megapixels.').waitFor({ timeout: 120_000 });

@@ -33,7 +33,7 @@ beforeAll(async () => {
   sdk = await installPackedSdk();
   await addPackages(sdk, 'standardwebhooks', 'onnxruntime-node', 'sharp');
   site = await listen();
-  service = await startAsUser({ ALLOW_ORIGINS: site.origin });
+  service = await startAsUser({ ALLOW_ORIGINS: site.origin, CORS_ORIGINS: site.origin });
 });
 
 afterAll(async () => {
