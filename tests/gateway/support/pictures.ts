@@ -54,11 +54,12 @@ export function jpeg({
   );
 }
 
-/** VP8L, or with `animated` a container that says so. */
+/** VP8L, or with `animated` a container of two frames. */
 export function webp({ width = 8, height = 8, animated = false } = {}): Uint8Array<ArrayBuffer> {
   const bits = (width - 1) | ((height - 1) << 14);
   const still = riff('VP8L', concat(Uint8Array.of(0x2f), u32(bits).reverse(), noise(27)));
-  const moving = riff('VP8X', Uint8Array.of(2, 0, 0, 0, width - 1, 0, 0, height - 1, 0, 0));
+  const canvas = riff('VP8X', Uint8Array.of(2, 0, 0, 0, width - 1, 0, 0, height - 1, 0, 0));
+  const moving = concat(canvas, riff('ANMF', new Uint8Array(16)), riff('ANMF', new Uint8Array(16)));
   const body = concat(ascii('WEBP'), animated ? moving : still);
   return concat(ascii('RIFF'), u32(body.length).reverse(), body);
 }
