@@ -28,6 +28,10 @@ describe('negotiateFormat', () => {
     ['image/webp, image/jpeg;q=0.9', 'jpeg', 'webp'],
     ['image/png;q=0.5, image/jpeg;q=0.4', 'jpeg', 'png'],
     ['image/jpeg;q=0.001, image/webp;q=0', 'webp', 'jpeg'],
+    // What clients write for JPEG, and a charset that means nothing.
+    ['image/jpg', 'png', 'jpeg'],
+    ['image/pjpeg', 'png', 'jpeg'],
+    ['image/jpeg;charset=utf-8', 'png', 'jpeg'],
     // Ties: the source's own, else webp, avif, jpeg, png.
     ['image/webp, image/avif, image/jpeg, image/png', 'avif', 'avif'],
     ['image/png, image/jpeg, image/avif, image/webp', 'tiff', 'png'],

@@ -33,6 +33,14 @@ describe('parseOptions', () => {
   });
 
   it.each([
+    ['jpg', 'jpeg'],
+    ['JPEG', 'jpeg'],
+    ['PNG', 'png'],
+  ])('takes the format %s for %s', (format, expected) => {
+    expect(parseOptions({ format }).format).toBe(expected);
+  });
+
+  it.each([
     [{ quality: '' }, 'must be a whole number'],
     [{ quality: 90.5 }, 'must be a whole number'],
     [{ quality: '0' }, 'Too small: expected number to be >=1'],
@@ -53,7 +61,7 @@ describe('parseOptions', () => {
     [{ quality: null }, 'quality'],
     [{ quality: ['90'] }, 'quality'],
     [{ format: 'gif' }, 'format'],
-    [{ format: 'PNG' }, 'format'],
+    [{ format: 'jpg2' }, 'format'],
     [{ format: 1 }, 'format'],
     [{ model: 'toString' }, 'model'],
     [{ metadata: true }, 'metadata'],
