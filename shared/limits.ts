@@ -209,12 +209,6 @@ export const SOURCE_FETCH_RETRY_MS = 500;
 /** One call to Cloudflare's API; it answers within a second or not at all. */
 export const PURGE_TIMEOUT_MS = 10_000;
 
-/** Between attempts to erase and purge, doubling each time. */
-export const ERASE_RETRY_MS = 15_000;
-
-/** About four hours of retries; what is then still cached ends with its max-age, and the log names it. */
-export const ERASE_MAX_ATTEMPTS = 10;
-
 /** Counts are gathered so long before they are sent: at most one call a second from each isolate. */
 export const STATS_FLUSH_MS = 1_000;
 
@@ -245,6 +239,12 @@ export const PREDICTION_RETENTION_SECONDS = 90 * 24 * 3600;
 export const IDEMPOTENCY_RETENTION_SECONDS = 24 * 3600;
 /** For so long a source's address is taken to lead to the bytes that it led to; then its host is asked whether they changed. */
 export const SOURCE_LINK_FRESH_SECONDS = 3_600;
+
+/** So long the failure of an image link's source is answered without asking its host again. */
+export const LINK_FAILURE_SECONDS = 60;
+
+/** Between two looks of a request that waits for another one's fetch of the same address. */
+export const LINK_JOIN_POLL_MS = 50;
 
 /** RFC 9111 has no "for ever"; a year is its customary spelling. */
 export const IMMUTABLE_MAX_AGE_SECONDS = 365 * 24 * 3600;

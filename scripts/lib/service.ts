@@ -3,6 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -152,6 +153,15 @@ const OPTIONAL_VARS = [
   'TRUSTED_PROXY',
 ];
 
+/** The secret that names results: kept beside them, because another one would not find them. */
+function keptSecret(file: string): string {
+  if (existsSync(file)) return readFileSync(file, 'utf8');
+  const secret = randomBytes(32).toString('hex');
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, secret, { mode: 0o600 });
+  return secret;
+}
+
 export function startWorkers(options: WorkersOptions): Part {
   const { port, stateDir, runnerUrl, runnerToken, log } = options;
   const { internalSecret = randomBytes(32).toString('hex') } = options;
@@ -165,7 +175,8 @@ export function startWorkers(options: WorkersOptions): Part {
     if (value) Object.assign(vars, { [name]: value });
   }
   // Secrets go by the environment: wrangler reads the required ones there, and arguments show in every process list.
-  const secrets = { INTERNAL_SECRET: internalSecret, RUNNER_TOKEN: runnerToken };
+  const resultKeySecret = keptSecret(path.join(stateDir, 'result-key-secret'));
+  const secrets = { INTERNAL_SECRET: internalSecret, RESULT_KEY_SECRET: resultKeySecret, RUNNER_TOKEN: runnerToken };
   return startPart(
     'workers',
     bin('node'),

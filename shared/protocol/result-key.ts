@@ -1,14 +1,20 @@
 /**
- * The two content addresses. A RestorationKey names one inference and its lossless master; a ResultKey names encoded
- * bytes made from that master. Equal keys mean equal bytes on one placement, so a key can be cached for ever.
+ * The names of stored pictures. A RestorationKey names one inference and its lossless master; a ResultKey names encoded
+ * bytes made from that master; a SourceKey names an upload. Each is an HMAC by the operator's RESULT_KEY_SECRET: nobody
+ * computes a name from a picture, and another secret is a cold cache. Equal keys mean equal bytes on one placement, so what
+ * a key names can be cached for ever.
  */
-import { sha256Hex } from '../net/digest.ts';
 import type { EncodeOptions, ModelName } from './options.ts';
 
 /** Raise it whenever decoding, tiling, blending or encoding change the bytes that come out. */
 export const PIPELINE_VERSION = 2;
 
+/** A picture is restored at 1/n of its size; `auto` is the scale of its blur. */
+export type WorkingScale = 'auto' | 1 | 2 | 3 | 4;
+
 export interface Restoration {
+  /** Whose results these are: nobody else finds them by asking for the same restoration. */
+  readonly scope: string;
   /** SHA-256 of the uploaded bytes, hexadecimal. */
   readonly sourceDigest: string;
   readonly model: ModelName;
@@ -16,13 +22,13 @@ export interface Restoration {
   readonly modelVersion: string;
   /** Tile size in pixels when the caller set one: it changes pixels, so it is part of the name. */
   readonly tile?: number | undefined;
+  /** As it was asked for. */
+  readonly workingScale?: WorkingScale | undefined;
 }
 
-export function restorationKey(restoration: Restoration): Promise<string> {
-  const { sourceDigest, model, modelVersion, tile } = restoration;
-  return sha256Hex(
-    ['restoration', sourceDigest, model, modelVersion, `pipeline=${PIPELINE_VERSION}`, `tile=${tile ?? ''}`].join('\n'),
-  );
+export interface ResultOptions extends EncodeOptions {
+  /** Share of the change that is applied, 0 to 1. */
+  readonly strength?: number | undefined;
 }
 
 /** Quality means nothing to a lossless format, so it does not split its cache. */
@@ -30,7 +36,37 @@ export function canonicalEncoding(options: EncodeOptions): EncodeOptions {
   return options.format === 'png' ? { ...options, quality: 100 } : options;
 }
 
-export function resultKey(restoration: string, options: EncodeOptions): Promise<string> {
-  const { format, quality, metadata } = canonicalEncoding(options);
-  return sha256Hex(['result', restoration, format, `quality=${quality}`, `metadata=${metadata}`, 'width='].join('\n'));
+const ALGORITHM = { name: 'HMAC', hash: 'SHA-256' };
+
+export class PictureKeys {
+  readonly #secret: string;
+  #imported: Promise<CryptoKey> | undefined;
+
+  constructor(secret: string) {
+    this.#secret = secret;
+  }
+
+  /** @param digest SHA-256 of the bytes, hexadecimal */
+  source(scope: string, digest: string): Promise<string> {
+    return this.#hmac('source', scope, digest);
+  }
+
+  restoration(restoration: Restoration): Promise<string> {
+    const { scope, sourceDigest, model, modelVersion, tile = '', workingScale = 'auto' } = restoration;
+    const version = `pipeline=${PIPELINE_VERSION}`;
+    return this.#hmac('restoration', scope, sourceDigest, model, modelVersion, version, tile, workingScale);
+  }
+
+  result(restorationKey: string, options: ResultOptions): Promise<string> {
+    const { format, quality, metadata } = canonicalEncoding(options);
+    return this.#hmac('result', restorationKey, format, quality, metadata, options.strength ?? 1);
+  }
+
+  /** 64 hexadecimal digits. JSON keeps the parts apart, whatever characters they have. */
+  async #hmac(...parts: readonly (string | number)[]): Promise<string> {
+    const encoder = new TextEncoder();
+    this.#imported ??= crypto.subtle.importKey('raw', encoder.encode(this.#secret), ALGORITHM, false, ['sign']);
+    const mac = await crypto.subtle.sign('HMAC', await this.#imported, encoder.encode(JSON.stringify(parts)));
+    return Array.from(new Uint8Array(mac), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  }
 }

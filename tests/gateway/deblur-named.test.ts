@@ -7,7 +7,7 @@ import { createApp } from '../../workers/gateway/app.ts';
 import { createPorts } from '../../workers/gateway/deps.ts';
 import type { Ports } from '../../workers/gateway/http/context.ts';
 import { openNamed } from '../../workers/gateway/restorations/named-source.ts';
-import { GuardedSourceFetcher } from '../../workers/gateway/sources/source-fetcher.ts';
+import { SourceFetcher } from '../../workers/gateway/sources/source-fetcher.ts';
 import { newAddress } from './access/support.ts';
 import { call, deblur, edge, gpu, madeHow, problem, problemOf, resultPathOf, stored } from './support/gateway.ts';
 import { animatedGif, png } from './support/pictures.ts';
@@ -198,7 +198,7 @@ describe('a host that fails', () => {
   });
 
   it('by sending more than it has announced is cut off', async () => {
-    const ports = { sourceFetcher: new GuardedSourceFetcher({ allowOrigins: [SOURCE_ORIGIN], maxBytes: 1_000 }) };
+    const ports = { sourceFetcher: new SourceFetcher({ allowOrigins: [SOURCE_ORIGIN], maxBytes: 1_000 }) };
     const response = await namedAt(ports, await hostedAt({ ...picture(png({ bytes: 5_000 })), fault: 'stall' }));
     expect(await problemOf(response)).toEqual(problem(413, 'body_too_large'));
   });
@@ -216,7 +216,7 @@ describe('a host that fails', () => {
 
   it.each(['hang', 'stall'] as const)('by being slow is given up: %s', async (fault) => {
     const bounds = { allowOrigins: [SOURCE_ORIGIN], maxBytes: 1_000_000, timeoutMs: 300 };
-    const ports = { sourceFetcher: new GuardedSourceFetcher(bounds) };
+    const ports = { sourceFetcher: new SourceFetcher(bounds) };
     const response = await namedAt(ports, await hostedAt({ ...picture(png()), fault }));
     expect(response.headers.get('retry-after')).toBe('5');
     expect(await problemOf(response)).toEqual(problem(502, 'source_fetch_failed'));

@@ -8,7 +8,6 @@ import { env } from 'cloudflare:workers';
 import { JOB_MAX_ATTEMPTS } from '@deblur/shared/limits.ts';
 import type { Prediction } from '@deblur/shared/protocol/prediction.ts';
 import { describe, expect, it } from 'vitest';
-import type { ResultOrigin } from '../../workers/gateway/references/ports.ts';
 import {
   deblur,
   deblurOverSocket,
@@ -23,7 +22,8 @@ import {
   until,
 } from './support/gateway.ts';
 import { jpeg, png } from './support/pictures.ts';
-import { cancel, ending } from './support/predictions.ts';
+import type { JobRequest } from '../../workers/gateway/jobs/ports.ts';
+import { cancel, ending, objectOf } from './support/predictions.ts';
 
 /** How often each answer came, in any order. */
 async function tally(responses: readonly Promise<Response>[]): Promise<Record<string, number>> {
@@ -34,13 +34,17 @@ async function tally(responses: readonly Promise<Response>[]): Promise<Record<st
   return counts;
 }
 
-/** What has become of the job of a result. */
-async function jobStateOf(resultUrl: string): Promise<unknown> {
-  const key = resultUrl.split('/').at(-1) ?? '';
-  const { request } = (await (await env.STORE.get(`origins/${key}`))?.json<ResultOrigin>()) ?? {};
-  const job = env.JOBS.get(env.JOBS.idFromName(request?.task.restorationKey ?? ''));
+/** What has become of the job of a prediction. */
+async function jobStateOf(id: string): Promise<unknown> {
+  const { restorationKey, resultKey } = await runInDurableObject(objectOf(id), (_, { storage }) => {
+    const { job } = storage.sql.exec<{ job: string }>('SELECT job FROM prediction').one();
+    return (JSON.parse(job) as JobRequest).task;
+  });
   const query = 'SELECT state FROM job_task WHERE result_key = ?';
-  return runInDurableObject(job, (_, { storage }) => storage.sql.exec(query, key).one()['state']);
+  return runInDurableObject(
+    env.JOBS.getByName(restorationKey),
+    (_, { storage }) => storage.sql.exec(query, resultKey).one()['state'],
+  );
 }
 
 const restorations = async () => (await edge.calls()).restore;
@@ -180,9 +184,9 @@ describe('work outlives whoever asked for it', () => {
   it('ends with its prediction when nobody else wants it', async () => {
     await edge.hold();
     const late = await deblur(png(), '', { prefer: 'wait=1' });
-    const { id, urls } = await late.json<Prediction>();
+    const { id } = await late.json<Prediction>();
     expect(await cancel(id)).toMatchObject({ status: 'canceled' });
-    await until(async () => (await jobStateOf(urls.result ?? '')) === 'canceled');
+    await until(async () => (await jobStateOf(id)) === 'canceled');
     await edge.release();
   });
 

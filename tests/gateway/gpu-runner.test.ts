@@ -1,4 +1,5 @@
 import { env } from 'cloudflare:workers';
+import { PictureKeys } from '@deblur/shared/protocol/result-key.ts';
 import { JOB_MAX_ATTEMPTS, RESULT_UPLOAD_PART_BYTES } from '@deblur/shared/limits.ts';
 import { describe, expect, it } from 'vitest';
 import type { RunnerOperation } from '../../workers/gateway/runners/ports.ts';
@@ -6,12 +7,13 @@ import { GpuRunner, type GpuRunnerOptions } from '../../workers/gateway/runners/
 import { readRemoteState } from '../../workers/gateway/runners/remote-state.ts';
 import { ownRunner } from '../../workers/gateway/runners/gpu-target.ts';
 import { SignedInternalUrls } from '../../workers/gateway/runners/internal-urls.ts';
-import { R2SourceStore } from '../../workers/gateway/sources/source-store.ts';
-import { inspect } from '../../workers/gateway/sources/inspect.ts';
+import { SourceStore } from '../../workers/gateway/sources/source-store.ts';
 import { call, deblur, gpu, problem, problemOf } from './support/gateway.ts';
 import { png } from './support/pictures.ts';
 
 /** A runner whose waits are noted instead of waited. */
+const keys = new PictureKeys('k'.repeat(32));
+
 function runner({ url = env.RUNNER_URL, ...options }: Partial<GpuRunnerOptions> & { url?: string } = {}) {
   const waits: number[] = [];
   const urls = new SignedInternalUrls({ origin: env.INTERNAL_ORIGIN, secret: env.INTERNAL_SECRET });
@@ -23,16 +25,17 @@ function runner({ url = env.RUNNER_URL, ...options }: Partial<GpuRunnerOptions> 
 
 async function restoration(): Promise<Extract<RunnerOperation, { operation: 'restore' }>> {
   const picture = png();
-  const source = await new R2SourceStore(env.STORE, inspect).receive(
+  const source = await new SourceStore(env.STORE, keys).receive(
     (async function* () {
       yield picture;
     })(),
   );
-  await source.keep();
+  await source.keep('local');
   const task = {
     restorationKey: crypto.getRandomValues(new Uint8Array(32)).toHex(),
     resultKey: crypto.getRandomValues(new Uint8Array(32)).toHex(),
-    sourceDigest: source.digest,
+    sourceKey: await keys.source('local', source.digest),
+    restoration: null,
     model: 'dhnet-edge',
     modelVersion: 'c'.repeat(64),
     encoding: { format: 'webp', quality: 90, metadata: 'keep' },

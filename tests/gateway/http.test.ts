@@ -128,6 +128,7 @@ describe('configuration', () => {
     ENVIRONMENT: 'production',
     INTERNAL_ORIGIN: 'https://deblur.example',
     INTERNAL_SECRET: 's'.repeat(32),
+    RESULT_KEY_SECRET: 'k'.repeat(32),
     RUNNER_URL: 'https://gpu.example/',
     RUNNER_TOKEN: 't',
     ADMIN_KEY: 'an-admin-key-of-the-tests-32-characters',

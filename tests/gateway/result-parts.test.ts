@@ -5,7 +5,7 @@ import { INTERNAL_URL_TTL_SECONDS, RESULT_UPLOAD_MAX_BYTES, UPLOAD_PART_MIN_BYTE
 import { describe, expect, inject, it } from 'vitest';
 import type { InternalGrant } from '../../workers/gateway/runners/ports.ts';
 import { SignedInternalUrls } from '../../workers/gateway/runners/internal-urls.ts';
-import { R2ResultStore } from '../../workers/gateway/results/result-store.ts';
+import { ResultStore } from '../../workers/gateway/results/result-store.ts';
 import { call, problem, problemOf, stored } from './support/gateway.ts';
 import { pattern } from './support/pattern.ts';
 
@@ -15,8 +15,8 @@ const SHA256 = await sha256Hex(FILE);
 
 const signer = { origin: env.INTERNAL_ORIGIN, secret: env.INTERNAL_SECRET };
 const urls = new SignedInternalUrls(signer);
-const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'runner' } as const;
-const store = new R2ResultStore(env.STORE);
+const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'runner', restoration: null } as const;
+const store = new ResultStore(env.STORE);
 
 const newKey = (): string => crypto.getRandomValues(new Uint8Array(32)).toHex();
 const grantOf = (key: string, partBytes: number | undefined = PART) =>
@@ -56,7 +56,10 @@ async function sent(path: string): Promise<{ upload: string; end: { sha256: stri
   return { upload, end: { sha256: SHA256, etags } };
 }
 
-const bytesOf = async (key: string): Promise<Uint8Array | undefined> => (await store.get('master', key))?.bytes();
+async function bytesOf(key: string): Promise<Uint8Array | undefined> {
+  const found = await store.get('master', key);
+  return found?.kind === 'stored' ? found.bytes() : undefined;
+}
 
 describe('the runner', () => {
   it.each([PART - 1, PART, PART + 1, 2 * PART - 1, 2 * PART, 2 * PART + 1, 3 * PART, 3 * PART + 4321])(

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { R2ResultStore } from '../../workers/gateway/results/result-store.ts';
+import { ResultStore } from '../../workers/gateway/results/result-store.ts';
 import { call, problem, problemOf } from './support/gateway.ts';
 
 const KEY = 'ab'.repeat(32);
@@ -8,9 +8,9 @@ const PATH = `/v1/results/${KEY}`;
 const ETAG = `"${KEY}"`;
 const BODY = 'abcdefghij';
 const SHA256 = 'sha-256=:cjmTYdpqd1T+yYbcpbfLrxyBCije1KuvVrIQbQbLeLA=:';
-const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'edge' } as const;
+const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'edge', restoration: null } as const;
 
-const store = new R2ResultStore(env.STORE);
+const store = new ResultStore(env.STORE);
 
 beforeEach(async () => {
   await caches.default.delete(`https://deblur.test${PATH}`);
@@ -157,7 +157,8 @@ describe('GET /v1/results/{key}', () => {
 describe('the result store', () => {
   it('keeps the first bytes of a key', async () => {
     await store.put('result', KEY, new TextEncoder().encode('other'), 'image/png', metadata);
-    expect(await (await store.get('result', KEY))?.bytes()).toEqual(new TextEncoder().encode(BODY));
+    const found = await store.get('result', KEY);
+    expect(found?.kind === 'stored' && (await found.bytes())).toEqual(new TextEncoder().encode(BODY));
   });
 
   it('does not take results for masters', async () => {

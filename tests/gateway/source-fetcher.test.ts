@@ -1,21 +1,21 @@
 /** Sources by address: what a host may answer, and where it may lead. */
+import { PictureKeys } from '@deblur/shared/protocol/result-key.ts';
 import { env } from 'cloudflare:workers';
 import { isTemporary } from '@deblur/shared/protocol/errors.ts';
 import { describe, expect, it } from 'vitest';
-import { inspect } from '../../workers/gateway/sources/inspect.ts';
-import type { ReceivedSource } from '../../workers/gateway/sources/ports.ts';
-import { GuardedSourceFetcher, type SourceFetcherOptions } from '../../workers/gateway/sources/source-fetcher.ts';
-import { R2SourceStore } from '../../workers/gateway/sources/source-store.ts';
+import type { ReceivedSource } from '../../workers/gateway/sources/source-store.ts';
+import { SourceFetcher, type SourceFetcherOptions } from '../../workers/gateway/sources/source-fetcher.ts';
+import { SourceStore } from '../../workers/gateway/sources/source-store.ts';
 import { stored } from './support/gateway.ts';
 import { animatedGif, concat, png } from './support/pictures.ts';
 import { host, hostedAt, picture, redirect, SOURCE_ORIGIN } from './support/sources.ts';
 import type { SourceAnswer } from './support/source-host.ts';
 
-const sources = new R2SourceStore(env.STORE, inspect);
+const sources = new SourceStore(env.STORE, new PictureKeys('k'.repeat(32)));
 const unending = new AbortController().signal;
 
-const fetcher = (options: Partial<SourceFetcherOptions> = {}): GuardedSourceFetcher =>
-  new GuardedSourceFetcher({ allowOrigins: [SOURCE_ORIGIN], maxBytes: 100_000_000, timeoutMs: 5_000, ...options });
+const fetcher = (options: Partial<SourceFetcherOptions> = {}): SourceFetcher =>
+  new SourceFetcher({ allowOrigins: [SOURCE_ORIGIN], maxBytes: 100_000_000, timeoutMs: 5_000, ...options });
 
 /** Fetched and taken in, by one try unless it is said otherwise. */
 async function received(url: string, options: Partial<SourceFetcherOptions> = {}): Promise<ReceivedSource> {

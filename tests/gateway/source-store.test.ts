@@ -1,9 +1,9 @@
+import { PictureKeys } from '@deblur/shared/protocol/result-key.ts';
 /** How much of an upload the gateway holds. */
 import { env } from 'cloudflare:workers';
 import { IN_MEMORY_UPLOAD_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { expect, it } from 'vitest';
-import { inspect } from '../../workers/gateway/sources/inspect.ts';
-import { R2SourceStore } from '../../workers/gateway/sources/source-store.ts';
+import { SourceStore } from '../../workers/gateway/sources/source-store.ts';
 import { deblur, gpu, madeHow } from './support/gateway.ts';
 import { streamOf, tiff } from './support/pictures.ts';
 
@@ -30,7 +30,7 @@ it('reads no more of a large upload than its header, also when that lies behind 
   const { bucket, bytes } = counted();
   const picture = tiff({ width: 4000, height: 3000 });
   expect(picture.length).toBeGreaterThan(11 * MIB);
-  const received = await new R2SourceStore(bucket, inspect).receive(streamOf(picture));
+  const received = await new SourceStore(bucket, new PictureKeys('k'.repeat(32))).receive(streamOf(picture));
   expect(received).toMatchObject({ bytes: picture.length, header: { format: 'tiff', width: 4000, height: 3000 } });
   expect(bytes()).toBeGreaterThan(0);
   expect(bytes()).toBeLessThan(MIB);
@@ -40,7 +40,7 @@ it('reads no more of a large upload than its header, also when that lies behind 
 it('refuses a large upload whose header is nowhere, and leaves nothing', async () => {
   const { bucket, bytes } = counted();
   const picture = tiff({ width: 4000, height: 3000 }).subarray(0, 11 * MIB);
-  const received = new R2SourceStore(bucket, inspect).receive(streamOf(picture));
+  const received = new SourceStore(bucket, new PictureKeys('k'.repeat(32))).receive(streamOf(picture));
   await expect(received).rejects.toMatchObject({ code: 'image_truncated' });
   expect(bytes()).toBeLessThanOrEqual(IN_MEMORY_UPLOAD_MAX_BYTES);
   expect((await env.STORE.list()).objects).toEqual([]);

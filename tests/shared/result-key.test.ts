@@ -1,10 +1,22 @@
 import { isSha256Hex, sha256Hex } from '@deblur/shared/net/digest.ts';
 import { METADATA_MODES, OUTPUT_FORMATS, type EncodeOptions } from '@deblur/shared/protocol/options.ts';
-import { canonicalEncoding, restorationKey, resultKey, type Restoration } from '@deblur/shared/protocol/result-key.ts';
+import { canonicalEncoding, PictureKeys, type Restoration } from '@deblur/shared/protocol/result-key.ts';
+import { createHmac } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 
-const restoration: Restoration = { sourceDigest: 'a'.repeat(64), model: 'dhnet-edge', modelVersion: 'b'.repeat(64) };
+const SECRET = 'a secret of the tests, long enough';
+const keys = new PictureKeys(SECRET);
+
+const restoration: Restoration = {
+  scope: 'anna',
+  sourceDigest: 'a'.repeat(64),
+  model: 'dhnet-edge',
+  modelVersion: 'b'.repeat(64),
+};
 const encoding: EncodeOptions = { format: 'jpeg', quality: 90, metadata: 'keep' };
+
+const hmac = (...parts: readonly (string | number)[]): string =>
+  createHmac('sha256', SECRET).update(JSON.stringify(parts)).digest('hex');
 
 describe('sha256Hex', () => {
   it('is SHA-256 (FIPS 180-4, example B.1)', async () => {
@@ -19,54 +31,62 @@ describe('sha256Hex', () => {
   });
 });
 
-/** Golden values: stored results are found by these names, so a change here orphans every one of them. */
 describe('keys', () => {
-  it('have the names that are in storage', async () => {
-    expect(await restorationKey(restoration)).toBe('18f9b256742266967f18f0d35fea1dc90d2a5cd760fbe893839df40b01aa4023');
-    expect(await restorationKey({ ...restoration, tile: 256 })).toBe(
-      '5f4d6b7204d1c4f74a8bab482e44899fef68192e65f2c948c97afb56d573f1a2',
-    );
-    expect(await resultKey('c'.repeat(64), encoding)).toBe(
-      '594d35fef365a16f1f6fd9d621082dc7f28b409ccae5e8dec5b33325fe8dcc1c',
-    );
-    expect(await resultKey('c'.repeat(64), { ...encoding, format: 'png' })).toBe(
-      '272c3c0661aef46d9d6c249513175b4e68867bbd97a47e74f79dca74320f0ea9',
-    );
+  it('are HMACs of what they name: another form orphans every stored result', async () => {
+    const { scope, sourceDigest, model, modelVersion } = restoration;
+    const ofPipeline = ['restoration', scope, sourceDigest, model, modelVersion, 'pipeline=2'];
+    expect(await keys.restoration(restoration)).toBe(hmac(...ofPipeline, '', 'auto'));
+    expect(await keys.restoration({ ...restoration, tile: 256, workingScale: 2 })).toBe(hmac(...ofPipeline, 256, 2));
+    expect(await keys.result('c'.repeat(64), encoding)).toBe(hmac('result', 'c'.repeat(64), 'jpeg', 90, 'keep', 1));
+    expect(await keys.source(scope, sourceDigest)).toBe(hmac('source', scope, sourceDigest));
+  });
+
+  it('are others by another secret', async () => {
+    const others = new PictureKeys(`${SECRET}!`);
+    expect(await others.restoration(restoration)).not.toBe(await keys.restoration(restoration));
+    expect(await others.result('c'.repeat(64), encoding)).not.toBe(await keys.result('c'.repeat(64), encoding));
+    expect(await others.source('anna', 'a')).not.toBe(await keys.source('anna', 'a'));
   });
 
   it('of a restoration differ by every field', async () => {
     const variants: Restoration[] = [
       restoration,
+      { ...restoration, scope: 'bert' },
       { ...restoration, sourceDigest: 'd'.repeat(64) },
       { ...restoration, modelVersion: 'd'.repeat(64) },
       { ...restoration, tile: 128 },
       { ...restoration, tile: 256 },
-      ...['dhnet', 'dhnet-b'].map((model) => ({ ...restoration, model })),
+      ...([1, 2, 3, 4] as const).map((workingScale) => ({ ...restoration, workingScale })),
+      { ...restoration, model: 'dhnet-b' },
     ];
-    const keys = await Promise.all(variants.map(restorationKey));
-    expect(new Set(keys).size).toBe(variants.length);
-    expect(keys.every(isSha256Hex)).toBe(true);
+    const names = await Promise.all(variants.map((variant) => keys.restoration(variant)));
+    expect(new Set(names).size).toBe(variants.length);
+    expect(names.every(isSha256Hex)).toBe(true);
   });
 
-  it('of a restoration without a tile are the same however it is left out', async () => {
-    expect(await restorationKey({ ...restoration, tile: undefined })).toBe(await restorationKey(restoration));
+  it('of a restoration are the same whether a default is named or left out', async () => {
+    const named = { ...restoration, tile: undefined, workingScale: 'auto' } as const;
+    expect(await keys.restoration(named)).toBe(await keys.restoration(restoration));
   });
 
-  it('of a result differ by restoration, format, quality and metadata', async () => {
+  it('of a result differ by restoration, format, quality, metadata and strength', async () => {
     const names: string[] = [];
     for (const format of OUTPUT_FORMATS) {
       for (const metadata of METADATA_MODES) {
-        for (const quality of [1, 90, 100]) names.push(await resultKey('c'.repeat(64), { format, metadata, quality }));
+        for (const quality of [1, 90, 100])
+          names.push(await keys.result('c'.repeat(64), { format, metadata, quality }));
       }
     }
     // PNG has one quality.
     expect(new Set(names).size).toBe(OUTPUT_FORMATS.length * 2 * 3 - 2 * 2);
-    expect(names).not.toContain(await resultKey('d'.repeat(64), encoding));
+    expect(names).not.toContain(await keys.result('d'.repeat(64), encoding));
+    expect(names).not.toContain(await keys.result('c'.repeat(64), { ...encoding, strength: 0.5 }));
+    expect(names).toContain(await keys.result('c'.repeat(64), { ...encoding, strength: 1 }));
   });
 
   it('do not depend on the quality of a PNG, which means nothing', async () => {
     const png: EncodeOptions = { ...encoding, format: 'png' };
-    expect(await resultKey('c'.repeat(64), png)).toBe(await resultKey('c'.repeat(64), { ...png, quality: 12 }));
+    expect(await keys.result('c'.repeat(64), png)).toBe(await keys.result('c'.repeat(64), { ...png, quality: 12 }));
     expect(canonicalEncoding(encoding)).toEqual(encoding);
   });
 });

@@ -4,7 +4,7 @@ import { cors } from 'hono/cors';
 import { methodNotAllowed } from 'hono/method-not-allowed';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
-import { authenticate, limitByAddress, requireKey, requireScope } from './http/middleware/auth.ts';
+import { authenticate, limitByAddress, requireKey, requireOwner, requireScope } from './http/middleware/auth.ts';
 import { drainUnread } from './http/body/body.ts';
 import type { AppEnv, Ports } from './http/context.ts';
 import { crossOrigin, findOrigin, guardLocalRun } from './http/middleware/callers-origin.ts';
@@ -73,7 +73,7 @@ export function createApp(ports: Ports): Hono<AppEnv> {
   app.get('/i/*', getImageLink(ports));
 
   app
-    .get('/v1/predictions', requireKey('read'), listPredictions(ports))
+    .get('/v1/predictions', requireOwner('read'), listPredictions(ports))
     .post('/v1/predictions', requireScope('create'), postPrediction(ports));
   app
     .get('/v1/predictions/:id', requireScope('read'), getPrediction(ports))

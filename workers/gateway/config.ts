@@ -14,6 +14,8 @@ export interface Config {
   /** This gateway's origin as the runner reaches it. */
   readonly internalOrigin: string;
   readonly internalSecret: string;
+  /** Names results and sources: another secret is a cold cache. */
+  readonly resultKeySecret: string;
   readonly runner: RunnerConfig;
   /** What the runner has besides the shipped models. */
   readonly runnerModels: readonly ModelFacts[];
@@ -23,7 +25,7 @@ export interface Config {
   /** Empty: there are no image links. */
   readonly signingKeys: readonly SigningKey[];
   readonly imageLinkSources: SourceRules;
-  /** Whether a tenant is told that another one had asked before. */
+  /** Whether all tenants have one scope, and so share their results. */
   readonly sharedCache: boolean;
   /** Null: what is erased leaves other data centres' caches by its age only. */
   readonly purge: { readonly zoneId: string; readonly token: string } | null;
@@ -55,6 +57,7 @@ export interface Variables {
   readonly ENVIRONMENT: string;
   readonly INTERNAL_ORIGIN: string;
   readonly INTERNAL_SECRET: string;
+  readonly RESULT_KEY_SECRET: string;
   readonly RUNNER_URL: string;
   readonly RUNNER_TOKEN?: string;
   readonly REPLICATE_MODEL?: string;
@@ -84,6 +87,8 @@ const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https U
 
 const unset = z.literal('');
 
+const secret = z.string({ error: 'must be set' }).min(32, 'must have 32 characters or more');
+
 const isOrigin = (text: string): boolean => URL.parse(text)?.origin === text;
 
 const origins = z
@@ -111,7 +116,8 @@ export const schema = z
   .object({
     ENVIRONMENT: z.enum(['local', 'production'], { error: 'must be local or production' }),
     INTERNAL_ORIGIN: httpUrl.refine(isOrigin, 'must be an origin, without a path'),
-    INTERNAL_SECRET: z.string({ error: 'must be set' }).min(32, 'must have 32 characters or more'),
+    INTERNAL_SECRET: secret,
+    RESULT_KEY_SECRET: secret,
     RUNNER_URL: httpUrl.or(unset).optional(),
     RUNNER_TOKEN: z.string().optional(),
     REPLICATE_MODEL: z
@@ -129,7 +135,7 @@ export const schema = z
       .pipe(z.int().max(MAX_PIXELS))
       .default(0),
     IMAGE_LINK_KEYS: parsedBy(parseSigningKeys).default([]),
-    // Without a word of the operator: no sources, nothing told of other tenants, nothing purged.
+    // Without a word of the operator: no sources, nothing shared between tenants, nothing purged.
     IMAGE_LINK_SOURCES: parsedBy(parseSourceRules).prefault(''),
     SHARED_CACHE: z.enum(['true', 'false'], { error: 'must be true or false' }).default('false'),
     PURGE_ZONE_ID: z
@@ -178,6 +184,9 @@ export const schema = z
       refuse('PURGE_ZONE_ID', 'must be set together with PURGE_API_TOKEN');
     }
     if (variables.ENVIRONMENT !== 'production') return;
+    if (variables.RESULT_KEY_SECRET === variables.INTERNAL_SECRET) {
+      refuse('RESULT_KEY_SECRET', 'must be another secret than INTERNAL_SECRET');
+    }
     // Internal URLs and the token are credentials: in production they do not travel in the clear.
     for (const name of ['INTERNAL_ORIGIN', 'RUNNER_URL'] as const) {
       if (variables[name] && !variables[name].startsWith('https:')) refuse(name, 'must be https in production');
@@ -198,6 +207,7 @@ export function readConfig(env: Variables): Config {
     production: data.ENVIRONMENT === 'production',
     internalOrigin: data.INTERNAL_ORIGIN,
     internalSecret: data.INTERNAL_SECRET,
+    resultKeySecret: data.RESULT_KEY_SECRET,
     runner: runnerConfigOf(data),
     runnerModels: data.RUNNER_MODELS,
     auto: { prefer: data.AUTO_PREFER, bestMaxPixels: data.AUTO_BEST_MAX_PIXELS },

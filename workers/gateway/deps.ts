@@ -11,17 +11,18 @@ import type { CallerPorts } from './http/middleware/callers-origin.ts';
 import { DurableJobs } from './jobs/job-client.ts';
 import type { DispatchMessage, DispatchPorts } from './jobs/dispatch-queue.ts';
 import type { JobPorts } from './jobs/job.ts';
+import type { RestorationJob } from './jobs/job-object.ts';
+import type { Namespace } from './call-object.ts';
+import { scopeOf } from './restorations/scope.ts';
+import type { PredictionIndexObject } from './predictions/prediction-index-object.ts';
+import { PictureKeys } from '@deblur/shared/protocol/result-key.ts';
 import { DurableSubscribers } from './jobs/subscribers.ts';
 import { CloudflareRateLimits } from './limits/rate-limits.ts';
 import type { RateLimits } from './tenants/access-ports.ts';
-import { inspect } from './sources/inspect.ts';
 import { catalogueOf, type CatalogueEntry } from './restorations/models.ts';
 import { isAllowedSource } from './restorations/image-link.ts';
-import type { SourceStore } from './sources/ports.ts';
 import { DurablePredictions } from './predictions/prediction-client.ts';
-import type { PredictionPorts } from './predictions/prediction-object.ts';
-import { DurableReferences } from './references/reference-client.ts';
-import type { ReferencePorts } from './references/reference-object.ts';
+import type { PredictionPorts, PredictionResource } from './predictions/prediction-object.ts';
 import { EdgeRestorer } from './runners/edge-restorer.ts';
 import { GpuRunner } from './runners/gpu-runner.ts';
 import { ownRunner, replicateModel } from './runners/gpu-target.ts';
@@ -30,11 +31,11 @@ import { SignedInternalUrls } from './runners/internal-urls.ts';
 import { CountedRestorer } from './metrics/counted-restorer.ts';
 import { StatsClient } from './metrics/stats-client.ts';
 import { NO_PURGE, ZonePurge } from './results/cache-purge.ts';
-import { R2ResultOrigins } from './references/result-origins.ts';
-import { R2ResultStore } from './results/result-store.ts';
-import { GuardedSourceFetcher, type SourceFetcherOptions } from './sources/source-fetcher.ts';
-import { R2SourceLinks } from './sources/source-links.ts';
-import { R2SourceStore } from './sources/source-store.ts';
+import { ResultStore } from './results/result-store.ts';
+import { RunnerUploads } from './results/runner-uploads.ts';
+import { SourceFetcher, type SourceFetcherOptions } from './sources/source-fetcher.ts';
+import { SourceLinks } from './sources/source-links.ts';
+import { SourceStore } from './sources/source-store.ts';
 import { TenantApiKeys } from './tenants/api-keys.ts';
 import { TenantFiles } from './tenants/files.ts';
 import type { TenantStubs } from './tenants/tenant-stub.ts';
@@ -60,12 +61,11 @@ function statsOf(env: Env): StatsClient {
 }
 
 /** What the job objects work with. */
-export function createJobPorts(
-  env: Env,
-): JobPorts & Pick<Ports, 'urls' | 'references'> & { readonly sources: R2SourceStore } {
+export function createJobPorts(env: Env): JobPorts & Pick<Ports, 'urls' | 'sources' | 'results' | 'keys'> {
   const config = readConfig(env);
-  const sources = new R2SourceStore(env.STORE, inspect);
-  const results = new R2ResultStore(env.STORE);
+  const keys = new PictureKeys(config.resultKeySecret);
+  const sources = new SourceStore(env.STORE, keys);
+  const results = new ResultStore(env.STORE);
   const urls = new SignedInternalUrls({ origin: config.internalOrigin, secret: config.internalSecret });
   // The binding's type is generated without the other Worker's: they meet in shared/protocol/runner-api.ts.
   const edgeRunner = env.EDGE_RUNNER as unknown as EdgeRunnerApi;
@@ -73,16 +73,15 @@ export function createJobPorts(
   const target =
     runner.kind === 'replicate' ? replicateModel(runner.model, runner.token) : ownRunner(runner.url, runner.token);
   return {
+    keys,
     sources,
     results,
-    origins: new R2ResultOrigins(env.STORE),
-    references: referencesOf(env),
     urls,
     restorers: {
       edge: new CountedRestorer(new EdgeRestorer(edgeRunner, sources, results), 'edge', statsOf(env)),
       runner: new GpuRunner({ target, urls }),
     },
-    subscribers: new DurableSubscribers((predictionId) => predictionStub(env, predictionId)),
+    subscribers: new DurableSubscribers(predictionsOf(env)),
     stats: statsOf(env),
     callBack: (message, delaySeconds) => sendDispatch(env, message, delaySeconds),
   };
@@ -91,7 +90,7 @@ export function createJobPorts(
 /** What the consumers of both queues work with. */
 export function createDispatchPorts(env: Env): DispatchPorts {
   return {
-    jobOf: (restorationKey) => env.JOBS.get(env.JOBS.idFromName(restorationKey)),
+    jobOf: (restorationKey) => env.JOBS.getByName(restorationKey),
     callBack: (message, delaySeconds) => sendDispatch(env, message, delaySeconds),
   };
 }
@@ -102,17 +101,16 @@ async function sendDispatch(env: Env, message: DispatchMessage, delaySeconds: nu
 
 /** What the prediction objects work with. */
 export function createPredictionPorts(env: Env): PredictionPorts {
-  const { sources, results, references } = createJobPorts(env);
-  const { allowOrigins, sharedCache, runnerModels, auto } = readConfig(env);
+  const { keys, sources, results } = createJobPorts(env);
+  const { allowOrigins, runnerModels, auto } = readConfig(env);
   const webhookSecrets = new TenantWebhookSecrets(tenantStubs(env));
   return {
     catalogue: catalogueOf(SHIPPED, runnerModels, auto),
+    keys,
     results,
     sources,
     sourceFetcher: sourceFetcherOf(env, { maxBytes: ASYNC_UPLOAD_MAX_BYTES, attempts: 1 }),
     jobs: jobsOf(env),
-    references,
-    sharedCache,
     stats: statsOf(env),
     rateLimits: rateLimitsOf(env),
     deliveries: (sql, owner) => {
@@ -123,38 +121,30 @@ export function createPredictionPorts(env: Env): PredictionPorts {
   };
 }
 
-/** What the objects work with that hold references. */
-export function createReferencePorts(env: Env): ReferencePorts {
-  const { purge } = readConfig(env);
-  return {
-    results: new R2ResultStore(env.STORE),
-    origins: new R2ResultOrigins(env.STORE),
-    purge: purge === null ? NO_PURGE : new ZonePurge(purge),
-  };
-}
-
 /** What the requests work with. */
 export function createPorts(env: Env): Ports {
-  const { allowOrigins, signingKeys, imageLinkSources, sharedCache, metricsToken, runnerModels, auto } =
+  const { allowOrigins, signingKeys, imageLinkSources, sharedCache, metricsToken, runnerModels, purge, auto } =
     readConfig(env);
   const jobPorts = createJobPorts(env);
-  const linkFetcher = new GuardedSourceFetcher({
+  const linkFetcher = new SourceFetcher({
     allowOrigins,
     isAllowed: (url) => isAllowedSource(imageLinkSources, url),
     maxBytes: SYNC_UPLOAD_MAX_BYTES,
   });
   return {
     ...jobPorts,
-    ...createAccessPorts(env, jobPorts.sources),
+    ...createAccessPorts(env, jobPorts),
+    uploads: new RunnerUploads(env.STORE, jobPorts.results),
+    purge: purge === null ? NO_PURGE : new ZonePurge(purge),
     catalogue: catalogueOf(SHIPPED, runnerModels, auto),
     jobs: jobsOf(env),
     predictions: new DurablePredictions({
-      prediction: (name) => predictionStub(env, name),
-      index: (tenantId) => env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName(tenantId)),
+      predictions: predictionsOf(env),
+      index: env.PREDICTION_INDEX as unknown as Namespace<PredictionIndexObject>,
     }),
     checkUrl: (url) => void checkUrl(url, { allowOrigins }),
     sourceFetcher: sourceFetcherOf(env, { maxBytes: SYNC_UPLOAD_MAX_BYTES }),
-    links: new R2SourceLinks(env.STORE, jobPorts.sources, linkFetcher),
+    links: new SourceLinks(env.STORE, jobPorts.sources, linkFetcher),
     imageLinks: { keys: signingKeys, sources: imageLinkSources },
     speeds: (speeds ??= new RunnerSpeeds(jobPorts.restorers.runner)),
     sharedCache,
@@ -164,30 +154,22 @@ export function createPorts(env: Env): Ports {
   };
 }
 
-function jobsOf(env: Env): DurableJobs {
-  return new DurableJobs((restorationKey) => env.JOBS.get(env.JOBS.idFromName(restorationKey)));
-}
+// The generated types of RPC are these methods with wrappers that no caller here needs.
+const jobsOf = (env: Env): DurableJobs => new DurableJobs(env.JOBS as unknown as Namespace<RestorationJob>);
 
-function referencesOf(env: Env): DurableReferences {
-  return new DurableReferences((restorationKey) => env.REFERENCES.getByName(restorationKey));
-}
+const predictionsOf = (env: Env) => env.PREDICTIONS as unknown as Namespace<PredictionResource>;
 
 /** Of what users name by its address. We do not call ourselves: a call could ask for the next one, and so on. */
-function sourceFetcherOf(env: Env, bounds: Pick<SourceFetcherOptions, 'maxBytes' | 'attempts'>): GuardedSourceFetcher {
+function sourceFetcherOf(env: Env, bounds: Pick<SourceFetcherOptions, 'maxBytes' | 'attempts'>): SourceFetcher {
   const { allowOrigins, ownHosts } = readConfig(env);
-  return new GuardedSourceFetcher({
+  return new SourceFetcher({
     allowOrigins,
     isAllowed: ({ host }) => !ownHosts.includes(bareHost(host)),
     ...bounds,
   });
 }
 
-const predictionStub = (env: Env, name: string) => env.PREDICTIONS.get(env.PREDICTIONS.idFromName(name));
-
-const tenantStubs =
-  (env: Env): TenantStubs =>
-  (tenantId) =>
-    env.TENANTS.get(env.TENANTS.idFromName(tenantId));
+const tenantStubs = (env: Env): TenantStubs => env.TENANTS as unknown as TenantStubs;
 
 const rateLimitsOf = (env: Env): RateLimits =>
   new CloudflareRateLimits({
@@ -197,7 +179,7 @@ const rateLimitsOf = (env: Env): RateLimits =>
   });
 
 /** Who may do what, how much of it, and what belongs to whom. */
-function createAccessPorts(env: Env, sources: SourceStore): AccessPorts {
+function createAccessPorts(env: Env, { sources, keys }: Pick<Ports, 'sources' | 'keys'>): AccessPorts {
   const config = readConfig(env);
   const stubs = tenantStubs(env);
   return {
@@ -208,7 +190,7 @@ function createAccessPorts(env: Env, sources: SourceStore): AccessPorts {
     corsOrigins: config.corsOrigins,
     apiKeys: new TenantApiKeys({ stubs, adminKey: config.adminKey }),
     webhookSecrets: new TenantWebhookSecrets(stubs),
-    files: new TenantFiles(stubs, sources),
+    files: new TenantFiles(stubs, { sources, keys, scopeOf: (tenantId) => scopeOf(config, tenantId) }),
     rateLimits: rateLimitsOf(env),
   };
 }

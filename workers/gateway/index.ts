@@ -1,16 +1,9 @@
 /** The gateway: the Worker that the public talks to. */
 import { createApp } from './app.ts';
-import {
-  createDispatchPorts,
-  createJobPorts,
-  createPorts,
-  createPredictionPorts,
-  createReferencePorts,
-} from './deps.ts';
+import { createDispatchPorts, createJobPorts, createPorts, createPredictionPorts } from './deps.ts';
 import { consumeDeadLetters, consumeDispatches } from './jobs/dispatch-queue.ts';
 import { RestorationJob } from './jobs/job-object.ts';
 import { PredictionResource } from './predictions/prediction-object.ts';
-import { RestorationReferences } from './references/reference-object.ts';
 
 export { PredictionIndexObject } from './predictions/prediction-index-object.ts';
 export { StatsObject } from './metrics/stats-object.ts';
@@ -29,13 +22,6 @@ export class JobObject extends RestorationJob {
 export class PredictionObject extends PredictionResource {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, createPredictionPorts(env));
-  }
-}
-
-/** The bound class: one object for each RestorationKey, of who holds its results. */
-export class ReferenceObject extends RestorationReferences {
-  constructor(ctx: DurableObjectState, env: Env) {
-    super(ctx, env, createReferencePorts(env));
   }
 }
 

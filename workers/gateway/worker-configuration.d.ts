@@ -18,6 +18,7 @@ interface __BaseEnv_Env {
 	PURGE_ZONE_ID: string;
 	ANONYMOUS_ACCESS: string;
 	INTERNAL_SECRET: string;
+	RESULT_KEY_SECRET: string;
 	RUNNER_TOKEN: string;
 	ADMIN_KEY?: string;
 	JOBS: DurableObjectNamespace<import("./index").JobObject>;
@@ -25,7 +26,6 @@ interface __BaseEnv_Env {
 	RATE_LIMITS: DurableObjectNamespace<import("./index").RateLimitObject>;
 	PREDICTIONS: DurableObjectNamespace<import("./index").PredictionObject>;
 	PREDICTION_INDEX: DurableObjectNamespace<import("./index").PredictionIndexObject>;
-	REFERENCES: DurableObjectNamespace<import("./index").ReferenceObject>;
 	STATS: DurableObjectNamespace<import("./index").StatsObject>;
 	EDGE_RUNNER: Service /* entrypoint EdgeRunner from deblur-edge-runner */;
 	IMAGE_LINK_KEYS?: string;
@@ -55,6 +55,7 @@ declare namespace Cloudflare {
 		PURGE_ZONE_ID: string;
 		ANONYMOUS_ACCESS: string;
 		INTERNAL_SECRET: string;
+		RESULT_KEY_SECRET: string;
 		RUNNER_TOKEN: string;
 		ADMIN_KEY: string;
 		JOBS: DurableObjectNamespace<import("./index").JobObject>;
@@ -62,7 +63,6 @@ declare namespace Cloudflare {
 		RATE_LIMITS: DurableObjectNamespace<import("./index").RateLimitObject>;
 		PREDICTIONS: DurableObjectNamespace<import("./index").PredictionObject>;
 		PREDICTION_INDEX: DurableObjectNamespace<import("./index").PredictionIndexObject>;
-		REFERENCES: DurableObjectNamespace<import("./index").ReferenceObject>;
 		STATS: DurableObjectNamespace<import("./index").StatsObject>;
 		EDGE_RUNNER: Service /* entrypoint EdgeRunner from deblur-edge-runner */;
 	}
@@ -73,7 +73,7 @@ type StringifyValues<EnvType extends Record<string, unknown>> = {
 	[Binding in keyof EnvType]: EnvType[Binding] extends string ? EnvType[Binding] : string;
 };
 declare namespace NodeJS {
-	interface ProcessEnv extends StringifyValues<Pick<Cloudflare.Env, "ENVIRONMENT" | "INTERNAL_ORIGIN" | "RUNNER_URL" | "REPLICATE_MODEL" | "RUNNER_MODELS" | "AUTO_PREFER" | "AUTO_BEST_MAX_PIXELS" | "IMAGE_LINK_SOURCES" | "SHARED_CACHE" | "PURGE_ZONE_ID" | "ANONYMOUS_ACCESS" | "INTERNAL_SECRET" | "RUNNER_TOKEN" | "ADMIN_KEY" | "IMAGE_LINK_KEYS" | "METRICS_TOKEN" | "PURGE_API_TOKEN">> {}
+	interface ProcessEnv extends StringifyValues<Pick<Cloudflare.Env, "ENVIRONMENT" | "INTERNAL_ORIGIN" | "RUNNER_URL" | "REPLICATE_MODEL" | "RUNNER_MODELS" | "AUTO_PREFER" | "AUTO_BEST_MAX_PIXELS" | "IMAGE_LINK_SOURCES" | "SHARED_CACHE" | "PURGE_ZONE_ID" | "ANONYMOUS_ACCESS" | "INTERNAL_SECRET" | "RESULT_KEY_SECRET" | "RUNNER_TOKEN" | "ADMIN_KEY" | "IMAGE_LINK_KEYS" | "METRICS_TOKEN" | "PURGE_API_TOKEN">> {}
 }
 declare module "*.txt" {
 	const value: string;

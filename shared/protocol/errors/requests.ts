@@ -52,6 +52,7 @@ const UPLOAD_FAULTS = {
   digest: 'The bytes do not have the SHA-256 of Content-Digest. Send them again.',
   end: 'The body does not end an upload in parts. Send {"sha256": …, "etags": [ … ]}.',
   part_number: 'The query has no partNumber of this upload. Number the parts from 1.',
+  picture: 'The bytes are not the picture that the internal URL was made for. Send that picture.',
   parts: 'The parts are not those that were uploaded, or not of one size. Upload the file again.',
   upload_id: 'The query has no uploadId. Use the address in Location of the beginning.',
 } as const;

@@ -83,18 +83,18 @@ describe('the real replicate client', () => {
 });
 
 describe('POST /v1/files', () => {
-  it('stores the bytes once, under their digest', async () => {
+  it('stores the bytes of one scope once', async () => {
     const picture = png();
     const first = await upload(call, null, picture);
     const second = await upload(call, null, picture);
     expect(first.id).not.toBe(second.id);
-    expect(await stored('')).toEqual([`sources/${await sha256(picture)}`]);
+    expect(await stored('')).toEqual([expect.stringMatching(/^sources\//)]);
   });
 
   it('streams what does not fit into memory', async () => {
     const large = png({ bytes: 9_000_000 });
     const { id } = await upload(call, null, large);
-    expect(await stored('')).toEqual([`sources/${await sha256(large)}`, expect.stringMatching(/^uploads\//)]);
+    expect(await stored('')).toEqual([expect.stringMatching(/^sources\//), expect.stringMatching(/^uploads\//)]);
     const body = await createPorts(env).files.open('local', id);
     expect(await sha256((await body!.bytes()) as Uint8Array<ArrayBuffer>)).toBe(await sha256(large));
   });
@@ -102,7 +102,7 @@ describe('POST /v1/files', () => {
   it('keeps the bytes as long as the name, however long they were there', async () => {
     const picture = png();
     await upload(call, null, picture);
-    const key = `sources/${await sha256(picture)}`;
+    const [key = ''] = await stored('sources/');
     const before = (await env.STORE.head(key))?.version;
     await upload(call, null, picture);
     expect((await env.STORE.head(key))?.version).not.toBe(before);

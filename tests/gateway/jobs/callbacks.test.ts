@@ -114,7 +114,7 @@ describe('POST /internal/callbacks/{token}', () => {
         kind: 'result',
         key: 'ab'.repeat(32),
         contentType: 'image/png',
-        metadata: { model: 'dhnet-edge', modelVersion: 'c', placement: 'runner' },
+        metadata: { model: 'dhnet-edge', modelVersion: 'c', placement: 'runner', restoration: null },
       },
     ],
   ] as const)('refuses a URL %s', async (_, grant) => {

@@ -9,7 +9,6 @@ import { Job } from '../../../workers/gateway/jobs/job.ts';
 import type { DispatchMessage, DispatchReply } from '../../../workers/gateway/jobs/dispatch-queue.ts';
 import type { JobEvent } from '../../../workers/gateway/jobs/ports.ts';
 import type { RemoteState } from '../../../workers/gateway/runners/ports.ts';
-import type { ResultStore } from '../../../workers/gateway/results/ports.ts';
 import { keyOf, requestFor } from './requests.ts';
 import { Shelf, RemoteStandIn, EdgeStandIn, StatsStandIn } from './stand-ins.ts';
 
@@ -33,9 +32,6 @@ export class Bench {
   /** Subscribers that take nothing; `after`: they do, and their answer is lost. */
   deaf: 'before' | 'after' | undefined;
   deleted = 0;
-  /** Results whose last holder has let go, and those of them whose bytes were erased again. */
-  readonly erased = new Set<string>();
-  readonly erasedLate: string[] = [];
   job: Job;
   readonly #sql: SqlStorage;
   #pending: Promise<unknown>[] = [];
@@ -71,9 +67,7 @@ export class Bench {
         },
       },
       {
-        results: this.shelf as unknown as ResultStore,
-        origins: { find: async (key) => (this.erased.has(key) ? 'erased' : null) },
-        references: { eraseLate: async (key) => void this.erasedLate.push(key) },
+        results: this.shelf,
         restorers: { edge: this.edge, runner: this.gpu },
         stats: this.stats,
         subscribers: { notify: (...told) => this.#take(...told) },

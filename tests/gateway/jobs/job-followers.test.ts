@@ -1,7 +1,7 @@
 /** Who follows a job, until when, and what becomes of the work when they leave. */
 import { describe, expect, it } from 'vitest';
 import { failed, onBench, running, succeeded } from './harness.ts';
-import { keyOf, REPORT, requestFor } from './requests.ts';
+import { keyOf, requestFor } from './requests.ts';
 
 describe('who follows no longer', () => {
   it(
@@ -114,16 +114,26 @@ describe('who follows no longer', () => {
   );
 
   it(
-    'does not keep what a runner stores after it was erased',
+    'fails with gone when the result was erased while it was made',
     onBench(async (bench) => {
       await running(bench);
-      bench.erased.add(keyOf('png'));
-      bench.job.leave(keyOf('png'), 'p1');
+      bench.shelf.erase('result', keyOf('png'), 'v2');
+      await bench.callback(bench.gpu.step('1-1', 'succeeded'));
+      expect(bench.lastOf('p1')).toEqual(failed('gone'));
+      expect(bench.shelf.has(keyOf('png'))).toBe(false);
+    }),
+  );
+
+  it(
+    'makes a result anew that was erased before it was asked for',
+    onBench(async (bench) => {
+      const request = requestFor('png', 'edge');
+      bench.shelf.erase('result', keyOf('png'), 'v1');
+      bench.shelf.erase('master', request.task.restorationKey, 'v1');
+      bench.submit('p1', { ...request, task: { ...request.task, replaces: 'v1' } });
       await bench.settle();
-      bench.erasedLate.length = 0;
-      // It had not heard that nobody wants it any more.
-      await bench.callback({ id: '1-1', status: 'succeeded', report: REPORT });
-      expect(bench.erasedLate).toEqual([keyOf('png')]);
+      expect(bench.lastOf('p1')).toEqual(succeeded('miss'));
+      expect(bench.shelf.has(keyOf('png'))).toBe(true);
     }),
   );
 

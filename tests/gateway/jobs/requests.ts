@@ -1,6 +1,6 @@
 /** What is asked of one job, and what its runner reports. */
 import type { JobRequest } from '../../../workers/gateway/jobs/ports.ts';
-import type { Placement } from '../../../workers/gateway/results/ports.ts';
+import type { Placement } from '../../../workers/gateway/results/stored-result.ts';
 
 export const REPORT = { tiles: 4, width: 8, height: 8, decodeMs: 1, restoreMs: 3, inferMs: 2, encodeMs: 1 };
 
@@ -15,7 +15,8 @@ export function requestFor(format: 'png' | 'webp' | 'jpeg' = 'png', placement: P
     task: {
       restorationKey: RESTORATION_KEY,
       resultKey: keyOf(format),
-      sourceDigest: 'd'.repeat(64),
+      sourceKey: 'd'.repeat(64),
+      restoration: null,
       model: 'dhnet-edge',
       modelVersion: 'c'.repeat(64),
       encoding: { format, quality: 90, metadata: 'keep' },

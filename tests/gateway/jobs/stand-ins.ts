@@ -2,23 +2,43 @@
 import { DeblurError, type WireError } from '@deblur/shared/protocol/errors.ts';
 import type { JobRequest } from '../../../workers/gateway/jobs/ports.ts';
 import type { RemoteRunner, RemoteState, Restorer, RunnerOperation } from '../../../workers/gateway/runners/ports.ts';
-import type { ResultKind, ResultStore, StoredResult } from '../../../workers/gateway/results/ports.ts';
+import type { ErasedResult, ResultKind, StoredResult } from '../../../workers/gateway/results/stored-result.ts';
+import type { ResultStore } from '../../../workers/gateway/results/result-store.ts';
 import type { CounterName, Counts, JobGauge, LiveJob } from '../../../workers/gateway/metrics/ports.ts';
 import { REPORT } from './requests.ts';
 
 /** What is stored, by name only. */
-export class Shelf implements Pick<ResultStore, 'head'> {
+export class Shelf implements Pick<ResultStore, 'head' | 'unerase'> {
   readonly #keys = new Set<string>();
+  /** Versions of tombstones, by the same names. */
+  readonly #erased = new Map<string, string>();
 
-  async head(kind: ResultKind, key: string): Promise<StoredResult | null> {
+  async head(kind: ResultKind, key: string): Promise<StoredResult | ErasedResult | null> {
+    const version = this.#erased.get(kind + key);
+    if (version !== undefined) return { kind: 'erased', scope: 'anna', version };
     if (!this.#keys.has(kind + key)) return null;
-    const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'runner' } as const;
-    return { key, size: 1, contentType: 'image/png', sha256: new Uint8Array(32), storedAt: new Date(0), ...metadata };
+    const file = { key, size: 1, contentType: 'image/png', sha256: new Uint8Array(32), storedAt: new Date(0) };
+    const metadata = {
+      model: 'dhnet-edge',
+      modelVersion: 'c'.repeat(64),
+      placement: 'runner',
+      restoration: null,
+    } as const;
+    return { kind: 'stored', ...file, ...metadata };
+  }
+
+  async unerase(kind: ResultKind, key: string, version: string): Promise<void> {
+    if (this.#erased.get(kind + key) === version) this.#erased.delete(kind + key);
+  }
+
+  erase(kind: ResultKind, key: string, version: string): void {
+    this.#keys.delete(kind + key);
+    this.#erased.set(kind + key, version);
   }
 
   store(work: RunnerOperation): void {
-    if (work.operation === 'restore') this.#keys.add(`master${work.task.restorationKey}`);
-    this.#keys.add(`result${work.task.resultKey}`);
+    if (work.operation === 'restore') this.#put(`master${work.task.restorationKey}`);
+    this.#put(`result${work.task.resultKey}`);
   }
 
   has(key: string): boolean {
@@ -27,6 +47,11 @@ export class Shelf implements Pick<ResultStore, 'head'> {
 
   clear(): void {
     this.#keys.clear();
+  }
+
+  /** Every put is conditional: an erased key takes nothing. */
+  #put(name: string): void {
+    if (!this.#erased.has(name)) this.#keys.add(name);
   }
 }
 

@@ -3,7 +3,7 @@ import { env } from 'cloudflare:workers';
 import { expect, it } from 'vitest';
 import { JobTable } from '../../../workers/gateway/jobs/job-table.ts';
 import { createTables } from '../../../workers/gateway/jobs/schema.ts';
-import { R2ResultStore } from '../../../workers/gateway/results/result-store.ts';
+import { ResultStore } from '../../../workers/gateway/results/result-store.ts';
 import { keyOf, requestFor } from './requests.ts';
 
 /** The tables of version 0.1.0, with a task that a runner had. */
@@ -51,5 +51,5 @@ it('reads the placement of a result of version 0.1.0', async () => {
     sha256: await crypto.subtle.digest('SHA-256', new Uint8Array(8)),
     customMetadata: { model: 'dhnet-b', model_version: 'c'.repeat(64), placement: 'gpu' },
   });
-  expect(await new R2ResultStore(env.STORE).head('result', key)).toMatchObject({ placement: 'runner' });
+  expect(await new ResultStore(env.STORE).head('result', key)).toMatchObject({ placement: 'runner' });
 });

@@ -134,10 +134,11 @@ describe('a tenant', () => {
     expect(await predictions.cancel('other', id)).toBeNull();
     expect((await predictions.list('other', null)).results).toEqual([]);
     // Nor may it choose an id that is taken elsewhere and get at it.
-    const { source, ...draft } = { ...commandOf(), id, tenantId: 'other' };
+    const command = { ...commandOf(), id, tenantId: 'other' };
     const chosen = { idempotencyKey: null, idIsChosen: true };
-    const own = await predictions.create(draft, chosen, async () => source);
-    expect(own).toMatchObject({ created: true, snapshot: { prediction: { id, input: draft.input } } });
+    expect(await predictions.reserve(command, chosen)).toEqual({ kind: 'new', id });
+    const own = await predictions.create(command, chosen);
+    expect(own).toMatchObject({ created: true, snapshot: { prediction: { id, input: command.input } } });
     await predictions.cancel('other', id);
     expect((await read(id)).status).toBe('succeeded');
   });

@@ -86,9 +86,13 @@ describe('Idempotency-Key', () => {
   it('is 409 while its create is under way, and is taken over when that never came to its end', async () => {
     const { predictions } = createPorts(env);
     const index = env.PREDICTION_INDEX.get(env.PREDICTION_INDEX.idFromName('keys'));
-    const { source, ...draft } = { ...commandOf(), tenantId: 'keys' };
-    const createAs = (fingerprint: string) =>
-      predictions.create({ ...draft, fingerprint }, { idempotencyKey: 'k', idIsChosen: false }, async () => source);
+    const draft = { ...commandOf(), tenantId: 'keys' };
+    const repeatable = { idempotencyKey: 'k', idIsChosen: false };
+    const createAs = async (fingerprint: string) => {
+      const reservation = await predictions.reserve({ ...draft, fingerprint }, repeatable);
+      if (reservation.kind === 'existing') return reservation;
+      return predictions.create({ ...draft, fingerprint, id: reservation.id }, repeatable);
+    };
     const abandoned = newPredictionId();
     expect(await index.claim('k', draft.fingerprint, abandoned)).toEqual({ outcome: 'claimed', id: abandoned });
     await expect(createAs(draft.fingerprint)).rejects.toEqual(

@@ -9,6 +9,7 @@ export function commandOf(): PredictionCommand {
   const url = host.url('/never');
   return {
     tenantId: 'other',
+    scope: 'other',
     id: newPredictionId(),
     fingerprint: 'f',
     streamSecret: newStreamSecret(),

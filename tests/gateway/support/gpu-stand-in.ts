@@ -6,6 +6,9 @@ import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { readImageHeader } from '@deblur/shared/image-header/index.ts';
+import sharp from 'sharp';
+import { jpeg, png, webp } from './pictures.ts';
 
 /** What the next requests under /predictions are answered with, one after the other; then normally. */
 export type Scripted =
@@ -142,12 +145,35 @@ async function work(input: object, upload: boolean): Promise<Pick<GpuRequest, 's
   const bytes = Buffer.from(await response.arrayBuffer());
   const source = { status: response.status, bytes: bytes.length, sha256: sha256(bytes).toString('hex') };
   const uploads: number[] = [];
-  const master = Buffer.from(`gpu-master:${source.sha256}`);
-  if (upload && master_upload_url) uploads.push(await put(master_upload_url, 'image/png', master));
+  const size = sizeOf(bytes);
+  if (upload && master_upload_url) uploads.push(await put(master_upload_url, 'image/png', await fileOf('png', size)));
   if (upload && result_upload_url) {
-    uploads.push(await put(result_upload_url, `image/${format}`, Buffer.from(`${format}|${source.sha256}`)));
+    uploads.push(await put(result_upload_url, `image/${format}`, await fileOf(format ?? '', size)));
   }
   return { source, uploads };
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The stand-in of the edge writes masters that are no pictures: those are of the smallest size. */
+function sizeOf(bytes: Uint8Array): Size {
+  try {
+    return readImageHeader(bytes);
+  } catch {
+    return { width: 8, height: 8 };
+  }
+}
+
+/** A file with a real header, because the gateway reads it. */
+async function fileOf(format: string, { width, height }: Size): Promise<Buffer<ArrayBuffer>> {
+  if (format === 'jpeg') return Buffer.from(jpeg({ width, height }));
+  if (format === 'png') return Buffer.from(png({ width, height }));
+  if (format === 'webp') return Buffer.from(webp({ width, height }));
+  const create = { width, height, channels: 3, background: 'grey' } as const;
+  return Buffer.from(await sharp({ create }).avif({ effort: 0 }).toBuffer());
 }
 
 async function put(url: string, type: string, body: Buffer<ArrayBuffer>): Promise<number> {

@@ -5,12 +5,11 @@ import { createPredictionPorts } from '../../../workers/gateway/deps.ts';
 import { newPredictionId } from '../../../workers/gateway/predictions/prediction-id.ts';
 import type { DeliveryEvent } from '../../../workers/gateway/webhooks/delivery-ports.ts';
 import type { PredictionCommand, PredictionSnapshot } from '../../../workers/gateway/predictions/ports.ts';
-import { planJob } from '../../../workers/gateway/restorations/plan.ts';
+import { planJob } from '../../../workers/gateway/restorations/claim-restoration.ts';
 import { resolveModel } from '../../../workers/gateway/restorations/models.ts';
-import { inspect } from '../../../workers/gateway/sources/inspect.ts';
 import { PredictionResource, type PredictionPorts } from '../../../workers/gateway/predictions/prediction-object.ts';
-import { R2ResultStore } from '../../../workers/gateway/results/result-store.ts';
-import { R2SourceStore } from '../../../workers/gateway/sources/source-store.ts';
+import { ResultStore } from '../../../workers/gateway/results/result-store.ts';
+import { SourceStore } from '../../../workers/gateway/sources/source-store.ts';
 import { commandOf } from './command.ts';
 import { png } from './pictures.ts';
 
@@ -48,15 +47,15 @@ export async function onStage<T>(options: StageOptions, play: (stage: Stage) => 
   const stub = env.PREDICTIONS.get(env.PREDICTIONS.idFromName(`stage/${id}`));
   const real = createPredictionPorts(env);
   const model = resolveModel(real.catalogue, 'auto');
-  const source = await new R2SourceStore(env.STORE, inspect).receive(once(png()));
-  const job = await planJob(model, { source, options: commandOf().options, accept: null });
+  const source = await new SourceStore(env.STORE, real.keys).receive(once(png()));
+  const job = await planJob(real, { scope: 'stage', source, options: commandOf().options, accept: null });
   const command: PredictionCommand = {
     ...commandOf(),
     tenantId: 'stage',
     account: { key: 'stage', tier: 'local' },
     id,
     input: { image: `sha256:${source.digest}` },
-    source: { kind: 'planned', job, megapixels: 0.5, tellsCache: true, result: null },
+    source: { kind: 'planned', job, megapixels: 0.5, result: null },
     ...options.command,
   };
   const calls: string[] = [];
@@ -96,10 +95,11 @@ export async function onStage<T>(options: StageOptions, play: (stage: Stage) => 
       now,
       status: () => now().prediction.status,
       storeResult: () =>
-        new R2ResultStore(env.STORE).put('result', job.task.resultKey, png(), 'image/png', {
+        new ResultStore(env.STORE).put('result', job.task.resultKey, png(), 'image/png', {
           model: 'dhnet-edge',
           modelVersion: model.version,
           placement: 'runner',
+          restoration: null,
         }),
     });
     // The bound class behind this storage has nothing to go on with.

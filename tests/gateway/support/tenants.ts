@@ -3,7 +3,7 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { createPorts } from '../../../workers/gateway/deps.ts';
-import type { AppEnv } from '../../../workers/gateway/http/context.ts';
+import type { AppEnv, Ports } from '../../../workers/gateway/http/context.ts';
 import { requireScope } from '../../../workers/gateway/http/middleware/auth.ts';
 import { postDeblur } from '../../../workers/gateway/http/routes/deblur.ts';
 import { postPrediction } from '../../../workers/gateway/http/routes/predictions.ts';
@@ -13,8 +13,15 @@ import type { Scope, Tenant } from '../../../workers/gateway/tenants/access-port
 
 const ALL: readonly Scope[] = ['create', 'read', 'delete'];
 
-function appFor(tenant: Tenant, sharedCache: boolean): Hono<AppEnv> {
-  const ports = createPorts({ ...env, SHARED_CACHE: String(sharedCache) });
+interface TenantOptions {
+  readonly sharedCache?: boolean;
+  readonly scopes?: readonly Scope[];
+  readonly env?: Partial<Env>;
+  readonly ports?: Partial<Ports>;
+}
+
+function appFor(tenant: Tenant, { sharedCache = false, env: variables, ports: changed }: TenantOptions): Hono<AppEnv> {
+  const ports = { ...createPorts({ ...env, SHARED_CACHE: String(sharedCache), ...variables }), ...changed };
   const app = new Hono<AppEnv>();
   app.use(async (c, next) => {
     c.set('requestId', 'of-the-tests');
@@ -33,8 +40,8 @@ function appFor(tenant: Tenant, sharedCache: boolean): Hono<AppEnv> {
 export type Caller = (path: string, init?: RequestInit) => Promise<Response>;
 
 /** One tenant's calls. */
-export function tenant(id: string, { sharedCache = false, scopes = ALL } = {}): Caller {
-  const app = appFor({ id, tier: 'key', scopes: new Set(scopes) }, sharedCache);
+export function tenant(id: string, options: TenantOptions = {}): Caller {
+  const app = appFor({ id, tier: 'key', scopes: new Set(options.scopes ?? ALL) }, options);
   return async (path, init) => {
     const context = createExecutionContext();
     const response = await app.fetch(new Request(new URL(path, 'https://deblur.test'), init), env, context);

@@ -1,17 +1,11 @@
-import {
-  createExecutionContext,
-  runDurableObjectAlarm,
-  runInDurableObject,
-  waitOnExecutionContext,
-} from 'cloudflare:test';
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
-import { isTerminal, type Prediction } from '@deblur/shared/protocol/prediction.ts';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { INTERNAL_URL_TTL_SECONDS, RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { createApp } from '../../../workers/gateway/app.ts';
 import { createPorts } from '../../../workers/gateway/deps.ts';
-import type { ResultKind, ResultStore } from '../../../workers/gateway/results/ports.ts';
-import { predictionName } from '../../../workers/gateway/predictions/prediction-id.ts';
-import type { ResultOrigin } from '../../../workers/gateway/references/ports.ts';
+import { ResultStore } from '../../../workers/gateway/results/result-store.ts';
+import type { ResultKind } from '../../../workers/gateway/results/stored-result.ts';
 import { call, edge, resultPathOf, stored, until } from '../support/gateway.ts';
 import { png } from '../support/pictures.ts';
 import { sign } from '../support/sign.ts';
@@ -29,14 +23,22 @@ async function codeOf(response: Response): Promise<string> {
   return `${response.status} ${code}`;
 }
 
-/** How many hold the one result that there is. */
-async function holdersOf(): Promise<number> {
-  const [key = ''] = await stored('origins/');
-  const { request } = (await (await env.STORE.get(key))?.json<ResultOrigin>()) ?? {};
-  const stub = env.REFERENCES.getByName(request?.task.restorationKey ?? '');
-  return runInDurableObject(stub, (_, { storage }) =>
-    Number(storage.sql.exec('SELECT count(*) AS n FROM reference').one()['n']),
-  );
+const keyIn = (path: string): string => path.split('/').at(-1) ?? '';
+
+/** What lies under a prefix besides tombstones. */
+async function pictures(prefix: string): Promise<string[]> {
+  const { objects } = await env.STORE.list({ prefix });
+  return objects.filter(({ size }) => size > 0).map(({ key }) => key);
+}
+
+/** Later by so many seconds. */
+async function later<T>(seconds: number, act: () => Promise<T>): Promise<T> {
+  const now = vi.spyOn(Date, 'now').mockReturnValue(Date.now() + seconds * 1000);
+  try {
+    return await act();
+  } finally {
+    now.mockRestore();
+  }
 }
 
 let names = 0;
@@ -56,7 +58,7 @@ describe('DELETE /v1/results/{key}', () => {
     expect((await anna(path)).status).toBe(200);
     await until(async () => (await caches.default.match(`https://deblur.test${path}`)) !== undefined);
     expect(await erase(anna, path)).toBe(204);
-    expect([await stored('results/'), await stored('masters/')]).toEqual([[], []]);
+    expect([await pictures('results/'), await pictures('masters/'), await stored('sources/')]).toEqual([[], [], []]);
     expect(await caches.default.match(`https://deblur.test${path}`)).toBeUndefined();
     for (const init of [{}, { headers: { range: 'bytes=0-1' } }, { headers: { 'if-none-match': '*' } }]) {
       expect(await codeOf(await anna(path, init))).toBe('410 gone');
@@ -65,81 +67,13 @@ describe('DELETE /v1/results/{key}', () => {
     expect(await erase(anna, path)).toBe(410);
   });
 
-  it('keeps the bytes until the last holder has let go', async () => {
-    const body = png();
-    const path = resultPathOf(await upload(anna, body));
-    await upload(bert, body);
-    expect(await erase(anna, path)).toBe(204);
-    expect((await anna(path)).status).toBe(200);
-    expect(await erase(anna, path)).toBe(404);
-    expect(await erase(bert, path)).toBe(204);
-    expect(await codeOf(await bert(path))).toBe('410 gone');
-  });
-
-  it('keeps the master while another format is held', async () => {
-    const body = png();
-    const path = resultPathOf(await upload(anna, body));
-    const webp = resultPathOf(await upload(bert, body, '?format=webp'));
-    await erase(anna, path);
-    expect((await stored('masters/')).length).toBe(1);
-    expect((await bert(webp)).status).toBe(200);
-    await erase(bert, webp);
-    expect(await stored('masters/')).toEqual([]);
-  });
-
-  it('is forgotten when the picture is asked for again', async () => {
-    const body = png();
-    const path = resultPathOf(await upload(anna, body));
-    await erase(anna, path);
-    expect((await upload(bert, body)).headers.get('x-cache')).toBe('miss');
-    expect((await anna(path)).status).toBe(200);
-    expect((await edge.calls()).restore).toBe(2);
-  });
-
-  it('leaves what comes in late unreachable', async () => {
-    const body = png();
-    const path = resultPathOf(await upload(anna, body));
-    const key = path.split('/').at(-1)!;
-    const late = await (await env.STORE.get(`results/${key}`))!.arrayBuffer();
-    const { customMetadata = {} } = (await env.STORE.head(`results/${key}`))!;
-    await erase(anna, path);
-    const sha256 = await crypto.subtle.digest('SHA-256', late);
-    await env.STORE.put(`results/${key}`, late, { customMetadata, sha256 });
-    await caches.default.delete(`https://deblur.test${path}`);
-    expect(await codeOf(await anna(path))).toBe('410 gone');
-  });
-
-  it('erases what comes in late, of work that had begun before', async () => {
-    await edge.hold();
-    const created = await anna('/v1/predictions', { method: 'POST', body: png() });
-    const { id, urls } = await created.json<Prediction>();
-    await until(async () => (await edge.calls()).restore === 1);
-    expect(await erase(anna, new URL(urls.result ?? '').pathname)).toBe(204);
-    await edge.release();
-    const stub = env.PREDICTIONS.get(env.PREDICTIONS.idFromName(predictionName(`anna-${names}`, id)));
-    const ended = async () => isTerminal((await stub.read())?.prediction.status ?? 'starting');
-    await until(ended);
-    await until(async () => [...(await stored('results/')), ...(await stored('masters/'))].length === 0);
-  });
-
-  it('keeps what comes in late for another holder', async () => {
-    const body = png();
-    await edge.hold();
-    const [ours, theirs] = [upload(anna, body), upload(bert, body)];
-    await until(async () => (await edge.calls()).restore === 1 && (await holdersOf()) === 2);
-    const [origin] = await stored('origins/');
-    expect(await erase(anna, `/v1/results/${origin?.split('/')[1]}`)).toBe(204);
-    await edge.release();
-    expect((await Promise.all([ours, theirs])).map(({ status }) => status)).toEqual([200, 200]);
-    expect((await bert(resultPathOf(await theirs))).status).toBe(200);
-  });
-
   it('is not undone by a cache that was being filled', async () => {
     const path = resultPathOf(await upload(anna, png()));
     const ports = createPorts(env);
     const [filling, erased] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
     let reads = 0;
     const results = {
+      head: (kind: ResultKind, key: string) => ports.results.head(kind, key),
       get: async (kind: ResultKind, key: string) => {
         const read = await ports.results.get(kind, key);
         // The second is for the cache.
@@ -186,71 +120,151 @@ describe('DELETE /v1/results/{key}', () => {
     expect((await call(await sign(host.url('/p')))).status).toBe(200);
   });
 
-  it('and obtaining at the same moment end with a result or with none, never with half', async () => {
+  it('erases every format of the result', async () => {
+    const path = resultPathOf(await upload(anna, png(), '?format=png'));
+    const webp = (await anna(path, { headers: { accept: 'image/webp' } })).headers.get('content-location') ?? '';
+    expect(webp).not.toBe(path);
+    expect(await erase(anna, path)).toBe(204);
+    expect([await codeOf(await anna(path)), await codeOf(await anna(webp))]).toEqual(['410 gone', '410 gone']);
+  });
+
+  it('leaves the equal result of another tenant', async () => {
+    const body = png();
+    const [ours, theirs] = [resultPathOf(await upload(anna, body)), resultPathOf(await upload(bert, body))];
+    expect(ours).not.toBe(theirs);
+    expect(await erase(anna, theirs)).toBe(404);
+    expect(await erase(anna, ours)).toBe(204);
+    expect((await bert(theirs)).status).toBe(200);
+  });
+
+  it('is forgotten when the picture is asked for again', async () => {
     const body = png();
     const path = resultPathOf(await upload(anna, body));
-    const [erased, obtained] = await Promise.all([erase(anna, path), upload(bert, body)]);
-    expect([erased, obtained.status]).toEqual([204, 200]);
-    const again = await bert(path);
-    expect(again.status).toBe(200);
-    expect(await again.text()).toBe(await obtained.text());
-    expect((await stored('masters/')).length).toBe(1);
-  });
-});
-
-describe('what other tenants may know', () => {
-  it('is not that they asked before, nor when they ask at once', async () => {
-    const body = png();
-    const miss = await upload(anna, body);
-    const masked = await upload(bert, body);
-    expect((await edge.calls()).restore).toBe(1);
-    const shown = (response: Response): unknown => {
-      const { 'server-timing': timing = '', ...headers } = Object.fromEntries(response.headers);
-      return { ...headers, spans: timing.replaceAll(/dur=[\d.]+/g, 'dur') };
-    };
-    expect(masked.headers.get('x-cache')).toBe('miss');
-    expect(shown(masked)).toEqual(shown(miss));
-    expect((await upload(anna, body)).headers.get('x-cache')).toBe('hit');
-    expect((await upload(bert, body)).headers.get('x-cache')).toBe('hit');
-
-    const other = png();
-    await edge.hold();
-    const first = upload(anna, other);
-    await until(async () => (await edge.calls()).restore === 2);
-    const [again, others] = [upload(anna, other), upload(bert, other)];
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    await edge.release();
-    const said = (await Promise.all([first, again, others])).map(({ headers }) => headers.get('x-cache'));
-    expect(said).toEqual(['miss', 'coalesced', 'miss']);
+    await erase(anna, path);
+    const again = await upload(anna, body);
+    expect([again.headers.get('x-cache'), resultPathOf(again)]).toEqual(['miss', path]);
+    expect((await anna(path)).status).toBe(200);
     expect((await edge.calls()).restore).toBe(2);
   });
 
-  it('is a hit of their own in another format', async () => {
-    const body = png();
-    await upload(anna, body);
-    expect((await upload(anna, body, '?format=webp')).headers.get('x-cache')).toBe('hit');
-    expect((await upload(bert, body, '?format=jpeg')).headers.get('x-cache')).toBe('miss');
+  it('refuses an upload that comes in late', async () => {
+    const store = new ResultStore(env.STORE);
+    const path = resultPathOf(await upload(anna, png()));
+    const found = await store.head('result', keyIn(path));
+    if (found?.kind !== 'stored') throw new Error('nothing is stored');
+    await erase(anna, path);
+    const late = store.put('result', keyIn(path), new Uint8Array(8), 'image/png', found);
+    await expect(late).rejects.toMatchObject({ code: 'gone' });
+    expect(await codeOf(await anna(path))).toBe('410 gone');
   });
 
-  it('is all of it with a shared cache', async () => {
+  it('fails the work that was under way', async () => {
     const body = png();
-    await upload(anna, body);
-    const shared = await upload(tenant(`carl-${names}`, { sharedCache: true }), body);
-    expect(shared.headers.get('x-cache')).toBe('hit');
-    expect(shared.headers.get('server-timing')).toContain('lookup');
+    const path = resultPathOf(await upload(anna, body, '?format=png'));
+    await env.STORE.delete(await stored('masters/'));
+    await edge.hold();
+    const webp = upload(anna, body, '?format=webp');
+    await until(async () => (await edge.calls()).restore === 2);
+    expect(await erase(anna, path)).toBe(204);
+    await edge.release();
+    expect(await codeOf(await webp)).toBe('410 gone');
+  });
+
+  it('is 404 once no upload can come in late, and the key is free again', async () => {
+    const body = png();
+    const path = resultPathOf(await upload(anna, body));
+    await erase(anna, path);
+    expect(await later(INTERNAL_URL_TTL_SECONDS, async () => codeOf(await anna(path)))).toBe('404 not_found');
+    expect(await stored('results/')).toEqual([]);
+    expect((await upload(anna, body)).headers.get('x-cache')).toBe('miss');
+  });
+
+  it('purges the caches again when the first time failed', async () => {
+    const path = resultPathOf(await upload(anna, png()));
+    const purged: (readonly string[])[] = [];
+    const purge = async (tags: readonly string[]): Promise<void> => {
+      purged.push(tags);
+      if (purged.length === 1) throw new Error('the zone did not answer');
+    };
+    const failing = tenant(`anna-${names}`, { ports: { purge: { purge } } });
+    expect(await codeOf(await failing(path, { method: 'DELETE' }))).toBe('503 service_unavailable');
+    expect(await codeOf(await failing(path, { method: 'DELETE' }))).toBe('410 gone');
+    expect(purged).toEqual([[`result-${keyIn(path)}`], [`result-${keyIn(path)}`]]);
   });
 });
 
-describe('the references of a restoration', () => {
-  it('leave nothing behind in their object', async () => {
-    const path = resultPathOf(await upload(anna, png()));
-    const { restorationKey } = (await (await env.STORE.get(`origins/${path.split('/').at(-1)}`))!.json<{
-      request: { task: { restorationKey: string } };
-    }>())!.request.task;
-    await erase(anna, path);
-    const stub = env.REFERENCES.getByName(restorationKey);
-    await runDurableObjectAlarm(stub);
-    expect(await runInDurableObject(stub, (_, { storage }) => storage.list().then(({ size }) => size))).toBe(0);
-    expect(await runInDurableObject(stub, (_, { storage }) => storage.getAlarm())).toBeNull();
+describe('a result of version 0.1.0, which has no scope', () => {
+  const KEY = 'ad'.repeat(32);
+  const path = `/v1/results/${KEY}`;
+  const metadata = { model: 'dhnet-edge', modelVersion: 'c'.repeat(64), placement: 'edge', restoration: null } as const;
+
+  beforeEach(async () => {
+    await new ResultStore(env.STORE).put('result', KEY, new Uint8Array(8), 'image/png', metadata);
+    await caches.default.delete(`https://deblur.test${path}`);
+  });
+
+  it('is served, in its own format', async () => {
+    const response = await anna(path, { headers: { accept: 'image/webp' } });
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'image/png']);
+  });
+
+  it('is erased by the operator only', async () => {
+    expect(await erase(anna, path)).toBe(404);
+    expect(await erase(tenant('operator'), path)).toBe(204);
+    expect(await codeOf(await anna(path))).toBe('410 gone');
+  });
+
+  it('expires after its retention', async () => {
+    expect(await later(RESULT_RETENTION_SECONDS, async () => codeOf(await anna(path)))).toBe('404 not_found');
+  });
+});
+
+describe('scopes', () => {
+  it('show nothing of what another tenant has asked for', async () => {
+    const body = png();
+    const first = await upload(anna, body);
+    const second = await upload(bert, body);
+    expect([first.headers.get('x-cache'), second.headers.get('x-cache')]).toEqual(['miss', 'miss']);
+    expect(resultPathOf(first)).not.toBe(resultPathOf(second));
+    expect((await edge.calls()).restore).toBe(2);
+    expect((await upload(bert, body)).headers.get('x-cache')).toBe('hit');
+    expect(await stored('sources/')).toHaveLength(2);
+  });
+
+  it('let anybody read what is stored under an address, and only the owner have it encoded anew', async () => {
+    const path = resultPathOf(await upload(anna, png(), '?format=png'));
+    const webp = { headers: { accept: 'image/webp' } };
+    expect((await bert(path, webp)).headers.get('content-type')).toBe('image/png');
+    expect((await edge.calls()).encode).toBe(0);
+    expect((await anna(path, webp)).headers.get('content-type')).toBe('image/webp');
+    expect((await bert(path, webp)).headers.get('content-type')).toBe('image/webp');
+    expect((await edge.calls()).encode).toBe(1);
+  });
+
+  it('need the scope "create" of a key to have a result encoded anew', async () => {
+    const path = resultPathOf(await upload(anna, png(), '?format=png'));
+    const reader = tenant(`anna-${names}`, { scopes: ['read'] });
+    expect((await reader(path, { headers: { accept: 'image/webp' } })).headers.get('content-type')).toBe('image/png');
+  });
+
+  it('are one for all tenants with a shared cache, whose results only the operator erases', async () => {
+    const body = png();
+    const shared = { sharedCache: true };
+    const path = resultPathOf(await upload(tenant(`anna-${names}`, shared), body));
+    const second = await upload(tenant(`bert-${names}`, shared), body);
+    expect([second.headers.get('x-cache'), resultPathOf(second)]).toEqual(['hit', path]);
+    expect(await erase(tenant(`anna-${names}`, shared), path)).toBe(404);
+    expect(await erase(tenant('operator', shared), path)).toBe(204);
+  });
+
+  it('have a cold cache after the secret has changed, and the old addresses still lead to their results', async () => {
+    const body = png();
+    const path = resultPathOf(await upload(anna, body));
+    const renamed = tenant(`anna-${names}`, { env: { RESULT_KEY_SECRET: 'another secret that has 32 characters' } });
+    expect((await renamed(path)).status).toBe(200);
+    expect(await erase(renamed, path)).toBe(204);
+    const again = await upload(anna, body);
+    const fresh = await upload(renamed, body);
+    expect(resultPathOf(fresh)).not.toBe(resultPathOf(again));
   });
 });

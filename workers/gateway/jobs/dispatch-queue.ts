@@ -12,7 +12,7 @@ import {
   DISPATCH_RETRY_MAX_SECONDS,
 } from '@deblur/shared/limits.ts';
 import { z } from 'zod';
-import { storedPlacementSchema, type Placement } from '../results/ports.ts';
+import { storedPlacementSchema, type Placement } from '../results/stored-result.ts';
 
 const messageSchema = z.object({
   restorationKey: z.string().regex(HEX_SHA256),

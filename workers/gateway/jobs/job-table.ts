@@ -193,7 +193,10 @@ export class JobTable {
   /** For a new object in memory: what its predecessor had not handed over is begun again, or failed; the keys of these. */
   recover(now: number): string[] {
     const died = `state = 'running' AND accepted = 0`;
-    const error: WireError = { code: 'runner_failed', detail: 'It was begun too often.' };
+    const error: WireError = {
+      code: 'runner_failed',
+      detail: `Gave up after ${JOB_MAX_ATTEMPTS} attempts, because each ended without an answer. Try again.`,
+    };
     const failed = this.#fail(`${died} AND failures + 1 >= ?`, [JOB_MAX_ATTEMPTS], error, now);
     this.#sql.exec(`UPDATE job_task SET state = 'queued', failures = failures + 1, due_at = ? WHERE ${died}`, now);
     return failed;

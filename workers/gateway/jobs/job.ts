@@ -10,12 +10,11 @@
  *
  * Every change is a compare-and-set in JobTable; what follows from it (events, waiters) happens in the same turn.
  */
-import type { WireError } from '@deblur/shared/protocol/errors.ts';
+import { deadlineExceeded, runnerUnreachable, toWireError, type WireError } from '@deblur/shared/protocol/errors.ts';
 import { JOB_DEADLINE_MS, JOB_WATCHDOG_MS, RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import type { JobReply, JobReport, JobRequest, Subscribers, Subscription } from './ports.ts';
 import type { RemoteRunner, RemoteState, Restorer } from '../runners/ports.ts';
-import type { ResultStore } from '../results/ports.ts';
-import type { References, ResultOrigins } from '../references/ports.ts';
+import type { ResultStore } from '../results/result-store.ts';
 import type { Counts, JobGauge } from '../metrics/ports.ts';
 import type { DispatchMessage, DispatchReply } from './dispatch-queue.ts';
 import { JobTable } from './job-table.ts';
@@ -26,10 +25,7 @@ import { placementOf, type Task } from './task.ts';
 import { TaskRunner } from './task-runner.ts';
 
 export interface JobPorts {
-  readonly results: ResultStore;
-  /** What was erased while it was made. */
-  readonly origins: ResultOrigins;
-  readonly references: Pick<References, 'eraseLate'>;
+  readonly results: Pick<ResultStore, 'head' | 'unerase'>;
   readonly restorers: { readonly edge: Restorer; readonly runner: RemoteRunner };
   readonly subscribers: Subscribers;
   readonly stats: Counts & JobGauge;
@@ -47,7 +43,7 @@ export interface JobHost {
 }
 
 /** Nobody is there to hear it: work is canceled when the last one has left. */
-const CANCELED: WireError = { code: 'runner_failed', detail: 'The work was canceled.' };
+const CANCELED: WireError = { code: 'runner_failed', detail: 'The work was canceled, because nobody waited for it.' };
 
 export class Job {
   readonly #host: JobHost;
@@ -135,7 +131,7 @@ export class Job {
   /** Its message broke every consumer: whoever waits is told, instead of waiting for ever. */
   abandon(): void {
     if (!this.#hasTables()) return;
-    const error: WireError = { code: 'runner_unavailable', detail: 'The work could not be handed to a runner.' };
+    const error: WireError = toWireError(runnerUnreachable());
     for (const key of this.#table.abandon(error, this.#host.now())) this.#settle(key);
     this.#stir();
   }
@@ -167,7 +163,7 @@ export class Job {
   }
 
   #expire(now: number): void {
-    const error: WireError = { code: 'deadline_exceeded', detail: 'The work was not done by its deadline.' };
+    const error: WireError = toWireError(deadlineExceeded());
     for (const task of this.#table.overdue(now)) {
       if (!this.#table.expire(task.key, error, now)) continue;
       this.#runner.count(task, error.code);
@@ -181,7 +177,6 @@ export class Job {
     const task = this.#table.get(key);
     if (task === undefined) return;
     this.#table.unwant(key);
-    this.#host.waitUntil(this.#runner.eraseLate(key, task.request.task.restorationKey));
     this.#waiting.get(key)?.resolve(task);
     this.#waiting.delete(key);
     this.#outbox.announce(key, (subscriber) =>

@@ -2,7 +2,7 @@
 import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
-import type { Placement } from '../results/ports.ts';
+import { parseStored, type Placement } from '../results/stored-result.ts';
 import type { CallbackAddress, Progress, RemoteState, RestorationTask } from '../runners/ports.ts';
 
 /** What a request wants of the job of its RestorationKey. */
@@ -13,6 +13,16 @@ export interface JobRequest {
   readonly encodePlacement: Placement;
   /** Of the request that the work is done for first. */
   readonly trace?: TraceContext;
+}
+
+/** Parses a request that a job or a prediction stored; requests of version 0.1.0 name their source by its digest. */
+export function storedJobRequest(text: string): JobRequest {
+  const request = parseStored<JobRequest & { task: { sourceDigest?: string } }>(text);
+  const { sourceDigest = '', ...task } = request.task;
+  return {
+    ...request,
+    task: { ...task, sourceKey: task.sourceKey ?? sourceDigest, restoration: task.restoration ?? null },
+  };
 }
 
 /** `miss`: this request's inference. `coalesced`: another request's, waited for. `hit`: no inference ran. */

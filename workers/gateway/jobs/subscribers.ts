@@ -1,20 +1,21 @@
 /** The way from a job to the object of a prediction that follows it. */
+import type { Namespace } from '../call-object.ts';
 import type { JobEvent, Subscribers } from './ports.ts';
 
-/** The method of the bound object that jobs call: it takes each sequence once, and ignores what it knows. */
-export interface SubscriberStub {
+/** The method of a prediction's object that jobs call: it takes each sequence once, and ignores what it knows. */
+export interface Subscriber {
   onJobEvent(resultKey: string, sequence: number, event: JobEvent): Promise<void>;
 }
 
 export class DurableSubscribers implements Subscribers {
-  readonly #stubOf: (subscriberId: string) => SubscriberStub;
+  readonly #namespace: Namespace<Subscriber>;
 
-  /** @param stubOf gives a new stub each time: after an error the old one stays broken */
-  constructor(stubOf: (subscriberId: string) => SubscriberStub) {
-    this.#stubOf = stubOf;
+  constructor(namespace: Namespace<Subscriber>) {
+    this.#namespace = namespace;
   }
 
+  /** Not repeated here: the outbox does that. */
   async notify(subscriberId: string, resultKey: string, sequence: number, event: JobEvent): Promise<void> {
-    await this.#stubOf(subscriberId).onJobEvent(resultKey, sequence, event);
+    await this.#namespace.getByName(subscriberId).onJobEvent(resultKey, sequence, event);
   }
 }

@@ -2,7 +2,14 @@
  * The work of a job: its tasks, one after the other, each until it has ended, waits, or is a remote runner's; and what
  * runners say of them afterwards. Every change is a compare-and-set in JobTable; `settle` is called in the same turn.
  */
-import { DeblurError, hiddenCause, toWireError } from '@deblur/shared/protocol/errors.ts';
+import {
+  fromWireError,
+  gone,
+  hiddenCause,
+  runnerFailed,
+  toWireError,
+  type DeblurError,
+} from '@deblur/shared/protocol/errors.ts';
 import { DISPATCH_WATCHDOG_MS, JOB_RETRY_DELAY_MS, JOB_WATCHDOG_MS } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { JobRequest } from './ports.ts';
@@ -93,15 +100,23 @@ export class TaskRunner {
     }
   }
 
-  /** The cheapest way to a result that there is; undefined when it is there already. */
+  /**
+   * The cheapest way to the result; undefined when it is stored. A result is stored after its master, so that without a
+   * master there is nothing to look for.
+   */
   async #workFor({ task }: JobRequest): Promise<RunnerOperation | undefined> {
     const { results } = this.#ports;
-    if ((await results.head('result', task.resultKey)) !== null) return undefined;
-    const master = await results.head('master', task.restorationKey);
-    if (master === null) return { operation: 'restore', task };
-    const { restorationKey, resultKey, encoding } = task;
+    const { restorationKey, resultKey, encoding, replaces } = task;
+    if (replaces !== undefined) await results.unerase('result', resultKey, replaces);
+    const master = await results.head('master', restorationKey);
+    if (master?.kind === 'erased') await results.unerase('master', restorationKey, master.version);
+    if (master?.kind !== 'stored') return { operation: 'restore', task };
+    const found = await results.head('result', resultKey);
+    if (found?.kind === 'erased') throw gone('result');
+    if (found !== null) return undefined;
     const { model, modelVersion, placement } = master;
-    const metadata = { model, modelVersion, placement };
+    const restoration = task.restoration ?? master.restoration;
+    const metadata = { model, modelVersion, placement, restoration };
     return { operation: 'encode', task: { restorationKey, resultKey, encoding, metadata } };
   }
 
@@ -139,7 +154,7 @@ export class TaskRunner {
   async look({ key, attempt, runnerPredictionId }: Task): Promise<void> {
     try {
       const said = runnerPredictionId === null ? null : await this.#ports.restorers.runner.look(runnerPredictionId);
-      if (said === null) throw new DeblurError('runner_failed', 'The runner lost the work.');
+      if (said === null) throw runnerFailed('broken');
       await this.hear(key, attempt, said, false);
     } catch (failure) {
       await this.#fail(key, attempt, failure);
@@ -158,17 +173,17 @@ export class TaskRunner {
         if (progress !== undefined) this.#outbox.announce(key, () => ({ type: 'progress', ...progress }));
         return;
       }
-      case 'succeeded':
-        // Of a task that ended otherwise it may still have stored something.
-        this.#eraseStray(key);
+      case 'succeeded': {
         // A runner's word that it has uploaded is not the upload.
-        if ((await this.#ports.results.head('result', key)) !== null) return this.#succeed(key, attempt, said.report);
-        return this.#fail(key, attempt, new DeblurError('runner_failed', 'The runner did not hand its result over.'));
+        const found = await this.#ports.results.head('result', key);
+        if (found?.kind === 'stored') return this.#succeed(key, attempt, said.report);
+        return this.#fail(key, attempt, found === null ? runnerFailed('result') : gone('result'));
+      }
       case 'failed':
-        return this.#fail(key, attempt, new DeblurError(said.error.code, said.error.detail));
+        return this.#fail(key, attempt, fromWireError(said.error));
       case 'canceled':
         // Not by us, or the task would not be running any more: a runner that is being drained does so.
-        return this.#fail(key, attempt, new DeblurError('runner_failed', 'The runner gave the work up.'));
+        return this.#fail(key, attempt, runnerFailed('broken'));
     }
   }
 
@@ -236,23 +251,6 @@ export class TaskRunner {
     });
   }
 
-  /** What comes in after it was erased is erased again. Never rejects. */
-  async eraseLate(key: string, restorationKey: string): Promise<void> {
-    const { origins, references } = this.#ports;
-    try {
-      if ((await origins.find(key)) === 'erased') await references.eraseLate(key, restorationKey);
-    } catch (error) {
-      // Nobody is given what was erased; the bucket's lifecycle ends it.
-      logFailure(key, 0, error);
-    }
-  }
-
-  #eraseStray(key: string): void {
-    const task = this.#table.get(key);
-    if (task?.state !== 'failed' && task?.state !== 'canceled') return;
-    this.#host.waitUntil(this.eraseLate(key, task.request.task.restorationKey));
-  }
-
   /** At the edge a request is refused at once, because its caller can come back; a prediction, which cannot, waits. */
   #mayWait(task: Task): boolean {
     return placementOf(task) === 'runner' || this.#outbox.isFollowed(task.key);
@@ -285,7 +283,8 @@ export class TaskRunner {
   }
 
   async #hasMaster({ task }: JobRequest): Promise<boolean> {
-    return (await this.#ports.results.head('master', task.restorationKey).catch(() => null)) !== null;
+    const master = await this.#ports.results.head('master', task.restorationKey).catch(() => null);
+    return master?.kind === 'stored';
   }
 }
 

@@ -1,8 +1,8 @@
 /** A task of a job: one encoded result, and how far the work on it is. */
 import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
-import type { JobRequest } from './ports.ts';
-import { parseStored, type Placement } from '../results/ports.ts';
+import { storedJobRequest, type JobRequest } from './ports.ts';
+import { parseStored, type Placement } from '../results/stored-result.ts';
 import type { RunnerOperation } from '../runners/ports.ts';
 
 export type TaskState = 'queued' | 'running' | 'succeeded' | 'failed' | 'canceled';
@@ -40,7 +40,7 @@ export function taskOf(row: TaskRow): Task {
   const json = <T>(text: SqlStorageValue | undefined): T => parseStored(text as string);
   return {
     key: row['result_key'] as string,
-    request: json(row['request']),
+    request: storedJobRequest(row['request'] as string),
     state: row['state'] as TaskState,
     attempt: row['attempt'] as number,
     operation: row['operation'] as RunnerOperation['operation'] | null,

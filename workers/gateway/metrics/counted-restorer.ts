@@ -2,7 +2,7 @@
 import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { EncodingTask, PartHealth, RestorationTask, Restorer } from '../runners/ports.ts';
-import type { Placement } from '../results/ports.ts';
+import type { Placement } from '../results/stored-result.ts';
 import type { Counts } from './ports.ts';
 
 export class CountedRestorer implements Restorer {

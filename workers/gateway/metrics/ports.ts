@@ -1,5 +1,5 @@
 /** What is counted, and how it is asked for: the closed list of metrics. */
-import type { Placement } from '../results/ports.ts';
+import type { Placement } from '../results/stored-result.ts';
 
 /** Prometheus counters by name, with their labels. Label values come from closed lists of ours, never from a caller. */
 export const COUNTERS = {

@@ -5,7 +5,7 @@ import type { Delivery, ReplayOutcome } from '../webhooks/delivery-ports.ts';
 import type { Options } from '@deblur/shared/protocol/options.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { JobRequest } from '../jobs/ports.ts';
-import type { ResultMetadata } from '../results/ports.ts';
+import type { ResultMetadata } from '../results/stored-result.ts';
 
 // ---- Predictions -------------------------------------------------------------------------------
 
@@ -18,13 +18,13 @@ export type PredictionSource =
       readonly kind: 'planned';
       readonly job: JobRequest;
       readonly megapixels: number;
-      /** Whether the tenant may know what it cost; see toldCache. */
-      readonly tellsCache: boolean;
-      readonly result: ResultMetadata | null;
+      readonly result: Pick<ResultMetadata, 'placement'> | null;
     };
 
 export interface PredictionCommand {
   readonly tenantId: string;
+  /** Whose the result is. */
+  readonly scope: string;
   /** Charged for what a source costs beyond what was paid when its size was not known. */
   readonly account: RateAccount;
   readonly id: string;
@@ -57,6 +57,10 @@ export interface Repeatable {
   readonly idIsChosen: boolean;
 }
 
+/** `new`: nothing was made for this create, and it may be made by this id. */
+export type Reservation =
+  { readonly kind: 'new'; readonly id: string } | { readonly kind: 'existing'; readonly snapshot: PredictionSnapshot };
+
 /** A prediction at one moment. */
 export interface PredictionSnapshot {
   /** Grows with every change. */
@@ -75,16 +79,17 @@ export interface CreatedPrediction {
 /** A tenant sees its own predictions only; null everywhere means that it has none by this id. */
 export interface Predictions {
   /**
-   * Idempotent by the draft's id, and by the key.
-   * @param sourceOf pays and keeps what a new prediction needs: not asked when there is one already, unless two equal
-   * creates come at the same moment
-   * @throws {DeblurError} `idempotency_key_reused`, `idempotency_conflict`, and what `sourceOf` throws
+   * Looks for a prediction that an equal create has made, and claims the idempotency key.
+   * @throws {DeblurError} `idempotency_key_reused`, `idempotency_conflict`
    */
-  create(
-    draft: PredictionDraft,
-    repeatable: Repeatable,
-    sourceOf: () => Promise<PredictionSource>,
-  ): Promise<CreatedPrediction>;
+  reserve(draft: PredictionDraft, repeatable: Repeatable): Promise<Reservation>;
+  /**
+   * Makes a reserved prediction; of two equal creates at the same moment the second finds the first.
+   * @throws {DeblurError} `idempotency_key_reused`
+   */
+  create(command: PredictionCommand, repeatable: Repeatable): Promise<CreatedPrediction>;
+  /** Gives up a reservation whose prediction could not be made. */
+  release(draft: PredictionDraft, repeatable: Repeatable): Promise<void>;
   read(tenantId: string, id: string): Promise<PredictionSnapshot | null>;
   /**
    * The next change after a revision, or the prediction as it is after `ms`.

@@ -6,7 +6,15 @@
  * caller, and is watched by the alarm: one for everything that has a time.
  */
 import { DurableObject } from 'cloudflare:workers';
-import { DeblurError, hiddenCause, isTemporary, toWireError } from '@deblur/shared/protocol/errors.ts';
+import {
+  DeblurError,
+  gaveUp,
+  hiddenCause,
+  internalError,
+  isTemporary,
+  serviceUnavailable,
+  toWireError,
+} from '@deblur/shared/protocol/errors.ts';
 import {
   JOB_CALL_TIMEOUT_MS,
   JOB_LEAVE_MAX_ATTEMPTS,
@@ -14,13 +22,14 @@ import {
   PREDICTION_RETRY_MAX_MS,
   PREDICTION_RETRY_MS,
   PREDICTION_WATCHDOG_MS,
+  RETRY_AFTER_SECONDS,
   SOURCE_FETCH_MAX_ATTEMPTS,
 } from '@deblur/shared/limits.ts';
 import { isTerminal, type WebhookEvent } from '@deblur/shared/protocol/prediction.ts';
-import type { RateLimits } from '../tenants/access-ports.ts';
 import type { Delivery, DeliveryQueue, ReplayOutcome } from '../webhooks/delivery-ports.ts';
 import type { JobEvent, JobReport, Jobs } from '../jobs/ports.ts';
-import type { Placement } from '../results/ports.ts';
+import type { ResultStore } from '../results/result-store.ts';
+import type { Placement } from '../results/stored-result.ts';
 import { predictionName } from './prediction-id.ts';
 import type { PredictionCommand, PredictionSnapshot } from './ports.ts';
 import { presentPrediction } from './present-prediction.ts';
@@ -29,16 +38,16 @@ import { withTimeout } from '../with-timeout.ts';
 import { deliveryOf } from './delivery-event.ts';
 import { DEADLINE_EXCEEDED, HIT, measured, RESULT_ERASED, success } from './outcome.ts';
 import { PredictionTable, type Ending, type PredictionState } from './prediction-table.ts';
-import { payRest, takeIn, type TakeInPorts } from './prepare-source.ts';
+import { prepareSource, type PrepareSourcePorts } from './prepare-source.ts';
 import { dataRemovedAt, expiresAt, nextDue } from './timeline.ts';
 import { Watchers } from './watchers.ts';
 
-export interface PredictionPorts extends TakeInPorts {
+export interface PredictionPorts extends PrepareSourcePorts {
+  readonly results: ResultStore;
   readonly jobs: Pick<Jobs, 'submit' | 'leave'>;
   readonly stats: Counts;
   /** Webhook deliveries in this object's storage; whose they are is known once something is sent. */
   readonly deliveries: (sql: SqlStorage, owner: () => DeliveryOwner) => DeliveryQueue;
-  readonly rateLimits: Pick<RateLimits, 'charge'>;
 }
 
 /** Whose the messages are. */
@@ -156,7 +165,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
       this.#end(state, { status: 'failed', error: event.error }, 'done');
     } else {
       const stored = await this.#ports.results.head('result', resultKey);
-      if (stored === null) this.#end(state, { status: 'failed', error: RESULT_ERASED }, 'done');
+      if (stored?.kind !== 'stored') this.#end(state, { status: 'failed', error: RESULT_ERASED }, 'done');
       else this.#succeed(this.#state(), event.report, stored.placement);
     }
     // An end schedules by itself, and progress has no time of its own; only deliveries have.
@@ -206,7 +215,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
       this.#table.attempt(state.work, Date.now() + PREDICTION_WATCHDOG_MS);
       await this.#schedule();
       try {
-        if (attempt > MAX_ATTEMPTS[state.work]) throw new DeblurError('internal', 'It was begun too often.');
+        if (attempt > MAX_ATTEMPTS[state.work]) throw gaveUp(MAX_ATTEMPTS[state.work], 'its object ended');
         await step(state);
       } catch (error) {
         this.#failed(state.work, attempt, error);
@@ -218,15 +227,13 @@ export abstract class PredictionResource extends DurableObject<Env> {
   readonly #steps: Partial<Record<PredictionState['work'], Step>> = {
     fetch: async (state) => {
       this.#fetching = new AbortController();
-      const { job, megapixels, tellsCache, stored } = await takeIn(state, this.#ports, this.#fetching.signal);
-      if (!this.#table.plan(job, megapixels, tellsCache)) return;
-      if (stored !== null) return this.#succeed(this.#state(), HIT, stored.placement);
-      const refused = await payRest(state, this.#ports.rateLimits, megapixels);
-      if (refused !== null) this.#end(this.#state(), { status: 'failed', error: refused }, 'done');
+      const { job, megapixels, storedPlacement } = await prepareSource(state, this.#ports, this.#fetching.signal);
+      if (!this.#table.plan(job, megapixels)) return;
+      if (storedPlacement !== null) this.#succeed(this.#state(), HIT, storedPlacement);
       else this.#watchers.wake();
     },
     submit: async ({ job, tenantId, id, deadlineAt }) => {
-      if (job === null) throw new DeblurError('internal', 'The job is not known.');
+      if (job === null) throw internalError();
       const subscriber = { subscriberId: predictionName(tenantId, id), deadlineAt };
       await withTimeout(this.#ports.jobs.submit(job, subscriber), JOB_CALL_TIMEOUT_MS, unreachable);
       this.#table.proceed('submit', 'joined');
@@ -246,7 +253,8 @@ export abstract class PredictionResource extends DurableObject<Env> {
     const state = this.#table.read();
     if (state === undefined || state.work !== work) return;
     // What has no name is our own stumble, the store's for one.
-    const mayPass = work !== 'fetch' || isTemporary(error) || !(error instanceof DeblurError);
+    const isUnpaid = error instanceof DeblurError && error.code === 'rate_limited';
+    const mayPass = work !== 'fetch' || (isTemporary(error) && !isUnpaid) || !(error instanceof DeblurError);
     if (mayPass && attempt < MAX_ATTEMPTS[work]) {
       const pause = Math.min(PREDICTION_RETRY_MS * 2 ** (attempt - 1), PREDICTION_RETRY_MAX_MS);
       this.#table.retry(work, Date.now() + pause);
@@ -299,7 +307,7 @@ export abstract class PredictionResource extends DurableObject<Env> {
   }
 }
 
-const unreachable = (): DeblurError => new DeblurError('runner_unavailable', 'The job could not be reached in time.');
+const unreachable = (): DeblurError => serviceUnavailable('job', RETRY_AFTER_SECONDS);
 
 const isNews = ({ revision, prediction }: PredictionSnapshot, after: number | null): boolean =>
   isTerminal(prediction.status) || (after !== null && revision > after);

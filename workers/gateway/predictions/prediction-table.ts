@@ -11,8 +11,8 @@ import type { Options } from '@deblur/shared/protocol/options.ts';
 import type { PredictionMetrics, PredictionStatus } from '@deblur/shared/protocol/prediction.ts';
 import type { PredictionCommand } from './ports.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
-import type { JobRequest } from '../jobs/ports.ts';
-import { parseStored } from '../results/ports.ts';
+import { storedJobRequest, type JobRequest } from '../jobs/ports.ts';
+import { parseStored } from '../results/stored-result.ts';
 import type { PredictionRecord } from './present-prediction.ts';
 
 const SCHEMA = `
@@ -26,7 +26,6 @@ const SCHEMA = `
     job            TEXT,              -- JobRequest as JSON, once the picture is known
     model_version  TEXT NOT NULL,
     megapixels     REAL,
-    tells_cache    INTEGER NOT NULL,  -- whether the tenant may know what the result cost
     sequence       INTEGER NOT NULL,  -- of the last job event that counted
     progress_done  INTEGER,
     progress_total INTEGER,
@@ -47,6 +46,7 @@ export type PredictionStep = 'fetch' | 'submit' | 'joined' | 'leave' | 'done';
 /** Everything that is known of a prediction. */
 export interface PredictionState extends PredictionRecord {
   readonly trace: TraceContext | undefined;
+  readonly scope: string;
   readonly account: PredictionCommand['account'];
   readonly fingerprint: string;
   readonly options: Options;
@@ -56,7 +56,6 @@ export interface PredictionState extends PredictionRecord {
   readonly retryAt: number | null;
   readonly job: JobRequest | null;
   readonly megapixels: number | null;
-  readonly tellsCache: boolean;
   readonly deadlineAt: number;
   readonly revision: number;
   readonly startedRevision: number | null;
@@ -78,7 +77,6 @@ interface Row extends Record<string, SqlStorageValue> {
   job: string | null;
   model_version: string;
   megapixels: number | null;
-  tells_cache: number;
   progress_done: number | null;
   progress_total: number | null;
   error_code: WireError['code'] | null;
@@ -108,15 +106,14 @@ export class PredictionTable {
     const planned = source.kind === 'planned' ? source : null;
     this.#sql.exec(SCHEMA);
     return this.#changes(
-      `INSERT OR IGNORE INTO prediction (only_row, command, status, work, attempt, job, model_version, megapixels, tells_cache,
+      `INSERT OR IGNORE INTO prediction (only_row, command, status, work, attempt, job, model_version, megapixels,
          sequence, created_at, deadline_at, data_removed, revision)
-       VALUES (1, ?, 'starting', ?, 0, ?, ?, ?, ?, -1, ?, ?, 0, 1)`,
+       VALUES (1, ?, 'starting', ?, 0, ?, ?, ?, -1, ?, ?, 0, 1)`,
       JSON.stringify({ ...command, source: source.kind === 'url' ? source : null }),
       planned === null ? 'fetch' : 'submit',
       planned && JSON.stringify(planned.job),
       modelVersion,
       planned && planned.megapixels,
-      Number(planned?.tellsCache ?? false),
       now,
       now + deadlineSeconds * 1000,
     );
@@ -135,15 +132,14 @@ export class PredictionTable {
   }
 
   /** The picture is there and known. */
-  plan(job: JobRequest, megapixels: number, tellsCache: boolean): boolean {
+  plan(job: JobRequest, megapixels: number): boolean {
     return this.#changes(
       `UPDATE prediction SET work = 'submit', attempt = 0, retry_at = NULL, job = ?, model_version = ?, megapixels = ?,
-         tells_cache = ?, revision = revision + 1
+         revision = revision + 1
        WHERE work = 'fetch'`,
       JSON.stringify(job),
       job.task.modelVersion,
       megapixels,
-      Number(tellsCache),
     );
   }
 
@@ -231,16 +227,19 @@ export class PredictionTable {
 
 /** What is JSON was written by this class, by this version or the one before. */
 function stateOf(row: Row): PredictionState {
-  const command = JSON.parse(row.command) as Omit<PredictionCommand, 'source' | 'streamSecret'> & {
+  const command = JSON.parse(row.command) as Omit<PredictionCommand, 'source' | 'streamSecret' | 'scope'> & {
+    scope?: string;
     source: { readonly url: string } | null;
     streamSecret?: string;
   };
-  const job = row.job === null ? null : parseStored<JobRequest>(row.job);
+  const job = row.job === null ? null : storedJobRequest(row.job);
   const { progress_done: done, progress_total: total, error_code: code, error_detail: detail } = row;
   const { id, tenantId, trace, account, fingerprint, options, origin, model, input, webhook, webhookEvents } = command;
   return {
     id,
     tenantId,
+    // Predictions of version 0.1.0 have no scope of their own.
+    scope: command.scope ?? tenantId,
     trace,
     account,
     fingerprint,
@@ -260,7 +259,6 @@ function stateOf(row: Row): PredictionState {
     job,
     resultKey: job?.task.resultKey ?? null,
     megapixels: row.megapixels,
-    tellsCache: row.tells_cache === 1,
     error: code === null || detail === null ? null : { code, detail },
     progress: done === null || total === null ? null : { done, total },
     metrics: row.metrics === null ? {} : parseStored<PredictionMetrics>(row.metrics),

@@ -4,7 +4,7 @@ import { EDGE_MAX_PIXELS } from '@deblur/shared/limits.ts';
 import { costOf, modelFactsSchema, type ModelFacts } from '@deblur/shared/protocol/model-manifest.ts';
 import type { ModelName, Options } from '@deblur/shared/protocol/options.ts';
 import { z } from 'zod';
-import type { Placement } from '../results/ports.ts';
+import type { Placement } from '../results/stored-result.ts';
 
 export interface CatalogueEntry {
   readonly name: ModelName;

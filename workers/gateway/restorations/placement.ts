@@ -2,7 +2,7 @@
 import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { EDGE_MAX_PIXELS, EDGE_SOURCE_MAX_BYTES } from '@deblur/shared/limits.ts';
 import type { OutputFormat } from '@deblur/shared/protocol/options.ts';
-import type { Placement } from '../results/ports.ts';
+import type { Placement } from '../results/stored-result.ts';
 
 export interface PlacementQuestion {
   readonly header: Pick<ImageHeader, 'format' | 'width' | 'height' | 'bitDepth' | 'cmyk'>;

@@ -1,20 +1,16 @@
 /** A picture by its address → a stored result: the decisions of `GET /i/…`, without HTTP. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { sourceKeepsChanging, waitExpired } from '@deblur/shared/protocol/errors.ts';
 import type { Options } from '@deblur/shared/protocol/options.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
-import type { DeblurPorts } from './deblur.ts';
-import { resolveModel } from './models.ts';
-import { planJob } from './plan.ts';
 import type { CacheStatus } from '../jobs/ports.ts';
-import type { ReceivedSource } from '../sources/ports.ts';
-import type { Tenant } from '../tenants/access-ports.ts';
-import type { References } from '../references/ports.ts';
-import { SourceChanged, type SourceLinks } from '../sources/ports.ts';
+import { SourceChanged, type SourceLinks } from '../sources/source-links.ts';
 import { withTimeout } from '../with-timeout.ts';
+import { claimRestoration } from './claim-restoration.ts';
+import type { DeblurPorts } from './deblur.ts';
+import { IMAGE_LINK_SCOPE, scopeOf, type ScopePorts } from './scope.ts';
 
-export interface LinkPorts extends DeblurPorts {
-  readonly links: SourceLinks;
-  readonly references: References;
+export interface LinkPorts extends DeblurPorts, ScopePorts {
+  readonly links: Pick<SourceLinks, 'receive'>;
 }
 
 export interface LinkCommand {
@@ -23,9 +19,8 @@ export interface LinkCommand {
   readonly accept: string | null;
   readonly trace?: TraceContext | undefined;
   readonly waitSeconds: number;
-  /** The caller's: a source is not fetched for who has gone. */
+  /** The caller's: a source is not fetched for a caller who has gone. */
   readonly signal: AbortSignal;
-  readonly isCached: (resultKey: string) => Promise<boolean>;
 }
 
 export interface LinkedResult {
@@ -34,14 +29,11 @@ export interface LinkedResult {
   readonly cache: CacheStatus | 'pending';
 }
 
-/** On whose behalf image links obtain results: whoever has the keys is one party. */
-export const IMAGE_LINK_TENANT: Tenant = { id: 'image-links', tier: 'key', scopes: new Set(['create', 'read']) };
-
-/** The second finds the bytes that the first one has left, unless somebody else met other ones in between. */
+/** The second attempt finds the bytes that the first one has left, unless another request met other bytes in between. */
 const MAX_ATTEMPTS = 2;
 
 /** @throws {DeblurError} what is wrong with the source, `model_unavailable`, `not_acceptable`, and why a job failed */
-export async function restoreLink(ports: LinkPorts, command: LinkCommand): Promise<LinkedResult> {
+export async function restoreImageLink(ports: LinkPorts, command: LinkCommand): Promise<LinkedResult> {
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     try {
       return await restoreOnce(ports, command);
@@ -49,32 +41,30 @@ export async function restoreLink(ports: LinkPorts, command: LinkCommand): Promi
       if (!(error instanceof SourceChanged)) throw error;
     }
   }
-  throw new DeblurError('source_fetch_failed', 'The source is another one each time.');
+  throw sourceKeepsChanging();
 }
 
-async function restoreOnce(ports: LinkPorts, command: LinkCommand): Promise<LinkedResult> {
-  const source = await ports.links.receive(command.url, command.signal);
+async function restoreOnce(
+  ports: LinkPorts,
+  { url, signal, waitSeconds, ...asked }: LinkCommand,
+): Promise<LinkedResult> {
+  const source = await ports.links.receive(url, signal);
+  const expired = waitExpired();
+  let resultKey = '';
   try {
-    return await restoreSource(ports, source, command);
-  } finally {
-    await source.discard();
-  }
-}
-
-async function restoreSource(ports: LinkPorts, source: ReceivedSource, command: LinkCommand): Promise<LinkedResult> {
-  const { options, accept, trace, waitSeconds } = command;
-  const request = await planJob(resolveModel(ports.catalogue, options.model), { source, options, accept, trace });
-  const { resultKey } = request.task;
-  if (await command.isCached(resultKey)) return { resultKey, cache: 'hit' };
-  await ports.references.acquire(IMAGE_LINK_TENANT.id, { request, header: source.header });
-  if ((await ports.results.head('result', resultKey)) !== null) return { resultKey, cache: 'hit' };
-  await source.keep();
-  const expired = new DeblurError('deadline_exceeded', 'The wait has expired.');
-  try {
-    const { cache } = await withTimeout(ports.jobs.obtain(request), waitSeconds * 1000, () => expired);
+    const scope = scopeOf(ports, IMAGE_LINK_SCOPE);
+    const claimed = await claimRestoration(ports, { ...asked, source, scope, payment: { kind: 'none' } });
+    resultKey = claimed.job.task.resultKey;
+    if (claimed.kind === 'stored') {
+      await claimed.result.body.cancel();
+      return { resultKey, cache: 'hit' };
+    }
+    const { cache } = await withTimeout(ports.jobs.obtain(claimed.job), waitSeconds * 1000, () => expired);
     return { resultKey, cache };
   } catch (error) {
     if (error === expired) return { resultKey, cache: 'pending' };
     throw error;
+  } finally {
+    await source.discard();
   }
 }

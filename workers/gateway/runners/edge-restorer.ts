@@ -4,8 +4,9 @@ import { EDGE_RESTORE_TIMEOUT_MS, HEALTH_TIMEOUT_MS } from '@deblur/shared/limit
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import type { EdgeReply, EdgeRunnerApi, RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { EncodingTask, PartHealth, Restorer, RestorationTask } from './ports.ts';
-import type { ResultMetadata, ResultStore } from '../results/ports.ts';
-import type { SourceStore } from '../sources/ports.ts';
+import type { ResultStore } from '../results/result-store.ts';
+import type { ResultMetadata } from '../results/stored-result.ts';
+import type { SourceStore } from '../sources/source-store.ts';
 import { withTimeout } from '../with-timeout.ts';
 import { runnerError } from './runner-schemas.ts';
 
@@ -22,11 +23,11 @@ export class EdgeRestorer implements Restorer {
 
   async restore(task: RestorationTask): Promise<RestoreReport> {
     const { model, modelVersion, encoding, restorationKey, resultKey } = task;
-    const stored = await this.#sources.open(task.sourceDigest);
+    const stored = await this.#sources.open(task.sourceKey);
     if (stored === null) throw runnerFailed('source');
     const source = await stored.bytes();
     const { master, result, report } = await answer(this.#binding.restore({ source, model, modelVersion, encoding }));
-    const metadata: ResultMetadata = { model, modelVersion, placement: 'edge' };
+    const metadata: ResultMetadata = { model, modelVersion, placement: 'edge', restoration: task.restoration };
     // The master first: with it a result can always be made again.
     await this.#results.put('master', restorationKey, master, MEDIA_TYPES.png, metadata);
     await this.#results.put('result', resultKey, result, MEDIA_TYPES[encoding.format], metadata);
@@ -35,7 +36,7 @@ export class EdgeRestorer implements Restorer {
 
   async encode({ restorationKey, resultKey, encoding, metadata }: EncodingTask): Promise<void> {
     const stored = await this.#results.get('master', restorationKey);
-    if (stored === null) throw runnerFailed('master');
+    if (stored?.kind !== 'stored') throw runnerFailed('master');
     const { result } = await answer(this.#binding.encode({ master: await stored.bytes(), encoding }));
     await this.#results.put('result', resultKey, result, MEDIA_TYPES[encoding.format], metadata);
   }

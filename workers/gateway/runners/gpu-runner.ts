@@ -27,7 +27,7 @@ import type {
   RestorationTask,
   RunnerOperation,
 } from './ports.ts';
-import type { ResultKind, ResultMetadata } from '../results/ports.ts';
+import type { ResultKind, ResultMetadata } from '../results/stored-result.ts';
 import { gpuFetch, type Backoff } from './gpu-fetch.ts';
 import type { Creation, GpuTarget } from './gpu-target.ts';
 import { readRemoteState } from './remote-state.ts';
@@ -121,10 +121,10 @@ export class GpuRunner implements RemoteRunner {
   async #restoration(task: RestorationTask): Promise<GpuInput> {
     const { model, modelVersion, encoding, restorationKey, resultKey, tile } = task;
     const { urls } = this.#options;
-    const metadata: ResultMetadata = { model, modelVersion, placement: 'runner' };
+    const metadata: ResultMetadata = { model, modelVersion, placement: 'runner', restoration: task.restoration };
     return {
       operation: 'restore',
-      image: await urls.sign({ purpose: 'read', kind: 'source', key: task.sourceDigest }),
+      image: await urls.sign({ purpose: 'read', kind: 'source', key: task.sourceKey }),
       model,
       model_version: modelVersion,
       ...encoding,

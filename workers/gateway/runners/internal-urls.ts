@@ -9,9 +9,9 @@ import { fromBase64url, toBase64url } from '@deblur/shared/net/http.ts';
 import { HEX_SHA256 } from '@deblur/shared/net/digest.ts';
 import { internalUrlRefused } from '@deblur/shared/protocol/errors.ts';
 import { INTERNAL_URL_TTL_SECONDS, UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
-import { modelNameSchema } from '@deblur/shared/protocol/options.ts';
+import { fromBase64url } from '@deblur/shared/protocol/image-link.ts';
 import { z } from 'zod';
-import { storedPlacementSchema } from '../results/ports.ts';
+import { resultMetadataSchema } from '../results/stored-result.ts';
 import type { InternalGrant, InternalUrls } from './ports.ts';
 
 const key = z.string().regex(HEX_SHA256);
@@ -25,11 +25,7 @@ const payloadSchema = z.intersection(
       kind: z.enum(['master', 'result']),
       key,
       contentType: z.string(),
-      metadata: z.object({
-        model: modelNameSchema,
-        modelVersion: z.string(),
-        placement: storedPlacementSchema,
-      }),
+      metadata: resultMetadataSchema,
       partBytes: z.int().min(UPLOAD_PART_MIN_BYTES).optional(),
     }),
     z.object({ purpose: z.literal('callback'), restorationKey: key, resultKey: key, attempt: z.int() }),
@@ -44,7 +40,7 @@ const ROUTES = { read: 'sources', write: 'results', callback: 'callbacks' } as c
 const ALGORITHM = { name: 'HMAC', hash: 'SHA-256' };
 
 /** Longer than any token of ours: what is longer is not hashed. */
-const TOKEN_MAX_CHARACTERS = 1024;
+const TOKEN_MAX_CHARACTERS = 2048;
 
 /** The same; R2's ids have a few hundred characters. */
 const UPLOAD_ID_MAX_CHARACTERS = 2048;

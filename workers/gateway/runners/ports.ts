@@ -3,17 +3,22 @@ import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import type { EncodeOptions, ModelName } from '@deblur/shared/protocol/options.ts';
 import type { RestoreReport, ServedModel } from '@deblur/shared/protocol/runner-api.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
-import type { ResultKind, ResultMetadata } from '../results/ports.ts';
+import type { UploadGrant } from '../results/runner-uploads.ts';
+import type { ResultMetadata, RestorationFacts } from '../results/stored-result.ts';
 
 /** One inference, by plain data: it is stored with the job and crosses RPC. */
 export interface RestorationTask {
   readonly restorationKey: string;
   readonly resultKey: string;
-  readonly sourceDigest: string;
+  readonly sourceKey: string;
   readonly model: ModelName;
   readonly modelVersion: string;
   readonly tile?: number;
   readonly encoding: EncodeOptions;
+  /** Null in jobs of version 0.1.0. */
+  readonly restoration: RestorationFacts | null;
+  /** The version of the tombstone that the request found in the result's place, and may replace. */
+  readonly replaces?: string;
 }
 
 /** The same master in another format; no inference. */
@@ -94,15 +99,11 @@ export interface CallbackAddress {
  */
 export type InternalGrant =
   | { readonly purpose: 'read'; readonly kind: 'source' | 'master'; readonly key: string }
-  | {
+  | (UploadGrant & {
       readonly purpose: 'write';
-      readonly kind: ResultKind;
-      readonly key: string;
-      readonly contentType: string;
-      readonly metadata: ResultMetadata;
       /** The largest part of an upload in parts; without it there is only the one PUT. */
       readonly partBytes?: number | undefined;
-    }
+    })
   | ({ readonly purpose: 'callback' } & CallbackAddress);
 
 export interface InternalUrls {

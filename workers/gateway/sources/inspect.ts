@@ -1,5 +1,5 @@
 /** What the header of an upload says for or against it, before it is decoded. */
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
+import { pictureAnimated } from '@deblur/shared/protocol/errors.ts';
 import {
   assertPixelLimits,
   HeaderIncomplete,
@@ -16,20 +16,18 @@ import { MAX_PIXELS } from '@deblur/shared/limits.ts';
  * @throws {DeblurError} `unsupported_media_type`, `image_truncated`, `image_undecodable`, `image_too_many_pixels`,
  * `image_animated`
  */
-function inspectBytes(bytes: Uint8Array, { complete }: { readonly complete: boolean }): ImageHeader | undefined {
+export function inspectBytes(bytes: Uint8Array, { complete }: { readonly complete: boolean }): ImageHeader | undefined {
   const header = headerOf(bytes, complete);
   return header && restorable(header);
 }
 
 /** The same of a file that lies elsewhere, wherever in it its header does. */
-async function inspectFile(file: RemoteFile): Promise<ImageHeader> {
+export async function inspectFile(file: RemoteFile): Promise<ImageHeader> {
   return restorable(await readRemoteImageHeader(file));
 }
 
-export const inspect = { bytes: inspectBytes, file: inspectFile };
-
 function restorable(header: ImageHeader): ImageHeader {
-  if (header.animated) throw new DeblurError('image_animated', `The ${header.format} holds more than one picture.`);
+  if (header.animated) throw pictureAnimated(header.format);
   assertPixelLimits(header, MAX_PIXELS);
   return header;
 }

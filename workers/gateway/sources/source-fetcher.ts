@@ -23,7 +23,6 @@ import {
 } from '@deblur/shared/limits.ts';
 import { isRedirect, mayPass, parseRetryAfter } from '@deblur/shared/net/http.ts';
 import { checkUrl } from '@deblur/shared/net/url-guard.ts';
-import type { FetchedSource, SourceFetcher } from './ports.ts';
 
 export interface SourceFetcherOptions {
   /** See UrlRules of shared/net/url-guard.ts. */
@@ -37,20 +36,31 @@ export interface SourceFetcherOptions {
   readonly attempts?: number;
 }
 
-/** Whoever is asked knows by whom. Unasked compression would be a second way to make much out of little. */
+/** The host learns who calls. Compression is not asked for: it would be a second way to make much out of little. */
 const HEADERS = {
   Accept: 'image/*, application/octet-stream;q=0.5',
   'Accept-Encoding': 'identity',
   'User-Agent': 'deblur-gateway',
 };
 
-export class GuardedSourceFetcher implements SourceFetcher {
+/** A picture under way: SourceStore.receive takes it in. */
+export interface FetchedSource extends AsyncIterable<Uint8Array> {
+  /** The source's own validator (RFC 9110 § 8.8.3), for asking whether it changed. */
+  readonly etag: string | null;
+}
+
+export class SourceFetcher {
   readonly #options: Required<SourceFetcherOptions>;
 
   constructor(options: SourceFetcherOptions) {
     this.#options = { isAllowed: () => true, timeoutMs: SOURCE_FETCH_TIMEOUT_MS, attempts: 2, ...options };
   }
 
+  /**
+   * The bytes at an address that a user gave: guarded, bounded in redirects, bytes and time; the signal ends it at any moment.
+   * @throws {DeblurError} `malformed_request`, `forbidden`, `body_too_large`, `source_not_found`, `source_fetch_failed`, which
+   * is temporary (see isTemporary) when a retry may help; also while the body is read
+   */
   async fetch(url: string, signal: AbortSignal): Promise<FetchedSource> {
     const source = await this.#open(url, HEADERS, signal);
     // We sent no validator, so a 304 is a fault of the host.
@@ -58,6 +68,7 @@ export class GuardedSourceFetcher implements SourceFetcher {
     return source;
   }
 
+  /** The same, or null when the source still has this validator. */
   fetchChanged(url: string, etag: string, signal: AbortSignal): Promise<FetchedSource | null> {
     return this.#open(url, { ...HEADERS, 'If-None-Match': etag }, signal);
   }
@@ -66,7 +77,6 @@ export class GuardedSourceFetcher implements SourceFetcher {
   async #open(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<FetchedSource | null> {
     const { timeoutMs, maxBytes } = this.#options;
     const timeout = AbortSignal.timeout(timeoutMs);
-    /** The network's failures in our words. */
     const named = (cause: unknown): DeblurError => {
       if (cause instanceof DeblurError) return cause;
       if (timeout.aborted) return sourceTimedOut(timeoutMs / 1000, RETRY_AFTER_SECONDS);

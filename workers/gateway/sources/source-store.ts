@@ -1,31 +1,50 @@
 /** Uploads: hashed in memory when small, streamed to R2 while they are hashed when not. */
 import { sha256Hex, toHex } from '@deblur/shared/net/digest.ts';
-import { DeblurError } from '@deblur/shared/protocol/errors.ts';
-import type { ImageHeader, RemoteFile } from '@deblur/shared/image-header/index.ts';
+import type { PictureKeys } from '@deblur/shared/protocol/result-key.ts';
+import { emptyPicture, pictureTruncated } from '@deblur/shared/protocol/errors.ts';
+import type { ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { IN_MEMORY_UPLOAD_MAX_BYTES, SOURCE_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import { concat } from '@deblur/shared/metadata/bytes.ts';
-import type { ReceivedSource, SourceStore, StoredBody } from './ports.ts';
-import { newUploadKey, sourceKey } from '../bucket-keys.ts';
+import { newUploadKey, sourceObjectKey } from '../bucket-keys.ts';
+import { inspectBytes, inspectFile } from './inspect.ts';
 
 /** R2 takes parts of 5 MiB and more, all of one size but the last. */
 const PART_BYTES = 5 * 1024 * 1024;
 
-/** Reads headers. @throws {DeblurError} when the picture is refused */
-export interface Inspect {
-  /** Undefined when it lies beyond the bytes given. */
-  bytes(bytes: Uint8Array, options: { readonly complete: boolean }): ImageHeader | undefined;
-  file(file: RemoteFile): Promise<ImageHeader>;
+export interface StoredBody {
+  readonly size: number;
+  readonly body: ReadableStream<Uint8Array>;
+  bytes(): Promise<Uint8Array>;
 }
 
-export class R2SourceStore implements SourceStore {
-  readonly #bucket: R2Bucket;
-  readonly #inspect: Inspect;
+/** An upload that has arrived and is hashed; it is kept only when somebody needs it. */
+export interface ReceivedSource {
+  /** SHA-256 of the bytes, hexadecimal. */
+  readonly digest: string;
+  readonly bytes: number;
+  readonly header: ImageHeader;
+  /**
+   * Stores it for the runner, under the SourceKey of its scope; twice is once.
+   * @param options `anew`: for its whole retention from now on, however long it has been there
+   */
+  keep(scope: string, options?: { readonly anew?: boolean }): Promise<void>;
+  /** Removes what was written while it arrived. Never fails, and does nothing after `keep`. */
+  discard(): Promise<void>;
+}
 
-  constructor(bucket: R2Bucket, inspect: Inspect) {
+export class SourceStore {
+  readonly #bucket: R2Bucket;
+  readonly #keys: PictureKeys;
+
+  constructor(bucket: R2Bucket, keys: PictureKeys) {
     this.#bucket = bucket;
-    this.#inspect = inspect;
+    this.#keys = keys;
   }
 
+  /**
+   * Takes an upload in: small ones in memory, larger ones through storage while they are hashed.
+   * @throws {DeblurError} `empty_body`, `body_too_large`, and what the header says against it; nothing is left behind
+   */
   async receive(chunks: AsyncIterable<Uint8Array>): Promise<ReceivedSource> {
     const iterator = chunks[Symbol.asyncIterator]();
     try {
@@ -36,25 +55,43 @@ export class R2SourceStore implements SourceStore {
     }
   }
 
-  async open(digest: string): Promise<StoredBody | null> {
-    const found = await this.#bucket.get(sourceKey(digest));
+  /** The bytes of a kept source; null when it has expired. */
+  async open(sourceKey: string): Promise<StoredBody | null> {
+    const found = await this.#bucket.get(sourceObjectKey(sourceKey));
     const elsewhere = found?.customMetadata?.['object'];
     const object = elsewhere === undefined ? found : await this.#bucket.get(elsewhere);
     if (object === null) return null;
     return { size: object.size, body: object.body, bytes: () => object.bytes() };
   }
 
+  async delete(sourceKey: string): Promise<void> {
+    const key = sourceObjectKey(sourceKey);
+    const found = await this.#bucket.head(key);
+    const elsewhere = found?.customMetadata?.['object'];
+    if (found !== null) await this.#bucket.delete(elsewhere === undefined ? [key] : [key, elsewhere]);
+  }
+
+  /** There already, and for long enough: an older one is written anew, so that it does not expire under a job. */
+  async isFresh(scope: string, digest: string): Promise<boolean> {
+    const found = await this.#bucket.head(await this.#objectKey(scope, digest));
+    return found !== null && Date.now() - found.uploaded.getTime() < (SOURCE_RETENTION_SECONDS * 1000) / 2;
+  }
+
+  async #objectKey(scope: string, digest: string): Promise<string> {
+    return sourceObjectKey(await this.#keys.source(scope, digest));
+  }
+
   async #receiveInMemory(bytes: Uint8Array): Promise<ReceivedSource> {
-    if (bytes.length === 0) throw new DeblurError('empty_body', 'There is no picture: not a byte came.');
-    const header = this.#inspectWhole(bytes);
+    if (bytes.length === 0) throw emptyPicture();
+    const header = inspectBytes(bytes, { complete: true });
+    if (header === undefined) throw pictureTruncated('file');
     const digest = await sha256Hex(bytes);
     return {
       digest,
       bytes: bytes.length,
       header,
-      keep: async ({ anew = false } = {}) => {
-        if (!anew && (await this.isFresh(digest))) return;
-        await this.#bucket.put(sourceKey(digest), bytes, { sha256: digest });
+      keep: async (scope) => {
+        await this.#bucket.put(await this.#objectKey(scope, digest), bytes, { sha256: digest });
       },
       discard: async () => undefined,
     };
@@ -62,7 +99,7 @@ export class R2SourceStore implements SourceStore {
 
   /** @param beginning more than IN_MEMORY_UPLOAD_MAX_BYTES, so that nearly every header is in it: a bomb is not even stored */
   async #receiveStreamed(beginning: Uint8Array, rest: AsyncIterator<Uint8Array>): Promise<ReceivedSource> {
-    const early = this.#inspect.bytes(beginning, { complete: false });
+    const early = inspectBytes(beginning, { complete: false });
     const key = newUploadKey();
     const { digest, bytes } = await this.#upload(key, beginning, rest);
     let temporary = true;
@@ -71,9 +108,11 @@ export class R2SourceStore implements SourceStore {
       if (temporary) await this.#bucket.delete(key).catch(() => undefined);
       temporary = false;
     };
-    const keep = async ({ anew = false } = {}): Promise<void> => {
-      if (!temporary || (!anew && (await this.isFresh(digest)))) return;
-      await this.#bucket.put(sourceKey(digest), new Uint8Array(0), { customMetadata: { object: key } });
+    const keep: ReceivedSource['keep'] = async (scope, { anew = false } = {}) => {
+      if (!temporary || (!anew && (await this.isFresh(scope, digest)))) return;
+      await this.#bucket.put(await this.#objectKey(scope, digest), new Uint8Array(0), {
+        customMetadata: { object: key },
+      });
       temporary = false;
     };
     try {
@@ -114,7 +153,7 @@ export class R2SourceStore implements SourceStore {
 
   /** For the rare file whose header lies behind its first megabytes. */
   #inspectStored(key: string, beginning: Uint8Array, length: number): Promise<ImageHeader> {
-    return this.#inspect.file({
+    return inspectFile({
       length,
       beginning,
       read: async (at, bytes) => {
@@ -123,18 +162,6 @@ export class R2SourceStore implements SourceStore {
         return object.bytes();
       },
     });
-  }
-
-  #inspectWhole(bytes: Uint8Array): ImageHeader {
-    const header = this.#inspect.bytes(bytes, { complete: true });
-    if (header === undefined) throw new DeblurError('image_truncated', 'The file ends before its picture does.');
-    return header;
-  }
-
-  /** There already, and for long enough: an older one is written anew, so that it does not expire under a job. */
-  async isFresh(digest: string): Promise<boolean> {
-    const found = await this.#bucket.head(sourceKey(digest));
-    return found !== null && Date.now() - found.uploaded.getTime() < (SOURCE_RETENTION_SECONDS * 1000) / 2;
   }
 }
 

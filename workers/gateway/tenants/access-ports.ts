@@ -1,17 +1,19 @@
 /** What access control, files and rate limits need from the world. `tenants/` and `limits/` implement these. */
-import { budgetSpent, type DeblurError } from '@deblur/shared/protocol/errors.ts';
 import type { ImageFormat } from '@deblur/shared/image-header/index.ts';
-import type { ReceivedSource, StoredBody } from '../sources/ports.ts';
+import type { ReceivedSource, StoredBody } from '../sources/source-store.ts';
 
 // ---- Callers -----------------------------------------------------------------------------------
 
 export type Scope = 'create' | 'read' | 'delete' | 'admin';
 
-/** On whose behalf a request runs: predictions, files and references to results belong to one tenant. */
+/** On whose behalf a request runs: predictions, files and results belong to one tenant. */
 export interface Tenant {
   readonly id: string;
-  /** `local`: everybody on one's own machine. `anonymous`: no key, smaller limits. `key`: an API key's owner. */
-  readonly tier: 'local' | 'anonymous' | 'key';
+  /**
+   * `local`: everybody on one's own machine. `anonymous`: no key, smaller limits. `visitor`: the same limits, and a token of
+   * one's own. `key`: an API key's owner.
+   */
+  readonly tier: 'local' | 'anonymous' | 'visitor' | 'key';
   readonly scopes: ReadonlySet<Scope>;
 }
 
@@ -33,7 +35,7 @@ export const isReservedTenant = (tenantId: string): boolean => RESERVED_TENANT.t
 export interface RateAccount {
   /** Names the bucket: a tenant, whatever key it sends, or a client address in other words. */
   readonly key: string;
-  readonly tier: Tenant['tier'];
+  readonly tier: Exclude<Tenant['tier'], 'visitor'>;
   /** Larger networks around an anonymous caller, which pay as well. */
   readonly networks?: readonly NetworkAccount[];
 }
@@ -135,11 +137,6 @@ export interface Files {
 }
 
 // ---- Rate limits -------------------------------------------------------------------------------
-
-/** @param megapixels what was to be charged */
-export function unpaid(megapixels: number, { remaining, retryAfterSeconds, limit }: RateCharge): DeblurError {
-  return budgetSpent({ price: megapixels, remaining, retryAfterSeconds, limit });
-}
 
 /** A bucket after a charge. */
 export interface RateCharge {

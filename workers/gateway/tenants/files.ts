@@ -1,17 +1,25 @@
 import { quotaExceeded } from '@deblur/shared/protocol/errors.ts';
 import { FILE_RETENTION_SECONDS, FILES_MAX_PER_TENANT, RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
+import type { PictureKeys } from '@deblur/shared/protocol/result-key.ts';
 import type { FilePage, FileRecord, Files } from './access-ports.ts';
-import type { ReceivedSource, SourceStore, StoredBody } from '../sources/ports.ts';
+import type { ReceivedSource, SourceStore, StoredBody } from '../sources/source-store.ts';
 import { callTenant, type TenantStubs } from './tenant-stub.ts';
 
-/** Names in the tenant's object, bytes among the sources: the same picture is kept once, whoever names it. */
+export interface FilesPorts {
+  readonly sources: Pick<SourceStore, 'open'>;
+  readonly keys: PictureKeys;
+  /** Under which scope a tenant's sources are kept. */
+  readonly scopeOf: (tenantId: string) => string;
+}
+
+/** Names in the tenant's object, bytes among the sources of its scope. */
 export class TenantFiles implements Files {
   readonly #stubs: TenantStubs;
-  readonly #sources: Pick<SourceStore, 'open'>;
+  readonly #ports: FilesPorts;
 
-  constructor(stubs: TenantStubs, sources: Pick<SourceStore, 'open'>) {
+  constructor(stubs: TenantStubs, ports: FilesPorts) {
     this.#stubs = stubs;
-    this.#sources = sources;
+    this.#ports = ports;
   }
 
   async create(
@@ -20,7 +28,7 @@ export class TenantFiles implements Files {
     { name, metadata }: Pick<FileRecord, 'name' | 'metadata'>,
   ): Promise<FileRecord> {
     // The bytes first: what has a name is there. Anew, so that they live as long as the name.
-    await source.keep({ anew: true });
+    await source.keep(this.#ports.scopeOf(tenantId), { anew: true });
     const now = Date.now();
     const file: FileRecord = {
       id: newFileId(),
@@ -50,7 +58,11 @@ export class TenantFiles implements Files {
 
   async open(tenantId: string, id: string): Promise<StoredBody | null> {
     const file = await this.get(tenantId, id);
-    return file && this.#sources.open(file.sha256);
+    if (file === null) return null;
+    const { sources, keys, scopeOf } = this.#ports;
+    const kept = await sources.open(await keys.source(scopeOf(tenantId), file.sha256));
+    // Files of version 0.1.0 lie under their digest.
+    return kept ?? sources.open(file.sha256);
   }
 }
 

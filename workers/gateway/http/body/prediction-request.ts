@@ -4,7 +4,7 @@ import { ASYNC_UPLOAD_MAX_BYTES, JSON_BODY_MAX_BYTES, MULTIPART_FIELDS_MAX_BYTES
 import { optionError, parseOptions } from '@deblur/shared/protocol/options.ts';
 import { createPredictionSchema, type CreatePrediction } from '@deblur/shared/protocol/prediction.ts';
 import type { CreatePredictionRequest } from '../../predictions/create-prediction.ts';
-import type { SourceStore } from '../../sources/ports.ts';
+import type { SourceStore } from '../../sources/source-store.ts';
 import { assertContentLength, bodyChunks, bodyText } from './body.ts';
 import { readForm } from './form.ts';
 import { parseJsonObject } from './json.ts';
@@ -22,7 +22,11 @@ type Terms = Omit<CreateBody, 'image'>;
  * @param id the URL's, for a PUT: the body may repeat it
  * @throws {DeblurError} whatever is wrong with the body, the options or the picture; nothing is left stored
  */
-export async function readCreate(request: Request, sources: SourceStore, id?: string): Promise<CreateBody> {
+export async function readCreate(
+  request: Request,
+  sources: Pick<SourceStore, 'receive'>,
+  id?: string,
+): Promise<CreateBody> {
   const contentType = request.headers.get('content-type') ?? '';
   const mediaType = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   const query: Entries = [...new URL(request.url).searchParams];
@@ -33,7 +37,12 @@ export async function readCreate(request: Request, sources: SourceStore, id?: st
   return { ...terms, image: await receiveRaw(request, mediaType, sources, ASYNC_UPLOAD_MAX_BYTES) };
 }
 
-async function readJson(request: Request, query: Entries, sources: SourceStore, id?: string): Promise<CreateBody> {
+async function readJson(
+  request: Request,
+  query: Entries,
+  sources: Pick<SourceStore, 'receive'>,
+  id?: string,
+): Promise<CreateBody> {
   assertContentLength(request.headers.get('content-length') ?? undefined, JSON_BODY_MAX_BYTES);
   const parsed = createPredictionSchema.safeParse(parseJsonObject(await bodyText(request.body, JSON_BODY_MAX_BYTES)));
   if (!parsed.success) throw optionError(parsed.error);
@@ -47,7 +56,7 @@ async function readFormCreate(
   request: Request,
   contentType: string,
   query: Entries,
-  sources: SourceStore,
+  sources: Pick<SourceStore, 'receive'>,
 ): Promise<CreateBody> {
   const maxBytes = ASYNC_UPLOAD_MAX_BYTES + MULTIPART_FIELDS_MAX_BYTES;
   assertContentLength(request.headers.get('content-length') ?? undefined, maxBytes);

@@ -1,4 +1,4 @@
-import type { ByteRange } from '../../results/ports.ts';
+import type { ByteRange } from '../../results/stored-result.ts';
 
 /**
  * The one range of bytes that a request asks for (RFC 9110 § 14). A header that is malformed, of another unit or of

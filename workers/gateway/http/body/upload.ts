@@ -15,7 +15,7 @@ import {
   SYNC_UPLOAD_MAX_BYTES,
 } from '@deblur/shared/limits.ts';
 import { parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
-import type { ReceivedSource, SourceStore } from '../../sources/ports.ts';
+import type { ReceivedSource, SourceStore } from '../../sources/source-store.ts';
 import { assertContentLength, bodyChunks, bodyText, limitBytes, textOf } from './body.ts';
 import { readForm, type FormPart } from './form.ts';
 import { parseJsonObject } from './json.ts';
@@ -33,7 +33,7 @@ export type Entries = readonly (readonly [name: string, value: unknown])[];
  * The bytes decide what a picture is; the declared type only tells a form and JSON from bytes.
  * @throws {DeblurError} whatever is wrong with body or options; nothing is left stored
  */
-export async function readUpload(request: Request, sources: SourceStore): Promise<Upload> {
+export async function readUpload(request: Request, sources: Pick<SourceStore, 'receive'>): Promise<Upload> {
   const contentType = request.headers.get('content-type') ?? '';
   const mediaType = contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   const query: Entries = [...new URL(request.url).searchParams];
@@ -104,7 +104,7 @@ async function readFormUpload(
   request: Request,
   contentType: string,
   query: Entries,
-  sources: SourceStore,
+  sources: Pick<SourceStore, 'receive'>,
 ): Promise<Upload> {
   const maxBytes = SYNC_UPLOAD_MAX_BYTES + MULTIPART_FIELDS_MAX_BYTES;
   assertContentLength(request.headers.get('content-length') ?? undefined, maxBytes);
@@ -120,7 +120,11 @@ async function readFormUpload(
   }
 }
 
-async function readJsonUpload(request: Request, query: Entries, sources: SourceStore): Promise<Upload> {
+async function readJsonUpload(
+  request: Request,
+  query: Entries,
+  sources: Pick<SourceStore, 'receive'>,
+): Promise<Upload> {
   assertContentLength(request.headers.get('content-length') ?? undefined, JSON_BODY_MAX_BYTES);
   const { image, ...rest } = parseJsonObject(await bodyText(request.body, JSON_BODY_MAX_BYTES));
   const options = mergeOptions(query, Object.entries(rest));
@@ -132,7 +136,10 @@ async function readJsonUpload(request: Request, query: Entries, sources: SourceS
  * The picture of a JSON body: the bytes of a data: URI, or the text that names it.
  * @throws {DeblurError} `invalid_option`, and what is wrong with the bytes
  */
-export async function receiveText(image: unknown, sources: SourceStore): Promise<ReceivedSource | string> {
+export async function receiveText(
+  image: unknown,
+  sources: Pick<SourceStore, 'receive'>,
+): Promise<ReceivedSource | string> {
   if (typeof image !== 'string') throw notASourceName('image');
   const text = image.trim();
   if (isDataUri(text)) return sources.receive(once(decodeDataUri(text)));

@@ -2,10 +2,11 @@
 import { sha256Hex } from '@deblur/shared/net/digest.ts';
 import { keyInvalid, keyNeeded, scopeMissing, type DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { AUTHORIZATION_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
+import { fromBase64url } from '@deblur/shared/protocol/image-link.ts';
 import { parseIpv6 } from '@deblur/shared/net/url-guard.ts';
 import type { MiddlewareHandler } from 'hono';
 import type { ApiKeys, Caller, NetworkAccount, RateAccount, RateLimits } from '../../tenants/access-ports.ts';
-import type { Scope } from '../../tenants/access-ports.ts';
+import type { Scope, Tenant } from '../../tenants/access-ports.ts';
 import { addToLog, type AppContext, type AppEnv } from '../context.ts';
 import { admit } from './rate-limit.ts';
 
@@ -26,6 +27,9 @@ const LOCAL: Caller = {
   keyId: null,
 };
 
+/** A visitor owns what its token has made. */
+const VISITOR_SCOPES: readonly Scope[] = ['create', 'read', 'delete'];
+
 /** What may be done without a key: to restore, and to look at what came of it. Files and keys belong to somebody. */
 const ANONYMOUS_SCOPES: readonly Scope[] = ['create', 'read'];
 
@@ -41,7 +45,10 @@ export function authenticate({ accessMode, apiKeys, addressSalt, rateLimits }: A
     const authorization = c.req.header('authorization');
     if (authorization === undefined) return anonymous;
     const key = bearerToken(authorization);
-    const caller = key && (await apiKeys.authenticate(key, () => admit(rateLimits, anonymous.account, c)));
+    const caller =
+      key &&
+      ((await visitorCaller(key, anonymous)) ??
+        (await apiKeys.authenticate(key, () => admit(rateLimits, anonymous.account, c))));
     if (caller) return caller;
     c.header('WWW-Authenticate', `${CHALLENGE}, error="invalid_token"`);
     throw keyInvalid();
@@ -67,18 +74,24 @@ const CHALLENGE = 'Bearer realm="deblur"';
 
 /** @throws {DeblurError} `unauthorized` when a key would help, `forbidden` when this key does not */
 export function requireScope(scope: Scope): MiddlewareHandler<AppEnv> {
-  return async (c, next) => {
-    const { scopes, tier } = c.get('tenant');
-    if (!scopes.has(scope)) throw refusal(c, scope, tier === 'anonymous');
-    await next();
-  };
+  return requireTier(scope, ['local', 'anonymous', 'visitor', 'key']);
 }
 
-/** For what belongs to somebody: whoever has no key shares an address with others. */
+/** For resources that belong to one owner: a caller without key or token shares an address with others. */
+export function requireOwner(scope: Scope): MiddlewareHandler<AppEnv> {
+  return requireTier(scope, ['local', 'visitor', 'key']);
+}
+
+/** For resources of the holders of keys. */
 export function requireKey(scope: Scope): MiddlewareHandler<AppEnv> {
+  return requireTier(scope, ['local', 'key']);
+}
+
+function requireTier(scope: Scope, tiers: readonly Tenant['tier'][]): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const { scopes, tier } = c.get('tenant');
-    if (tier === 'anonymous' || !scopes.has(scope)) throw refusal(c, scope, tier === 'anonymous');
+    if (!tiers.includes(tier) || !scopes.has(scope))
+      throw refusal(c, scope, tier === 'anonymous' || tier === 'visitor');
     await next();
   };
 }
@@ -96,6 +109,20 @@ function refusal(c: AppContext, scope: Scope, anonymous: boolean): DeblurError {
 function bearerToken(authorization: string): string | null {
   if (authorization.length > AUTHORIZATION_MAX_CHARACTERS) return null;
   return /^(?:Bearer|Token) +([A-Za-z0-9._~+/_-]+=*) *$/i.exec(authorization)?.[1] ?? null;
+}
+
+const VISITOR_TOKEN = /^visitor_([A-Za-z0-9_-]{43})$/;
+
+/**
+ * The caller with a token that a page has made and keeps in its browser: 256 random bits, in unpadded base64url. What the
+ * token makes belongs to whoever has it; the budget is that of the address. Null for another credential.
+ */
+async function visitorCaller(token: string, { tenant, account }: Caller): Promise<Caller | null> {
+  const [, secret] = VISITOR_TOKEN.exec(token) ?? [];
+  if (secret === undefined || fromBase64url(secret) === null) return null;
+  const id = `visitor-${(await sha256Hex(`visitor\n${secret}`)).slice(0, 32)}`;
+  const scopes = new Set(tenant.scopes.has('create') ? VISITOR_SCOPES : []);
+  return { tenant: { id, tier: 'visitor', scopes }, account, keyId: null };
 }
 
 /** A tenant for each client address: what others restore is not seen. Behind one address all are one. */

@@ -12,7 +12,7 @@ import {
   REQUEST_LIMIT_WINDOW_SECONDS,
 } from '@deblur/shared/limits.ts';
 import type { MiddlewareHandler } from 'hono';
-import { unpaid, type RateAccount, type RateLimits } from '../../tenants/access-ports.ts';
+import type { RateAccount, RateLimits } from '../../tenants/access-ports.ts';
 import type { AppContext, AppEnv } from '../context.ts';
 
 interface Quota {
@@ -52,18 +52,19 @@ export async function admit(limits: RateLimits, account: RateAccount, c: AppCont
   );
 }
 
-/**
- * Charges what a request costs once its price is known: a hit nothing, else the megapixels of its source.
- * @returns the charge, which throws `rate_limited` when the megapixels are not there
- */
-export function megapixelCharge(limits: RateLimits, c: AppContext): (megapixels: number) => Promise<void> {
-  return async (megapixels) => {
-    const account = c.get('account');
-    if (QUOTAS[account.tier] === null) return;
-    const charge = await limits.charge(account, megapixels);
-    // The tightest of the buckets that paid.
-    c.header('RateLimit', `"megapixels";r=${Math.floor(charge.remaining)};t=${charge.resetSeconds}`);
-    if (!charge.allowed) throw unpaid(megapixels, charge);
+/** The same limits; the answer tells what every charge has left, in the header `RateLimit`. */
+export function shownLimits(limits: RateLimits, c: AppContext): RateLimits {
+  return {
+    admit: (account) => limits.admit(account),
+    refund: (account, megapixels) => limits.refund(account, megapixels),
+    charge: async (account, megapixels) => {
+      const charge = await limits.charge(account, megapixels);
+      if (QUOTAS[account.tier] !== null) {
+        // The tightest of the buckets that paid.
+        c.header('RateLimit', `"megapixels";r=${Math.floor(charge.remaining)};t=${charge.resetSeconds}`);
+      }
+      return charge;
+    },
   };
 }
 

@@ -5,9 +5,9 @@ import { deblur, type Pending } from '../../restorations/deblur.ts';
 import { resolveModel } from '../../restorations/models.ts';
 import { receiveNamed } from '../../restorations/named-source.ts';
 import { newPredictionId, predictionName } from '../../predictions/prediction-id.ts';
-import { megapixelsOf } from '../../restorations/plan.ts';
-import type { ReceivedSource } from '../../sources/ports.ts';
+import type { ReceivedSource } from '../../sources/source-store.ts';
 import { addToLog, type AppContext, type AppEnv, type Ports } from '../context.ts';
+import { shownLimits } from '../middleware/rate-limit.ts';
 import { answerCreate, termsOf } from './predictions.ts';
 import { waitPreference } from '../body/prefer.ts';
 import { deblurHeaders, serverTiming } from './present.ts';
@@ -21,31 +21,32 @@ export function postDeblur(ports: Ports): Handler<AppEnv> {
     const terms = { ...termsOf(c, ports), id: newPredictionId() };
     const upload = await readUpload(c.req.raw, ports.sources);
     const { image, options } = upload;
-    const { source, pay } = await received(c, ports, terms, upload);
+    const charged = { ...ports, rateLimits: shownLimits(ports.rateLimits, c) };
+    const { source, payment } = await received(c, charged, terms, upload);
     const receiveMs = Date.now() - started;
     const { width, height, format } = source.header;
     addToLog(c, { bytes: source.bytes, width, height, source_format: format });
 
     const accept = c.req.header('accept') ?? null;
-    const tenant = c.get('tenant');
-    const { trace, id, deadlineSeconds } = terms;
-    const subscriberId = predictionName(tenant.id, id);
-    const asked = { tenant, source, options, accept, trace, pay };
-    const deblurred = await deblur(ports, { ...asked, waitSeconds: wait.seconds, subscriberId, deadlineSeconds });
+    const { trace, id, tenantId, scope, deadlineSeconds } = terms;
+    const subscriberId = predictionName(tenantId, id);
+    const asked = { scope, source, options, accept, trace, payment };
+    const deblurred = await deblur(charged, { ...asked, waitSeconds: wait.seconds, subscriberId, deadlineSeconds });
     if ('pending' in deblurred) return answerLater(c, ports, terms, deblurred, { image, source, options });
-    const { result, cache, cost } = deblurred;
+    const { result, cache } = deblurred;
     addToLog(c, { cache, placement: result.placement, model: result.model, result_key: result.key });
     if (wait.applied !== null && wait.seconds > 0) c.header('Preference-Applied', wait.applied);
-    ports.stats.count('deblur_results_total', { cache: cost });
+    ports.stats.count('deblur_results_total', { cache });
     const totalMs = Date.now() - started;
-    const timing = serverTiming(deblurred, { receiveMs, totalMs, detailed: ports.sharedCache });
+    const timing = serverTiming(deblurred, { receiveMs, totalMs });
     return c.body(result.body, 200, deblurHeaders(deblurred, timing));
   };
 }
 
-/** The picture, wherever it is; a name is looked after only for a model that can be had. */
+/** The picture, wherever it is; a named one is opened only for a model that is there. */
 async function received(c: AppContext, ports: Ports, terms: CreateTerms, { image, options }: Upload) {
-  if (typeof image !== 'string') return { source: image, pay: terms.pay };
+  const { account } = terms;
+  if (typeof image !== 'string') return { source: image, payment: { kind: 'before', account } as const };
   resolveModel(ports.catalogue, options.model);
   return receiveNamed(ports, terms, image, { maxBytes: SYNC_UPLOAD_MAX_BYTES, signal: c.req.raw.signal });
 }
@@ -55,7 +56,7 @@ async function answerLater(
   c: AppContext,
   ports: Ports,
   terms: CreateTerms,
-  { pending: job, tellsCache, deadlineAt }: Pending,
+  { pending: job, deadlineAt }: Pending,
   { image, source, options }: Upload & { readonly source: ReceivedSource },
 ): Promise<Response> {
   const { model, tile, encoding } = job.task;
@@ -63,17 +64,7 @@ async function answerLater(
   const given = { ...named, model, ...encoding, ...(tile === undefined ? {} : { tile }) };
   // What was waited already counts.
   const deadlineSeconds = Math.max(1, Math.ceil((deadlineAt - Date.now()) / 1000));
-  const { snapshot } = await predictJob(
-    ports,
-    { ...terms, deadlineSeconds },
-    {
-      job,
-      tellsCache,
-      options,
-      given,
-      megapixels: megapixelsOf(source),
-    },
-  );
+  const { snapshot } = await predictJob(ports, { ...terms, deadlineSeconds }, { job, source, options, given });
   const { applied } = waitPreference(c.req.header('prefer'));
   return answerCreate(c, snapshot.prediction, { applied, accepted: true, existed: false });
 }

@@ -17,7 +17,7 @@ import { optionError } from '@deblur/shared/protocol/options.ts';
 import type { Handler } from 'hono';
 import { z } from 'zod';
 import type { FileRecord, Files } from '../../tenants/access-ports.ts';
-import type { ReceivedSource, SourceStore } from '../../sources/ports.ts';
+import type { ReceivedSource, SourceStore } from '../../sources/source-store.ts';
 import { assertContentLength, bodyChunks, limitBytes } from '../body/body.ts';
 import { addToLog, type AppEnv } from '../context.ts';
 import { readForm } from '../body/form.ts';
@@ -25,7 +25,7 @@ import type { fileListSchema, fileSchema } from '../api-schemas.ts';
 
 export interface FilePorts {
   readonly files: Files;
-  readonly sources: SourceStore;
+  readonly sources: Pick<SourceStore, 'receive'>;
 }
 
 /** `POST /v1/files`: a form with the part `content`, and perhaps `filename`, `type` (which the bytes decide) and `metadata`. */
@@ -85,7 +85,7 @@ interface NewFile {
 }
 
 /** @throws {DeblurError} whatever is wrong with the form or the picture; nothing is left stored */
-async function readFile(request: Request, sources: SourceStore): Promise<NewFile> {
+async function readFile(request: Request, sources: Pick<SourceStore, 'receive'>): Promise<NewFile> {
   const contentType = request.headers.get('content-type') ?? '';
   if (!/^multipart\/form-data\b/i.test(contentType)) {
     throw formNeeded('content');

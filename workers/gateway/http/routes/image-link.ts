@@ -4,11 +4,11 @@ import { verifyPath } from '@deblur/shared/protocol/image-link.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
 import { isAllowedSource, parseLink, type PictureLink } from '../../restorations/image-link.ts';
-import { restoreLink, type LinkedResult } from '../../restorations/restore-image-link.ts';
+import { restoreImageLink, type LinkedResult } from '../../restorations/restore-image-link.ts';
 import { addToLog, type AppContext, type AppEnv, type Ports } from '../context.ts';
 import { waitPreference } from '../body/prefer.ts';
 import { resultPath } from './present.ts';
-import { isCached, serveResult } from './serve-result.ts';
+import { serveResult } from './serve-result.ts';
 import type { pendingPictureSchema } from '../api-schemas.ts';
 
 /** `GET|HEAD /i/{signature}/{options}/{source}`: the restored picture of an address that a key's holder has signed. */
@@ -22,13 +22,12 @@ export function getImageLink(ports: Ports): Handler<AppEnv> {
     assertAllowed(ports, link.url);
 
     const wait = waitPreference(c.req.header('prefer'));
-    const restored = await restoreLink(ports, {
+    const restored = await restoreImageLink(ports, {
       ...link,
       accept: c.req.header('accept') ?? null,
       trace: c.get('trace'),
       waitSeconds: wait.applied === null ? IMAGE_LINK_WAIT_SECONDS : wait.seconds,
       signal: c.req.raw.signal,
-      isCached: (key) => isCached(c, key),
     });
     addToLog(c, { cache: restored.cache, result_key: restored.resultKey });
     if (restored.cache === 'pending') return pending(c, link, restored, pendingStatus);

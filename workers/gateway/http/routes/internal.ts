@@ -18,10 +18,10 @@ import {
 } from '@deblur/shared/limits.ts';
 import { uploadCompletionSchema } from '@deblur/shared/protocol/runner-api.ts';
 import type { Context, Handler } from 'hono';
-import type { PartsUpload } from '../../results/multipart.ts';
+import type { PartsUpload } from '../../results/runner-uploads.ts';
 import type { InternalGrant, InternalUrls } from '../../runners/ports.ts';
-import type { ResultUpload } from '../../results/ports.ts';
-import type { StoredBody } from '../../sources/ports.ts';
+import type { ResultUpload } from '../../results/result-store.ts';
+import type { StoredBody } from '../../sources/source-store.ts';
 import { readRemoteState } from '../../runners/remote-state.ts';
 import { assertContentLength, bodyText } from '../body/body.ts';
 import type { AppEnv, Ports } from '../context.ts';
@@ -30,8 +30,7 @@ import type { AppEnv, Ports } from '../context.ts';
 export function getSource({ urls, sources, results }: Ports): Handler<AppEnv, '/internal/sources/:token'> {
   return async (c) => {
     const grant = await granted(urls.verify(c.req.param('token')), 'read');
-    const stored: StoredBody | null =
-      grant.kind === 'source' ? await sources.open(grant.key) : await results.get('master', grant.key);
+    const stored = grant.kind === 'source' ? await sources.open(grant.key) : await masterBody(results, grant.key);
     if (stored === null) throw notFound('source');
     return c.body(stored.body, 200, {
       'Content-Type': 'application/octet-stream',
@@ -44,31 +43,31 @@ export function getSource({ urls, sources, results }: Ports): Handler<AppEnv, '/
  * `PUT /internal/results/{token}`: stores one master or result, under the key in the token; twice is once.
  * With `uploadId` and `partNumber` it takes one part of it; see uploadCompletionSchema.
  */
-export function putResult({ urls, results }: Ports): Handler<AppEnv, ResultPath> {
+export function putResult({ urls, uploads }: Ports): Handler<AppEnv, ResultPath> {
   return async (c) => {
     const grant = await granted(urls.verify(c.req.param('token')), 'write');
     const upload = await partsUploadOf(c, urls);
     if (upload !== null) {
-      const etag = await results.putPart(upload, ...partOf(c, grant));
+      const etag = await uploads.putPart(upload, ...partOf(c, grant));
       return c.body(null, 200, { ETag: `"${etag}"` });
     }
-    const { kind, key, contentType, metadata } = grant;
-    assertContentType(c, contentType);
-    await results.putStream(kind, key, await uploadOf(c.req.raw, contentType), metadata);
+    assertContentType(c, grant.contentType);
+    const { upload: picture, length } = await uploadOf(c.req.raw);
+    await uploads.put(grant, picture, length);
     return c.body(null, 204);
   };
 }
 
 /** `POST /internal/results/{token}`: begins an upload in parts; with its `uploadId` it ends it. */
-export function postResultParts({ urls, results }: Ports): Handler<AppEnv, ResultPath> {
+export function postResultParts({ urls, uploads }: Ports): Handler<AppEnv, ResultPath> {
   return async (c) => {
     const token = c.req.param('token');
-    const { kind, key, contentType, metadata, partBytes } = await granted(urls.verify(token), 'write');
+    const grant = await granted(urls.verify(token), 'write');
     const upload = await partsUploadOf(c, urls);
     if (upload === null) {
-      if (partBytes === undefined) throw internalUrlTakesNoParts();
-      assertContentType(c, contentType);
-      const { id } = await results.beginParts(await sha256Hex(token));
+      if (grant.partBytes === undefined) throw internalUrlTakesNoParts();
+      assertContentType(c, grant.contentType);
+      const { id } = await uploads.beginParts(await sha256Hex(token));
       const location = `?uploadId=${encodeURIComponent(await urls.signUpload(token, id))}`;
       return c.body(null, 201, { Location: location });
     }
@@ -78,18 +77,18 @@ export function postResultParts({ urls, results }: Ports): Handler<AppEnv, Resul
     if (!completion.success) throw uploadMalformed('end');
     const etags = completion.data.etags.map(unquoted);
     const sha256 = Uint8Array.fromHex(completion.data.sha256);
-    await results.completeParts(upload, { kind, key, contentType, metadata, etags, sha256 });
+    await uploads.completeParts(upload, grant, { etags, sha256 });
     return c.body(null, 204);
   };
 }
 
 /** `DELETE /internal/results/{token}`: gives up an upload in parts. What is stored whole stays. */
-export function deleteResultParts({ urls, results }: Ports): Handler<AppEnv, ResultPath> {
+export function deleteResultParts({ urls, uploads }: Ports): Handler<AppEnv, ResultPath> {
   return async (c) => {
     await granted(urls.verify(c.req.param('token')), 'write');
     const upload = await partsUploadOf(c, urls);
     if (upload === null) throw uploadMalformed('upload_id');
-    await results.abortParts(upload);
+    await uploads.abortParts(upload);
     return c.body(null, 204);
   };
 }
@@ -167,17 +166,22 @@ function isFor<Purpose extends InternalGrant['purpose']>(
   return grant.purpose === purpose;
 }
 
+async function masterBody(results: Ports['results'], key: string): Promise<StoredBody | null> {
+  const found = await results.get('master', key);
+  return found?.kind === 'stored' ? found : null;
+}
+
 /** The store checks the digest while it writes; only a body that comes without one is held in memory, and bounded. */
-async function uploadOf(request: Request, contentType: string): Promise<ResultUpload> {
+async function uploadOf(request: Request): Promise<{ upload: Omit<ResultUpload, 'contentType'>; length: number }> {
   const { body, length } = measuredBody(request, RESULT_UPLOAD_MAX_BYTES);
   const announced = sha256Of(request.headers.get('content-digest'));
-  if (announced !== null) return { body, contentType, sha256: announced };
+  if (announced !== null) return { upload: { body, sha256: announced }, length: Number(length) };
   assertContentLength(length, SYNC_UPLOAD_MAX_BYTES);
   const bytes = await request.arrayBuffer();
   const sha256 = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
   const whole = new Response(bytes).body;
   if (whole === null) throw emptyPicture();
-  return { body: whole, contentType, sha256 };
+  return { upload: { body: whole, sha256 }, length: bytes.byteLength };
 }
 
 /** R2 takes streams of known length only. */
@@ -194,5 +198,5 @@ function measuredBody(
 /** Content-Digest (RFC 9530); null when there is none, or none that we know. */
 function sha256Of(header: string | null): Uint8Array | null {
   const value = /(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):/.exec(header ?? '')?.[1];
-  return value === undefined ? null : Uint8Array.fromBase64(value);
+  return value === undefined ? null : Uint8Array.fromBase64(value, { lastChunkHandling: 'strict' });
 }

@@ -3,7 +3,7 @@ import { EDGE_MAX_PIXELS, MAX_PIXELS } from '@deblur/shared/limits.ts';
 import type { Handler } from 'hono';
 import type { z } from 'zod';
 import { availableModels, type Catalogue, type CatalogueEntry } from '../../restorations/models.ts';
-import type { Placement } from '../../results/ports.ts';
+import type { Placement } from '../../results/stored-result.ts';
 import { modelAt } from '../../restorations/requested-model.ts';
 import type { AppEnv, Ports } from '../context.ts';
 import type { modelListSchema, modelSchema } from '../api-schemas.ts';

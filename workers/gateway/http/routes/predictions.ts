@@ -14,7 +14,8 @@ import { readCreate } from '../body/prediction-request.ts';
 import { streamPrediction, wantsEventStream } from './prediction-stream.ts';
 import { createPreference, type WaitPreference } from '../body/prefer.ts';
 import { matchesEtag } from '../body/range.ts';
-import { megapixelCharge } from '../middleware/rate-limit.ts';
+import { scopeOf } from '../../restorations/scope.ts';
+import { shownLimits } from '../middleware/rate-limit.ts';
 
 /** What a create says by its path. */
 interface CreatePath {
@@ -52,7 +53,8 @@ async function create(c: AppContext, ports: Ports, { id, model }: CreatePath): P
   const terms = id === undefined ? named : { ...named, id, idempotencyKey: null };
   const { version, inputModel, ...body } = await readCreate(c.req.raw, ports.sources, id);
   const references = { path: model, version, inputModel };
-  const created = await createPrediction(ports, { ...terms, ...body, references });
+  const charged = { ...ports, rateLimits: shownLimits(ports.rateLimits, c) };
+  const created = await createPrediction(charged, { ...terms, ...body, references });
   const snapshot = await waited(ports.predictions, terms.tenantId, created.snapshot, preference.seconds);
   const { applied } = preference;
   return answerCreate(c, snapshot.prediction, {
@@ -63,11 +65,12 @@ async function create(c: AppContext, ports: Ports, { id, model }: CreatePath): P
 }
 
 /** What the headers say of a create. */
-export function termsOf(c: AppContext, { rateLimits }: Pick<Ports, 'rateLimits'>): CreateTerms {
+export function termsOf(c: AppContext, ports: Pick<Ports, 'sharedCache'>): CreateTerms {
+  const { id: tenantId } = c.get('tenant');
   return {
-    tenantId: c.get('tenant').id,
+    tenantId,
+    scope: scopeOf(ports, tenantId),
     account: c.get('account'),
-    pay: megapixelCharge(rateLimits, c),
     origin: c.get('origin'),
     trace: c.get('trace'),
     idempotencyKey: idempotencyKeyOf(c.req.header('idempotency-key')),

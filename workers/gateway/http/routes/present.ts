@@ -1,7 +1,7 @@
 /** Results and reports as response headers. */
 import { IMMUTABLE_MAX_AGE_SECONDS, RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import type { Deblurred } from '../../restorations/deblur.ts';
-import type { StoredResult } from '../../results/ports.ts';
+import type { StoredResult } from '../../results/stored-result.ts';
 
 export const resultPath = (key: string): string => `/v1/results/${key}`;
 
@@ -23,13 +23,10 @@ export function deblurHeaders({ result, cache }: Deblurred, timing: string): Rec
 export interface Timing {
   readonly receiveMs: number;
   readonly totalMs: number;
-  /** False: only the spans that every answer has, so that they do not tell what `X-Cache` conceals. */
-  readonly detailed: boolean;
 }
 
 /** Where the time went (W3C Server Timing), milliseconds. Workers' clocks stand still while they compute. */
-export function serverTiming(deblurred: Deblurred, { receiveMs, totalMs, detailed }: Timing): string {
-  const { lookupMs, job } = detailed ? deblurred : { lookupMs: undefined };
+export function serverTiming({ lookupMs, job }: Deblurred, { receiveMs, totalMs }: Timing): string {
   const { queueMs, runMs, restore } = job ?? {};
   const spans: readonly (readonly [name: string, ms: number | undefined])[] = [
     ['hash', receiveMs],

@@ -1,14 +1,13 @@
 /** One immutable representation on the wire: whole, in part, or only its headers. */
-import { gone, notFound, rangeNotSatisfiable, type DeblurError } from '@deblur/shared/protocol/errors.ts';
-import type { ResultStore, StoredResult } from '../../results/ports.ts';
-import type { ResultOrigins } from '../../references/ports.ts';
+import { gone, notFound, rangeNotSatisfiable } from '@deblur/shared/protocol/errors.ts';
+import type { ResultStore } from '../../results/result-store.ts';
+import type { ErasedResult, StoredResult } from '../../results/stored-result.ts';
 import type { AppContext } from '../context.ts';
 import { contentDigest, etagOf, resultHeaders, resultPath } from './present.ts';
 import { matchesEtag, parseRange } from '../body/range.ts';
 
 export interface ResultPorts {
-  readonly results: ResultStore;
-  readonly origins: ResultOrigins;
+  readonly results: Pick<ResultStore, 'head' | 'get'>;
 }
 
 /** What this request's answer says beside what every answer with these bytes does. */
@@ -30,13 +29,6 @@ export async function serveResult(
   const { expiresAt = null } = addition;
   if (expiresAt !== null) limitAge(response.headers, expiresAt);
   return response;
-}
-
-/** Whether this place's cache would answer. */
-export async function isCached(c: AppContext, key: string): Promise<boolean> {
-  const cached = await caches.default.match(cacheKeyOf(c, key));
-  await cached?.body?.cancel();
-  return cached !== undefined;
 }
 
 /** Empties this place's cache of a result, whatever led to it: every answer with its bytes is cached under its own path. */
@@ -67,27 +59,23 @@ async function headResult(c: AppContext, ports: ResultPorts, key: string): Promi
 }
 
 /** GET without conditions: from this place's cache, else from the store and into the cache. */
-async function wholeResult(c: AppContext, { results, origins }: ResultPorts, key: string): Promise<Response> {
+async function wholeResult(c: AppContext, { results }: ResultPorts, key: string): Promise<Response> {
   const cached = await caches.default.match(cacheKeyOf(c, key));
   if (cached !== undefined) return c.newResponse(cached.body, 200, Object.fromEntries(cached.headers));
-  const [result, origin] = await Promise.all([results.get('result', key), origins.find(key)]);
-  if (result === null || origin === 'erased') {
-    await result?.body.cancel();
-    throw notStored(origin);
-  }
-  c.executionCtx.waitUntil(fillCache({ results, origins }, key, cacheKeyOf(c, key)));
+  const result = assertStored(await results.get('result', key));
+  c.executionCtx.waitUntil(fillCache({ results }, key, cacheKeyOf(c, key)));
   return c.newResponse(result.body, 200, wholeHeaders(result));
 }
 
 /** Reads it once more: one body for both would pile up in memory whenever the caller is slower than the cache. */
-async function fillCache({ results, origins }: ResultPorts, key: string, cacheKey: string): Promise<void> {
+async function fillCache({ results }: ResultPorts, key: string, cacheKey: string): Promise<void> {
   const result = await results.get('result', key);
-  if (result === null) return;
+  if (result?.kind !== 'stored') return;
   // What cannot be cached now will be the next time.
   const response = new Response(result.body, { headers: wholeHeaders(result) });
   await caches.default.put(cacheKey, response).catch(() => undefined);
-  // Asked last: whoever erases it from now on empties the cache after this.
-  if ((await origins.find(key)) === 'erased') await caches.default.delete(cacheKey);
+  // Asked last: an erasure from now on empties the cache after this.
+  if ((await results.head('result', key))?.kind !== 'stored') await caches.default.delete(cacheKey);
 }
 
 async function rangeOf(c: AppContext, ports: ResultPorts, key: string): Promise<Response> {
@@ -101,8 +89,7 @@ async function rangeOf(c: AppContext, ports: ResultPorts, key: string): Promise<
     c.header('Content-Range', `bytes */${result.size}`);
     throw rangeNotSatisfiable(result.size);
   }
-  const part = await ports.results.get('result', key, range);
-  if (part === null) throw notStored(null);
+  const part = assertStored(await ports.results.get('result', key, range));
   return c.newResponse(part.body, 206, {
     ...resultHeaders(part, Date.now()),
     'Content-Length': String(range.last - range.first + 1),
@@ -127,13 +114,13 @@ function limitAge(headers: Headers, expiresAt: number): void {
   );
 }
 
-async function known({ results, origins }: ResultPorts, key: string): Promise<StoredResult> {
-  const [result, origin] = await Promise.all([results.head('result', key), origins.find(key)]);
-  if (result === null || origin === 'erased') throw notStored(origin);
-  return result;
+async function known({ results }: ResultPorts, key: string): Promise<StoredResult> {
+  return assertStored(await results.head('result', key));
 }
 
-/** What was erased is gone even where bytes of it come in late: from work that had begun before. */
-function notStored(origin: unknown): DeblurError {
-  return origin === 'erased' ? gone('result') : notFound('result');
+/** @throws {DeblurError} `not_found`, `gone` */
+function assertStored<Found extends StoredResult>(found: Found | ErasedResult | null): Found {
+  if (found === null) throw notFound('result');
+  if (found.kind === 'erased') throw gone('result');
+  return found;
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { HIT, measured, success } from '../../../workers/gateway/predictions/outcome.ts';
+import { measured, success } from '../../../workers/gateway/predictions/outcome.ts';
 
 const report = {
   cache: 'coalesced',
@@ -9,7 +9,7 @@ const report = {
 } as const;
 
 it('counts the time in the queue to the start that was heard of, else to when the work must have begun', () => {
-  const state = { createdAt: 10_000, startedAt: 14_000, tellsCache: true };
+  const state = { createdAt: 10_000, startedAt: 14_000 };
   expect(success(state, report, 'runner', 20_000)).toEqual({
     status: 'succeeded',
     error: null,
@@ -22,19 +22,6 @@ it('counts the time in the queue to the start that was heard of, else to when th
   expect(success({ ...state, createdAt: 19_000, startedAt: null }, report, 'runner', 20_000).metrics.queue_time).toBe(
     0,
   );
-});
-
-it('tells only those of the cache who may know', () => {
-  const state = { createdAt: 1, startedAt: null, tellsCache: false };
-  const hit = success(state, HIT, 'edge', 2000);
-  expect(hit.metrics).toEqual({ cache: 'miss', placement: 'edge' });
-  // A real one is told no more, and a hit has not begun when it ended.
-  expect(success(state, { ...report, cache: 'miss' }, 'edge', 2000).metrics).toEqual(hit.metrics);
-  expect(hit.startedAt).toBe(1);
-  expect(success({ ...state, tellsCache: true }, HIT, 'edge', 2).metrics).toMatchObject({
-    cache: 'hit',
-    predict_time: 0,
-  });
 });
 
 it('says of every end how long it took, and of a known picture how large it is', () => {
