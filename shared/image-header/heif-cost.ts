@@ -2,7 +2,7 @@
 import { summarizeAv1, type Av1Summary, type CodedColour } from './av1.ts';
 import { itemBytes, readItemExtents, type Box, type Extent, type ItemTable } from './bmff.ts';
 import { undecodable, type ByteView } from './byte-view.ts';
-import { HEIF_CODING, property, type HeifFormat } from './heif.ts';
+import { HEIF_CODING, property, type HeifFormat } from './heif-coding.ts';
 import { summarizeHevc } from './hevc.ts';
 
 /**

@@ -1,6 +1,7 @@
 /** HEIF (ISO/IEC 23008-12) and MIAF: AVIF with AV1 (AV1 Image File Format 1.1), HEIC with HEVC. */
 import { kindNotSupported, notAPicture, pictureAnimated, pictureTruncated } from '../protocol/errors.ts';
 import type { Cicp } from './av1.ts';
+import { HEIF_CODING, property, type HeifFormat } from './heif-coding.ts';
 import { assertHeifCost } from './heif-cost.ts';
 import {
   boxes,
@@ -45,8 +46,6 @@ export function readHeifHeader(view: ByteView): ImageHeader {
   };
 }
 
-export type HeifFormat = 'avif' | 'heic';
-
 export interface OpenHeif {
   readonly format: HeifFormat;
   readonly brands: ReadonlySet<string>;
@@ -77,12 +76,6 @@ export function openHeif(view: ByteView): OpenHeif {
 
 /** Brands of HEIC, of its sequences, and of HEIF whatever it holds: phones write them in any order. */
 const HEIC_BRANDS = ['heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'msf1'];
-
-/** How the pictures of a format are coded, and with which configuration. */
-export const HEIF_CODING = {
-  avif: { item: 'av01', configuration: 'av1C', name: 'AV1' },
-  heic: { item: 'hvc1', configuration: 'hvcC', name: 'HEVC' },
-} as const;
 
 /** HEVC is decoded to RGB of 8 bits, whatever it has. */
 function samplesOf(
@@ -151,10 +144,6 @@ function findMeta(view: ByteView): Box | undefined {
     throw pictureTruncated('file');
   }
   return meta;
-}
-
-export function property(properties: Properties, type: string): Box | undefined {
-  return properties.find((box) => box.type === type);
 }
 
 /** The item with the codec's configuration: the primary one, or the first tile of its grid. */

@@ -5,7 +5,7 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, inject, it } from 'vitest';
 import { createApp } from '../../workers/gateway/app.ts';
 import { createPorts } from '../../workers/gateway/deps.ts';
-import type { Ports } from '../../workers/gateway/http/context.ts';
+import type { Ports } from '../../workers/gateway/http/ports.ts';
 import { openNamed } from '../../workers/gateway/restorations/named-source.ts';
 import { SourceFetcher } from '../../workers/gateway/sources/source-fetcher.ts';
 import { newAddress } from './access/support.ts';

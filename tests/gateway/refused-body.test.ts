@@ -8,7 +8,7 @@ import { env } from 'cloudflare:workers';
 import { describe, expect, inject, it } from 'vitest';
 import { createApp } from '../../workers/gateway/app.ts';
 import { createPorts } from '../../workers/gateway/deps.ts';
-import type { Ports } from '../../workers/gateway/http/context.ts';
+import type { Ports } from '../../workers/gateway/http/ports.ts';
 import { newAddress } from './access/support.ts';
 
 /** Far more than the sockets and the server buffer, and little enough to run out within the time that is given. */

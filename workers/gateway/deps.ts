@@ -5,13 +5,13 @@ import type { EdgeRunnerApi } from '@deblur/shared/protocol/runner-api.ts';
 import { bareHost, checkUrl } from '@deblur/shared/net/url-guard.ts';
 import edgeManifest from '../../model-export/weights/dhnet-edge/manifest.json';
 import { readConfig } from './config.ts';
-import type { Ports } from './http/context.ts';
+import type { Ports } from './http/ports.ts';
 import type { AuthPorts } from './http/middleware/auth.ts';
 import type { CallerPorts } from './http/middleware/callers-origin.ts';
 import { DurableJobs } from './jobs/job-client.ts';
 import type { DispatchMessage, DispatchPorts } from './jobs/dispatch-queue.ts';
-import type { JobPorts } from './jobs/job.ts';
-import type { RestorationJob } from './jobs/job-object.ts';
+import type { Job } from './jobs/job.ts';
+import type { JobPorts } from './jobs/ports.ts';
 import type { Namespace } from './call-object.ts';
 import { scopeOf } from './restorations/scope.ts';
 import type { PredictionIndexObject } from './predictions/prediction-index-object.ts';
@@ -155,7 +155,7 @@ export function createPorts(env: Env): Ports {
 }
 
 // The generated types of RPC are these methods with wrappers that no caller here needs.
-const jobsOf = (env: Env): DurableJobs => new DurableJobs(env.JOBS as unknown as Namespace<RestorationJob>);
+const jobsOf = (env: Env): DurableJobs => new DurableJobs(env.JOBS as unknown as Namespace<Job>);
 
 const predictionsOf = (env: Env) => env.PREDICTIONS as unknown as Namespace<PredictionResource>;
 

@@ -2,7 +2,7 @@
 import { createApp } from './app.ts';
 import { createDispatchPorts, createJobPorts, createPorts, createPredictionPorts } from './deps.ts';
 import { consumeDeadLetters, consumeDispatches } from './jobs/dispatch-queue.ts';
-import { RestorationJob } from './jobs/job-object.ts';
+import { Job } from './jobs/job.ts';
 import { PredictionResource } from './predictions/prediction-object.ts';
 
 export { PredictionIndexObject } from './predictions/prediction-index-object.ts';
@@ -12,7 +12,7 @@ export { RateLimitObject } from './limits/rate-limit-object.ts';
 export { TenantObject } from './tenants/tenant-object.ts';
 
 /** The bound class: one object for each RestorationKey. */
-export class JobObject extends RestorationJob {
+export class JobObject extends Job {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env, createJobPorts(env));
   }

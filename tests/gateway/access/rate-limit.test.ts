@@ -7,7 +7,8 @@ import {
   RATE_LIMIT_KEY_MEGAPIXELS,
   REQUEST_LIMIT_ANONYMOUS,
 } from '@deblur/shared/limits.ts';
-import { unpaid, type RateAccount } from '../../../workers/gateway/tenants/access-ports.ts';
+import { budgetSpent } from '@deblur/shared/protocol/errors.ts';
+import type { RateAccount } from '../../../workers/gateway/tenants/access-ports.ts';
 import { CloudflareRateLimits } from '../../../workers/gateway/limits/rate-limits.ts';
 import { spend, type BucketState } from '../../../workers/gateway/limits/token-bucket.ts';
 import { call, gpu, problem, problemOf, until } from '../support/gateway.ts';
@@ -255,7 +256,7 @@ describe('anonymous work together', () => {
     expect((await limits.charge(account('b'), 9)).allowed).toBe(true);
     const refused = await limits.charge(account('c'), 9);
     expect(refused).toMatchObject({ allowed: false, limit: 'all anonymous work' });
-    const error = unpaid(9, refused);
+    const error = budgetSpent({ price: 9, ...refused });
     expect(error.retryAfterSeconds).toBeGreaterThan(1_000);
     expect(error.detail).toMatch(/^This request costs 9\.0 megapixels and 2\.\d are left of .* all anonymous work\. /);
   });

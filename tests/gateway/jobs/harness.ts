@@ -17,6 +17,9 @@ export interface Told {
   readonly event: JobEvent;
 }
 
+/** The composition root derives the bound class just like this. */
+class UnboundJob extends Job {}
+
 export class Bench {
   now = 1_000_000_000;
   alarmAt: number | undefined;
@@ -33,11 +36,13 @@ export class Bench {
   deaf: 'before' | 'after' | undefined;
   deleted = 0;
   job: Job;
+  readonly #state: DurableObjectState;
   readonly #sql: SqlStorage;
   #pending: Promise<unknown>[] = [];
 
-  constructor(sql: SqlStorage) {
-    this.#sql = sql;
+  constructor(state: DurableObjectState) {
+    this.#state = state;
+    this.#sql = state.storage.sql;
     this.job = this.restart();
   }
 
@@ -50,7 +55,16 @@ export class Bench {
       if (born.dead) throw new Error('this object is dead');
       return value;
     };
-    this.job = new Job(
+    this.job = new UnboundJob(
+      this.#state,
+      env,
+      {
+        results: this.shelf,
+        restorers: { edge: this.edge, runner: this.gpu },
+        stats: this.stats,
+        subscribers: { notify: (...told) => this.#take(...told) },
+        callBack: async (message, delaySeconds) => void this.messages.push({ message, delaySeconds }),
+      },
       {
         // What a dead object still has to say reaches nobody.
         sql: new Proxy(this.#sql, {
@@ -65,13 +79,6 @@ export class Bench {
           this.alarmAt = undefined;
           this.deleted++;
         },
-      },
-      {
-        results: this.shelf,
-        restorers: { edge: this.edge, runner: this.gpu },
-        stats: this.stats,
-        subscribers: { notify: (...told) => this.#take(...told) },
-        callBack: async (message, delaySeconds) => void this.messages.push({ message, delaySeconds }),
       },
     );
     return this.job;
@@ -146,8 +153,7 @@ export class Bench {
 
 /** Runs a test with a bench over storage of its own. */
 export function onBench(test: (bench: Bench) => Promise<void>): () => Promise<void> {
-  return () =>
-    runInDurableObject(env.JOBS.get(env.JOBS.newUniqueId()), (_, state) => test(new Bench(state.storage.sql)));
+  return () => runInDurableObject(env.JOBS.get(env.JOBS.newUniqueId()), (_, state) => test(new Bench(state)));
 }
 
 /** What a subscriber is told at the end. */

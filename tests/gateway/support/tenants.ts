@@ -3,7 +3,8 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers';
 import { Hono } from 'hono';
 import { createPorts } from '../../../workers/gateway/deps.ts';
-import type { AppEnv, Ports } from '../../../workers/gateway/http/context.ts';
+import type { AppEnv } from '../../../workers/gateway/http/context.ts';
+import type { Ports } from '../../../workers/gateway/http/ports.ts';
 import { requireScope } from '../../../workers/gateway/http/middleware/auth.ts';
 import { postDeblur } from '../../../workers/gateway/http/routes/deblur.ts';
 import { postPrediction } from '../../../workers/gateway/http/routes/predictions.ts';

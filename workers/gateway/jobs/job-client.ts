@@ -3,13 +3,13 @@ import { RETRY_AFTER_SECONDS } from '@deblur/shared/limits.ts';
 import { fromWireError } from '@deblur/shared/protocol/errors.ts';
 import { callObject, type Namespace, type Stub } from '../call-object.ts';
 import type { CallbackAddress, RemoteState } from '../runners/ports.ts';
-import type { RestorationJob } from './job-object.ts';
+import type { Job } from './job.ts';
 import type { JobReport, JobRequest, Jobs, Subscription } from './ports.ts';
 
 export class DurableJobs implements Jobs {
-  readonly #namespace: Namespace<RestorationJob>;
+  readonly #namespace: Namespace<Job>;
 
-  constructor(namespace: Namespace<RestorationJob>) {
+  constructor(namespace: Namespace<Job>) {
     this.#namespace = namespace;
   }
 
@@ -34,7 +34,7 @@ export class DurableJobs implements Jobs {
     return this.#call(restorationKey, (job) => job.report(resultKey, attempt, said));
   }
 
-  #call<T>(restorationKey: string, call: (job: Stub<RestorationJob>) => Promise<T>): Promise<T> {
+  #call<T>(restorationKey: string, call: (job: Stub<Job>) => Promise<T>): Promise<T> {
     return callObject(this.#namespace, restorationKey, 'job', call);
   }
 }

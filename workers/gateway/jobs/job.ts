@@ -12,11 +12,10 @@
  */
 import { deadlineExceeded, runnerUnreachable, toWireError, type WireError } from '@deblur/shared/protocol/errors.ts';
 import { JOB_DEADLINE_MS, JOB_WATCHDOG_MS, RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
-import type { JobReply, JobReport, JobRequest, Subscribers, Subscription } from './ports.ts';
-import type { RemoteRunner, RemoteState, Restorer } from '../runners/ports.ts';
-import type { ResultStore } from '../results/result-store.ts';
-import type { Counts, JobGauge } from '../metrics/ports.ts';
-import type { DispatchMessage, DispatchReply } from './dispatch-queue.ts';
+import { DurableObject } from 'cloudflare:workers';
+import type { RemoteState } from '../runners/ports.ts';
+import type { DispatchReply } from './dispatch-queue.ts';
+import type { JobHost, JobPorts, JobReply, JobReport, JobRequest, Subscription } from './ports.ts';
 import { JobTable } from './job-table.ts';
 import { LiveGauge, type NamedJob } from './live-gauge.ts';
 import { Outbox, type Subscriber } from './outbox.ts';
@@ -24,28 +23,11 @@ import { createTables } from './schema.ts';
 import { placementOf, type Task } from './task.ts';
 import { TaskRunner } from './task-runner.ts';
 
-export interface JobPorts {
-  readonly results: Pick<ResultStore, 'head' | 'unerase'>;
-  readonly restorers: { readonly edge: Restorer; readonly runner: RemoteRunner };
-  readonly subscribers: Subscribers;
-  readonly stats: Counts & JobGauge;
-  /** Sends the message that brings refused work back. */
-  readonly callBack: (message: DispatchMessage, delaySeconds: number) => Promise<void>;
-}
-
-/** What the object lends: the clock, the alarm and the storage. */
-export interface JobHost {
-  readonly sql: SqlStorage;
-  readonly now: () => number;
-  readonly setAlarm: (at: number) => void;
-  readonly waitUntil: (work: Promise<unknown>) => void;
-  readonly deleteAll: () => Promise<void>;
-}
-
 /** Nobody is there to hear it: work is canceled when the last one has left. */
 const CANCELED: WireError = { code: 'runner_failed', detail: 'The work was canceled, because nobody waited for it.' };
 
-export class Job {
+/** The composition root derives the class that is bound, because only it knows how ports are made of an Env. */
+export abstract class Job extends DurableObject<Env> {
   readonly #host: JobHost;
   readonly #table: JobTable;
   readonly #outbox: Outbox;
@@ -54,7 +36,8 @@ export class Job {
   /** By ResultKey: the requests that wait for a task's end. Whatever else survives the object does so in the tables. */
   readonly #waiting = new Map<string, PromiseWithResolvers<Task>>();
 
-  constructor(host: JobHost, ports: JobPorts) {
+  constructor(ctx: DurableObjectState, env: Env, ports: JobPorts, host: JobHost = hostOf(ctx)) {
+    super(ctx, env);
     this.#host = host;
     createTables(host.sql);
     this.#table = new JobTable(host.sql);
@@ -136,7 +119,7 @@ export class Job {
     this.#stir();
   }
 
-  async alarm(): Promise<void> {
+  override async alarm(): Promise<void> {
     if (!this.#hasTables()) return;
     const now = this.#host.now();
     if (this.#table.nextAt(now) === null && now >= this.#forgetAt()) return this.#host.deleteAll();
@@ -225,4 +208,17 @@ export class Job {
     const next = [this.#table.nextAt(now), this.#outbox.nextAt(), this.#gauge.nextAt()].filter((at) => at !== null);
     this.#host.setAlarm(Math.max(now, next.length === 0 ? this.#forgetAt() : Math.min(...next)));
   }
+}
+
+/** The runtime's storage, clock and alarm. */
+function hostOf(ctx: DurableObjectState): JobHost {
+  const { storage } = ctx;
+  return {
+    sql: storage.sql,
+    now: Date.now,
+    // Both are kept by the object's output gate: nothing leaves before they are durable.
+    setAlarm: (at) => ctx.waitUntil(storage.setAlarm(at)),
+    waitUntil: (work) => ctx.waitUntil(work),
+    deleteAll: () => storage.deleteAll(),
+  };
 }

@@ -3,7 +3,17 @@ import type { WireError } from '@deblur/shared/protocol/errors.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import { parseStored, type Placement } from '../results/stored-result.ts';
-import type { CallbackAddress, Progress, RemoteState, RestorationTask } from '../runners/ports.ts';
+import type { Counts, JobGauge } from '../metrics/ports.ts';
+import type { ResultStore } from '../results/result-store.ts';
+import type {
+  CallbackAddress,
+  Progress,
+  RemoteRunner,
+  RemoteState,
+  RestorationTask,
+  Restorer,
+} from '../runners/ports.ts';
+import type { DispatchMessage } from './dispatch-queue.ts';
 
 /** What a request wants of the job of its RestorationKey. */
 export interface JobRequest {
@@ -78,4 +88,24 @@ export interface Jobs {
 /** The way from a job to the predictions that follow it. Resolves when the prediction has taken the event. */
 export interface Subscribers {
   notify(subscriberId: string, resultKey: string, sequence: number, event: JobEvent): Promise<void>;
+}
+
+// ---- What surrounds a job --------------------------------------------------------------------
+
+export interface JobPorts {
+  readonly results: Pick<ResultStore, 'head' | 'unerase'>;
+  readonly restorers: { readonly edge: Restorer; readonly runner: RemoteRunner };
+  readonly subscribers: Subscribers;
+  readonly stats: Counts & JobGauge;
+  /** Sends the message that brings refused work back. */
+  readonly callBack: (message: DispatchMessage, delaySeconds: number) => Promise<void>;
+}
+
+/** What the object lends: the clock, the alarm and the storage. */
+export interface JobHost {
+  readonly sql: SqlStorage;
+  readonly now: () => number;
+  readonly setAlarm: (at: number) => void;
+  readonly waitUntil: (work: Promise<unknown>) => void;
+  readonly deleteAll: () => Promise<void>;
 }

@@ -12,9 +12,8 @@ import {
 } from '@deblur/shared/protocol/errors.ts';
 import { DISPATCH_WATCHDOG_MS, JOB_RETRY_DELAY_MS, JOB_WATCHDOG_MS } from '@deblur/shared/limits.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
-import type { JobRequest } from './ports.ts';
+import type { JobHost, JobPorts, JobRequest } from './ports.ts';
 import type { RemoteState, RunnerOperation } from '../runners/ports.ts';
-import type { JobHost, JobPorts } from './job.ts';
 import type { JobTable } from './job-table.ts';
 import type { Outbox } from './outbox.ts';
 import { placementOf, type Task } from './task.ts';

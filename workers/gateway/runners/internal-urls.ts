@@ -9,7 +9,6 @@ import { fromBase64url, toBase64url } from '@deblur/shared/net/http.ts';
 import { HEX_SHA256 } from '@deblur/shared/net/digest.ts';
 import { internalUrlRefused } from '@deblur/shared/protocol/errors.ts';
 import { INTERNAL_URL_TTL_SECONDS, UPLOAD_PART_MIN_BYTES } from '@deblur/shared/limits.ts';
-import { fromBase64url } from '@deblur/shared/protocol/image-link.ts';
 import { z } from 'zod';
 import { resultMetadataSchema } from '../results/stored-result.ts';
 import type { InternalGrant, InternalUrls } from './ports.ts';

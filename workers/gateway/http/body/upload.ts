@@ -49,7 +49,7 @@ export async function readUpload(request: Request, sources: Pick<SourceStore, 'r
 export async function receiveRaw(
   request: Request,
   mediaType: string,
-  sources: SourceStore,
+  sources: Pick<SourceStore, 'receive'>,
   maxBytes: number,
 ): Promise<ReceivedSource> {
   try {
@@ -79,7 +79,7 @@ export class FormPicture {
 export async function receivePart(
   picture: AsyncIterable<Uint8Array>,
   { name }: FormPart,
-  sources: SourceStore,
+  sources: Pick<SourceStore, 'receive'>,
   maxBytes: number,
 ): Promise<FormPicture> {
   const chunks = picture[Symbol.asyncIterator]();

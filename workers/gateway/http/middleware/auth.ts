@@ -2,7 +2,7 @@
 import { sha256Hex } from '@deblur/shared/net/digest.ts';
 import { keyInvalid, keyNeeded, scopeMissing, type DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { AUTHORIZATION_MAX_CHARACTERS } from '@deblur/shared/limits.ts';
-import { fromBase64url } from '@deblur/shared/protocol/image-link.ts';
+import { fromBase64url } from '@deblur/shared/net/http.ts';
 import { parseIpv6 } from '@deblur/shared/net/url-guard.ts';
 import type { MiddlewareHandler } from 'hono';
 import type { ApiKeys, Caller, NetworkAccount, RateAccount, RateLimits } from '../../tenants/access-ports.ts';

@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
-import type { AppEnv, Ports } from '../context.ts';
+import type { AppEnv } from '../context.ts';
+import type { Ports } from '../ports.ts';
 
 /** Methods that we have; others are one series together. */
 const METHODS: readonly string[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS'];

@@ -1,6 +1,7 @@
 import type { Handler } from 'hono';
 import type { z } from 'zod';
-import type { AppEnv, Ports } from '../context.ts';
+import type { AppEnv } from '../context.ts';
+import type { Ports } from '../ports.ts';
 import type { healthSchema } from '../api-schemas.ts';
 
 /** `GET /healthz`: 200 once both placements serve; until then 503 with the state of each. */

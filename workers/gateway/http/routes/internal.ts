@@ -24,7 +24,8 @@ import type { ResultUpload } from '../../results/result-store.ts';
 import type { StoredBody } from '../../sources/source-store.ts';
 import { readRemoteState } from '../../runners/remote-state.ts';
 import { assertContentLength, bodyText } from '../body/body.ts';
-import type { AppEnv, Ports } from '../context.ts';
+import type { AppEnv } from '../context.ts';
+import type { Ports } from '../ports.ts';
 
 /** `GET /internal/sources/{token}`: the bytes of one source or master. */
 export function getSource({ urls, sources, results }: Ports): Handler<AppEnv, '/internal/sources/:token'> {

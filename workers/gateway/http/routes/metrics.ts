@@ -1,7 +1,8 @@
 import { notFound, operatorOnly } from '@deblur/shared/protocol/errors.ts';
 import { isSame } from '@deblur/shared/net/http.ts';
 import type { Handler } from 'hono';
-import type { AppEnv, Ports } from '../context.ts';
+import type { AppEnv } from '../context.ts';
+import type { Ports } from '../ports.ts';
 
 const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 

@@ -5,7 +5,8 @@ import type { z } from 'zod';
 import { availableModels, type Catalogue, type CatalogueEntry } from '../../restorations/models.ts';
 import type { Placement } from '../../results/stored-result.ts';
 import { modelAt } from '../../restorations/requested-model.ts';
-import type { AppEnv, Ports } from '../context.ts';
+import type { AppEnv } from '../context.ts';
+import type { Ports } from '../ports.ts';
 import type { modelListSchema, modelSchema } from '../api-schemas.ts';
 
 const MAX_PIXELS_AT: Readonly<Record<Placement, number>> = { edge: EDGE_MAX_PIXELS, runner: MAX_PIXELS };

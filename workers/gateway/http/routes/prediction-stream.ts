@@ -12,7 +12,8 @@ import type { Handler } from 'hono';
 import { streamSSE, type SSEStreamingApi } from 'hono/streaming';
 import { readStreamToken } from '../../predictions/prediction-id.ts';
 import type { Predictions, PredictionSnapshot } from '../../predictions/ports.ts';
-import type { AppContext, AppEnv, Ports } from '../context.ts';
+import type { AppContext, AppEnv } from '../context.ts';
+import type { Ports } from '../ports.ts';
 
 const RECONNECT_MS = 1_000;
 
