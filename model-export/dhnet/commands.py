@@ -41,6 +41,49 @@ def run_train(args: argparse.Namespace) -> None:
         parallel.train_in(args.processes, arguments)
 
 
+def run_prior(args: argparse.Namespace) -> None:
+    from .priors import maxim_package
+
+    path = args.package or maxim_package.fetch(args.cache)
+    size = maxim_package.convert(path, args.stages, args.out)
+    print(f"{args.out}: MAXIM, {args.stages} of 3 stages, {size} parameters as float16")
+
+
+def run_prior_speed(args: argparse.Namespace) -> None:
+    from .research import prior_speed
+
+    rows = prior_speed.measure(configs.load(args.config).model, args.prior, args.rounds)
+    print(json.dumps(rows, indent=2) if args.json else prior_speed.markdown(rows))
+
+
+def run_triplets(args: argparse.Namespace) -> None:
+    from .data import triplets
+    from .export.answers import answerer
+
+    config = configs.load(args.config)
+    share, wanted = _share(args.share), [_count(text) for text in args.kinds]
+    prior = answerer(config.model, args.prior)
+    made = triplets.measure(args.data, args.out, prior) if args.measured else 0
+    made += triplets.make(args.data, args.out, config.data, prior, wanted, config.train.seed, share)
+    print(f"{args.out}: {made} made")
+
+
+def _share(text: str) -> tuple[int, int]:
+    """ "2/3" → (1, 3)."""
+    first, _, count = text.partition("/")
+    if not (first.isdecimal() and count.isdecimal() and 1 <= int(first) <= int(count)):
+        raise UserError(f"triplets: --share must be I/N with I from 1 to N, not {text}")
+    return int(first) - 1, int(count)
+
+
+def _count(text: str) -> tuple[str, int]:
+    """ "soft=600" → ("soft", 600)."""
+    kind, _, count = text.partition("=")
+    if kind not in configs.KINDS or not count.isdecimal():
+        raise UserError(f"triplets: --kinds takes KIND=COUNT with a kind of {', '.join(configs.KINDS)}, not {text}")
+    return kind, int(count)
+
+
 def run_evaluate(args: argparse.Namespace) -> None:
     from .data.pictures import pictures
     from .data.published_datasets import published
@@ -49,6 +92,7 @@ def run_evaluate(args: argparse.Namespace) -> None:
         gallery,
         known_blurs,
         markdown_tables,
+        rivals,
         robustness,
         runtime,
         stored_results,
@@ -71,17 +115,22 @@ def run_evaluate(args: argparse.Namespace) -> None:
     pairs = evaluate.pair_sets(args.pairs) if args.pairs else []
     if args.dataset:
         pairs = published(args.dataset, args.data)
-    rivals = baselines.restorations if args.baselines else None
+    others = baselines.restorations if args.baselines else None
+    models = _beside(args)
+    if models:
+        others = rivals.beside(models, others)
     judge = evaluate.scores
     if (args.dataset or "").startswith("realblur"):
         from .evaluation.alignment import scores as judge
     photos = pictures(args.sharp) if args.sharp else []
     found: dict = {"version": model.manifest["version"]}
     if pairs:
-        found["images"] = evaluate.evaluate_pairs(model, pairs, args.out, rivals, judge)
+        found["images"] = evaluate.evaluate_pairs(model, pairs, args.out, others, judge)
         found["sets"] = evaluate.averages(found["images"])
     if photos:
         found["sharp"] = evaluate.evaluate_sharp(model, photos, args.out)
+        if models:
+            found["sharp_beside"] = rivals.unharmed(models, photos)
     if args.robustness:
         found["robustness"] = robustness.measure(model, pairs, photos)
         found["text"] = text_legibility.measure(model)
@@ -102,6 +151,21 @@ def run_scales(args: argparse.Namespace) -> None:
     photos = pictures(args.sharp) if args.sharp else []
     rows = scale_table.measure(model, evaluate.pair_sets(args.pairs), photos, args.side, args.out)
     print(json.dumps(scale_table.summary(rows), indent=2) if args.json else scale_table.markdown(rows))
+
+
+def _beside(args: argparse.Namespace) -> dict:
+    """What restores a picture, by the name of each model that is measured beside the first."""
+    from .evaluation import rivals, runtime
+    from .export.answers import alone
+
+    models = {}
+    for name in args.beside:
+        model = runtime.Model(runtime.model_folder(name), threads=args.threads)
+        models[model.manifest["name"]] = model.restore
+    for path in args.prior_alone:
+        stages, answer = alone(path, threads=args.threads)
+        models[f"MAXIM, {stages} of 3 stages"] = rivals.tiled(answer)
+    return models
 
 
 def run_baselines(args: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 `extends = "other.toml"` starts from another file, by its path from this one; what is written here wins, key by key.
 """
 
+import math
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -10,7 +11,12 @@ from typing import Any
 
 from .errors import UserError
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+KINDS = ("soft", "sharp", "still", "synthetic", "real")  # of triplets (data/triplets.py)
+PRIOR_MULTIPLE = 64  # MAXIM takes heights and widths that are multiples of this
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs"
+CACHE = ROOT / "cache"  # what commands fetch
+TRIPLETS = ROOT / "triplets"
 
 
 def _choice(where: str, value: str, *known: str) -> None:
@@ -46,8 +52,9 @@ class ModelConfig:
     ddre: bool = True
     ffn: bool = False  # NAFBlock's second half
     unshuffle: int = 1  # the picture is folded into channels by this factor first
-    prior: str = "none"  # frozen network whose maps DDRE reads (eq. 10): "nafnet" or "ufpnet"
-    prior_width: int = 64
+    prior: str = "none"  # frozen network that DDRE reads (eq. 10): "nafnet", "ufpnet" (maps), "maxim" (its answer)
+    prior_stages: int = 1  # of MAXIM, 1 to 3
+    prior_width: int = 64  # of NAFNet or UFPNet
     prior_encoder: tuple[int, ...] = (1, 1, 1, 28)
     window: int = 0  # pixels over which attention and routers pool at test time (TLC); 0 = the whole picture
 
@@ -56,7 +63,7 @@ class ModelConfig:
         _choice("model.block", self.block, "vblock", "mrvnet")
         _choice("model.router", self.router, "gap", "pixel")
         _choice("model.combine", self.combine, "sum", "concat")
-        _choice("model.prior", self.prior, "none", "nafnet", "ufpnet")
+        _choice("model.prior", self.prior, "none", "nafnet", "ufpnet", "maxim")
         _at_least("model.width", 1, self.width, self.prior_width)
         _at_least("model.routers", 1, self.routers)
         _at_least("model.unshuffle", 1, self.unshuffle)
@@ -71,7 +78,9 @@ class ModelConfig:
             raise UserError("model.block: mrvnet needs a rank of at least 1 and has no ffn")
         if self.combine == "concat" and self.shared_pointwise:
             raise UserError("model.combine: concat joins experts that have their own pointwise convolutions")
-        if self.prior != "none" and (len(self.prior_encoder) != len(self.encoder) or self.unshuffle != 1):
+        if self.prior == "maxim":
+            _choice("model.prior_stages", str(self.prior_stages), "1", "2", "3")
+        elif self.prior != "none" and (len(self.prior_encoder) != len(self.encoder) or self.unshuffle != 1):
             raise UserError("model.prior: needs prior_encoder with as many levels as encoder, and unshuffle = 1")
         if self.prior != "none" and not (self.ddre and self.network == "dhnet"):
             raise UserError("model.prior: nothing reads it without ddre")
@@ -79,7 +88,8 @@ class ModelConfig:
     @property
     def pad_multiple(self) -> int:
         """Height and width must be multiples of this many pixels."""
-        return self.unshuffle * 2 ** len(self.encoder)
+        own = self.unshuffle * 2 ** len(self.encoder)
+        return math.lcm(own, PRIOR_MULTIPLE) if self.prior == "maxim" else own
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,7 @@ class DataConfig:
     gamma_space: float = 0.3  # share averaged without linearisation, as some cameras' tools do
     photos: int = 0  # use only so many sharp photos (0 = all)
     first_photo: int = 0  # from this one on
+    triplets: tuple[float, ...] = ()  # shares of the kinds of triplets (triplets.py), in place of all above but `patch`
     dataset: str = ""  # a published dataset (datasets.py) in place of all of the above but `patch`
     workers: int = 1  # processes that make batches
     dev: int = 20  # pairs of the dataset's test split that are measured while training
@@ -115,6 +126,9 @@ class DataConfig:
         _at_least("data.dev, photos, first_photo", 0, self.dev, self.photos, self.first_photo)
         _at_least("data.shake_power, object_power, turn", 0, self.shake_power, self.object_power, self.turn)
         _at_least("data.enlarge", 1, self.enlarge)
+        _at_least("data.triplets", 0, *self.triplets)
+        if self.triplets and (len(self.triplets) != len(KINDS) or not any(self.triplets)):
+            raise UserError(f"data.triplets: needs the shares of {', '.join(KINDS)}")
 
 
 @dataclass(frozen=True)
@@ -172,7 +186,7 @@ def _typed(value: Any, default: Any, where: str) -> Any:
     """`value` as the type of `default`: whole numbers pass for fractions, lists for tuples."""
     kind = type(default)
     if kind is tuple and isinstance(value, list | tuple):
-        return tuple(_typed(item, default[0], where) for item in value)
+        return tuple(_typed(item, default[0] if default else 0.0, where) for item in value)
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
@@ -232,7 +246,7 @@ def load(path: str | Path) -> Config:
 
 
 def named(name: str) -> Path:
-    """The file of a configuration by its name, such as `dhnet-b` or `table3-a`."""
+    """The file of a configuration by its name, such as `dhnet-b`, `paper/dhnet-b` or `table3-a`."""
     found = next(
         (path for path in (CONFIGS / f"{name}.toml", CONFIGS / "ablations" / f"{name}.toml") if path.is_file()), None
     )
@@ -243,7 +257,7 @@ def named(name: str) -> Path:
 
 def published() -> list[Path]:
     """The configurations of the paper and of the product, those of its ablations last."""
-    first = ("dhnet", "dhnet-b", "dhnet-edge", "nafnet-32", "nafnet-64", "ufpnet")
+    first = ("dhnet", "paper/dhnet-b", "dhnet-b", "dhnet-edge", "nafnet-32", "nafnet-64", "ufpnet")
     return [CONFIGS / f"{name}.toml" for name in first] + sorted((CONFIGS / "ablations").glob("*.toml"))
 
 

@@ -169,7 +169,7 @@ describe('with two slots', () => {
   });
 
   it.each([
-    ['a model without trained weights', { model: 'dhnet-b' }, 'model_unavailable'],
+    ['a model without trained weights', { model: 'dhnet' }, 'model_unavailable'],
     ['another version', { model: 'dhnet-edge', model_version: '0'.repeat(64) }, 'model_unavailable'],
   ])('fails a prediction with %s', async (_, options, code) => {
     const { status, body } = await server.call('POST', '/predictions', { input: { image: small, ...options } });

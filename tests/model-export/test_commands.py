@@ -127,7 +127,7 @@ def test_a_resumed_run_equals_an_unbroken_one(tmp_path, data, config):
 
     feed = Feed(data, config.data, config.train.seed, config.train.batch, 0)
     for step in range(2):
-        half.update(*feed.next(), (step + 1) / 4)
+        half.update(feed.next(), (step + 1) / 4)
     feed.close()
     checkpoint.save(tmp_path / "half.pt", half.state())
     rest = train(config, data, tmp_path / "b", steps=4, resume=tmp_path / "half.pt")

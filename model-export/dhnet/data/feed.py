@@ -7,14 +7,22 @@ import torch
 from torch import Tensor
 
 from ..config import DataConfig
-from .training_pairs import source
+from .training_pairs import Published, Source, source
+from .triplets import Triplets
+
+
+def made_from(
+    folder: Path, config: DataConfig, seed: int, share: tuple[int, int] = (0, 1)
+) -> Source | Published | Triplets:
+    """What makes a run's batches: a folder of triplets, or what `source` says."""
+    return Triplets(folder, config, seed) if config.triplets else source(folder, config, seed, share)
 
 
 def _work(queue, folder: Path, config: DataConfig, seed: int, size: int, first: int) -> None:
     """Puts the batches `first`, `first` + workers, … into a queue, until the process is terminated."""
     torch.set_num_threads(1)
     try:
-        made = source(folder, config, seed)
+        made = made_from(folder, config, seed)
         for index in itertools.count(first, config.workers):
             queue.put(tuple(t.numpy() for t in made.batch(index, size)))
     except KeyboardInterrupt:
@@ -27,11 +35,11 @@ class Inline:
     """Makes a process's own share of the batches where they are used: batch·n + i for process i of n."""
 
     def __init__(self, folder: Path, config: DataConfig, seed: int, size: int, first: int, share: tuple[int, int]):
-        self.source = source(folder, config, seed, share)
+        self.source = made_from(folder, config, seed, share)
         self.size, self.index, self.step = size, first * share[1] + share[0], share[1]
 
-    def next(self) -> tuple[Tensor, Tensor]:
-        """Returns the next batch as float pictures in [0, 1], [size, 3, patch, patch]."""
+    def next(self) -> tuple[Tensor, ...]:
+        """Returns the next batch as float pictures in [0, 1], [size, 3, patch, patch] each, the target last."""
         made = self.source.batch(self.index, self.size)
         self.index += self.step
         return tuple(t.float() / 255 for t in made)
@@ -54,8 +62,8 @@ class Feed:
             process.start()
         self.turn = itertools.cycle(self.queues)
 
-    def next(self) -> tuple[Tensor, Tensor]:
-        """Returns the next batch as float pictures in [0, 1], [size, 3, patch, patch]."""
+    def next(self) -> tuple[Tensor, ...]:
+        """Returns the next batch as float pictures in [0, 1], [size, 3, patch, patch] each, the target last."""
         item = next(self.turn).get()
         if isinstance(item, Exception):
             raise item

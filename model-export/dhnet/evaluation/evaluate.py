@@ -33,6 +33,34 @@ def dev_scores(model: DHNet, dev: list[Pair], device: str, bf16: bool) -> dict[s
     return {name: [float(v) for v in np.mean(values, 0)] for name, values in sets.items()}
 
 
+@torch.no_grad()
+def triplet_scores(
+    model: DHNet, dev: list[tuple[str, str, np.ndarray]], device: str, bf16: bool
+) -> dict[str, list[float]]:
+    """Mean PSNR per set of `measured` triplets as [input, output]; of sharp pictures, output as the least of them.
+
+    A sharp picture's input is itself, so its first number is the PSNR of the prior's answer.
+    """
+    errors: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for label, name, triplet in dev:
+        blur, answer, sharp = (torch.from_numpy(p).permute(2, 0, 1)[None].to(device).float() / 255 for p in triplet)
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            restored = (model(blur, answer).float().clamp(0, 1) * 255).round() / 255
+        given = answer if label == "sharp" else blur
+        pair = tuple(((p - sharp) ** 2).mean().item() for p in (given, restored))
+        # Cuts of a sharp photo count together; cuts of other pictures each for itself.
+        key = name if label == "sharp" else f"{name} {len(errors.get(label, {}))}"
+        errors.setdefault(label, {}).setdefault(key, []).append(pair)
+    psnr = {
+        label: [-10 * np.log10(np.maximum(np.mean(cuts, 0), 1e-10)) for cuts in found.values()]
+        for label, found in errors.items()
+    }
+    return {
+        label: [float(v) for v in (np.min if label == "sharp" else np.mean)(values, axis=0)]
+        for label, values in psnr.items()
+    }
+
+
 def pair_sets(folder: Path) -> list[Pair]:
     """Returns the pairs of DIR/blur and DIR/sharp, or those of every DIR/SET that holds these two folders.
 

@@ -37,6 +37,23 @@ def baselines(found: dict) -> str:
     return table(("PSNR (SSIM)", *names), rows)
 
 
+def models(found: dict) -> str:
+    """Gain in dB per set of this model and of those beside it, and the least PSNR of a sharp photo to itself."""
+    others = found["sets"][0]["beside"]
+    sharp = found.get("sharp_beside", {})
+
+    def least(rows: list[dict] | None) -> str:
+        return f"{min(r['fidelity']['psnr'] for r in rows):.2f}" if rows else "–"
+
+    def gains(scores: list[dict]) -> list[str]:
+        pairs = zip(scores, found["sets"], strict=True)
+        return [f"{score['psnr'] - s['input']['psnr']:+.2f}" for score, s in pairs]
+
+    rows = [(name, *gains([s["beside"][name] for s in found["sets"]]), least(sharp.get(name))) for name in others]
+    rows.append(("**this model**", *gains([s["output"] for s in found["sets"]]), least(found.get("sharp"))))
+    return table(("gain in dB", *(s["set"] for s in found["sets"]), "sharp photos, least"), rows)
+
+
 def images(found: dict) -> str:
     """Shows every pair, the largest gain first."""
     ranked = sorted(found["images"], key=lambda r: r["input"]["psnr"] - r["output"]["psnr"])
@@ -100,13 +117,15 @@ def _text_row(r: dict) -> tuple[str, ...]:
 TABLES = {
     "sets": sets,
     "baselines": baselines,
+    "models": models,
     "images": images,
     "sharp": sharp,
     "robustness": robustness,
     "known": known,
     "text": text,
 }
-PARTS = {"baselines": "sets"}  # the part of evaluation.json that a table shows, where the names differ
+# The part of evaluation.json that a table shows, where the names differ.
+PARTS = {"baselines": "sets", "models": "sharp_beside"}
 
 
 def show(found: dict) -> str:
@@ -114,4 +133,6 @@ def show(found: dict) -> str:
     names = [name for name in TABLES if PARTS.get(name, name) in found]
     if "fixed" not in found.get("sets", [{}])[0]:
         names = [name for name in names if name != "baselines"]
+    if "beside" not in found.get("sets", [{}])[0]:
+        names = [name for name in names if name != "models"]
     return "\n\n".join(TABLES[name](found) for name in names if name != "images")

@@ -17,11 +17,14 @@ from ..network import checkpoint
 from ..network.checkpoint import file_sha256
 from ..network.ddre import DDRE
 from ..network.model import costs, own_state, parameters
-from . import graph
+from ..priors.maxim_package import PACKAGE, VERSION
+from . import graph, graph_body
 from .onnx_graph import FLOAT, HALF, External
 
 PAPERS = {"dhnet": "arXiv:2502.19677", "nafnet": "arXiv:2204.04676", "ufpnet": "Fang et al., CVPR 2023"}
+MAXIM = {"paper": "arXiv:2201.02973", "source": f"npm:{PACKAGE}@{VERSION}", "licence": "Apache-2.0"}
 OVERLAP = 32  # pixels over which neighbouring tiles hand over
+ALIGN = 16  # pixels: the body sees every tile in the same phase of its strides
 LARGEST = 6_000_000  # bytes of a weights file that the repository keeps
 
 
@@ -99,17 +102,30 @@ def forms(model: nn.Module, options: Options) -> list[Form]:
     """The variants of a model; the mixed one for single-threaded WebAssembly, where the network allows it."""
     found = [Form(kind, dtype) for dtype in options.dtypes for kind in ("uint8", "float32")]
     experts = [block for block in model.modules() if isinstance(block, DDRE)]
-    mixed = bool(experts) and all(graph.mixable(block) for block in experts) and "float32" in options.dtypes
+    mixed = (
+        model.config.prior != "maxim"
+        and bool(experts)
+        and all(graph_body.mixable(block) for block in experts)
+        and "float32" in options.dtypes
+    )
     return [*found, Form("uint8", "float32", mixed=True)] if mixed else found
 
 
-def variant(folder: Path, name: str, form: Form, model: nn.Module, options: Options, external: External | None) -> dict:
-    """Write one ONNX file; its entry in the manifest."""
+def variant(
+    folder: Path,
+    name: str,
+    form: Form,
+    model: nn.Module,
+    options: Options,
+    external: External | None,
+    answers: graph.Answers | None,
+) -> dict:
+    """Write one ONNX file; its entry in the manifest. external, answers: see `graph.build`."""
     kind, dtype, label = form.kind, form.dtype, form.id
     path, half = folder / f"{name}.{label}.onnx", options.weights == "float16"
     compute = HALF if dtype == "float16" else FLOAT
     size = (1, *options.size[1:]) if form.mixed else options.size
-    proto = graph.build(model, kind == "uint8", half, compute, size, external, form.mixed)
+    proto = graph.build(model, kind == "uint8", half, compute, size, external, form.mixed, answers)
     path.write_bytes(proto.SerializeToString())
     return {
         "id": label,
@@ -147,12 +163,16 @@ def export(
             parameter.mul_(strength)
     state = {**state, "ema": own_state(model)}
     out.mkdir(parents=True, exist_ok=True)
-    external = External(f"{name}.prior.bin") if prior else None
-    variants = [variant(out, name, form, model, chosen, external) for form in forms(model, chosen)]
+    answers = None
+    if model.config.prior == "maxim":
+        answers = graph.Answers(prior, f"{name}.prior.safetensors")
+        copied(prior, out / answers.file)
+    external = External(f"{name}.{'body' if answers else 'prior'}.bin") if prior else None
+    variants = [variant(out, name, form, model, chosen, external, answers) for form in forms(model, chosen)]
     files = []
     if external:
         (out / external.file).write_bytes(external.data)
-        files = [described(out / external.file, chosen.url_base)]
+        files = [described(out / f.file, chosen.url_base) for f in (answers, external) if f]
         for v in variants:
             v["external_data"] = files
             onnx.checker.check_model(str(out / v["file"]), full_check=True)
@@ -164,9 +184,21 @@ def export(
         "measured": [],
     }
     if prior:
-        manifest["prior"] = {"network": model.config.prior, "sha256": file_sha256(prior)}
+        manifest["prior"] = described_prior(model.config, prior)
     write_json(out / "manifest.json", manifest)
     return manifest
+
+
+def copied(source: Path, target: Path) -> None:
+    """Copy a file, unless it is there already."""
+    if source.resolve() != target.resolve():
+        target.write_bytes(source.read_bytes())
+
+
+def described_prior(config: ModelConfig, path: Path) -> dict:
+    """What the manifest says of the frozen prior."""
+    facts = {"network": config.prior, "sha256": file_sha256(path)}
+    return facts | {"stages": config.prior_stages, **MAXIM} if config.prior == "maxim" else facts
 
 
 def described_model(name: str, model: nn.Module, options: Options, variants: list[dict], files: list[dict]) -> dict:
@@ -179,13 +211,19 @@ def described_model(name: str, model: nn.Module, options: Options, variants: lis
         "paper": PAPERS[model.config.network],
         "parameters": parameters(model),
         "macs_256": sum(costs(model.config)[-2:]),
-        "opset": graph.OPSET,
+        "opset": graph.OPSET_WITH_ANSWERS if model.config.prior == "maxim" else graph.OPSET,
         "pad_multiple": model.config.pad_multiple,
-        "tile": {"size": options.tile, "overlap": OVERLAP},
+        "tile": tiles(model.config, options),
         "max_batch": options.batch,
         **({"input_shape": [*options.size, 3]} if any(options.size) else {}),
         "variants": variants,
     }
+
+
+def tiles(config: ModelConfig, options: Options) -> dict:
+    """The manifest's `tile`: MAXIM is at home in one size, other networks in many."""
+    sides = {"size": options.tile, "overlap": OVERLAP}
+    return sides | {"max": options.tile, "fixed": True, "align": ALIGN} if config.prior == "maxim" else sides
 
 
 def trained(state: dict, strength: float) -> dict | None:

@@ -13,8 +13,8 @@ def normalised(g: Graph, x: str, channels: int) -> str:
         with g.single():
             y = normalised(g, wide, channels)
         return g.cast(y)
-    centred = g.op("Sub", x, g.op("ReduceMean", x, axes=[1], keepdims=1))
-    energy = g.op("Mul", g.op("ReduceSumSquare", centred, axes=[1], keepdims=1), g.scalar(1 / channels))
+    centred = g.op("Sub", x, g.reduced("ReduceMean", x, 1))
+    energy = g.op("Mul", g.reduced("ReduceSumSquare", centred, 1), g.scalar(1 / channels))
     return g.op("Div", centred, g.op("Sqrt", g.op("Add", energy, g.scalar(1e-6))))
 
 

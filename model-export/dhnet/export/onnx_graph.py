@@ -36,11 +36,12 @@ class Graph:
     """Nodes and initializers under construction. Methods take and return value names.
 
     half: weights are stored as float16, with a Cast where the graph computes in float32.
-    fours: see `graph.products`. kind: what the graph computes in, FLOAT or HALF. mixed: see `graph.mixture`.
+    fours: see `graph_body.products`. kind: what the graph computes in, FLOAT or HALF. mixed: see `graph_body.mixture`.
     """
 
-    def __init__(self, half: bool, fours: bool, kind: int = FLOAT, mixed: bool = False) -> None:
+    def __init__(self, half: bool, fours: bool, kind: int = FLOAT, mixed: bool = False, opset: int = 17) -> None:
         self.half = half or kind == HALF
+        self.opset = opset
         self.fours = fours
         self.mixed = mixed
         self.kind = kind
@@ -101,6 +102,13 @@ class Graph:
     def cast(self, x: str) -> str:
         """`x` in what the graph computes in."""
         return self.op("Cast", x, to=self.kind)
+
+    def reduced(self, kind: str, x: str, axis: int) -> str:
+        """A Reduce operator along one axis, which stays with length 1."""
+        axes = [axis]
+        if self.opset < 18:
+            return self.op(kind, x, axes=axes, keepdims=1)
+        return self.op(kind, x, self.shape(*axes), keepdims=1)
 
     def split(self, x: str, sizes: list[int]) -> list[str]:
         """The channels of `x` in parts."""

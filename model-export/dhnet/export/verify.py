@@ -60,6 +60,8 @@ def verify(folder: Path, images: Path | None, prior: Path | None = None) -> list
     for file in [f for v in manifest["variants"] for f in (v, *v.get("external_data", []))]:
         if export.file_sha256(folder / file["file"]) != file["sha256"]:
             raise UserError(f"{folder / file['file']}: its SHA-256 differs from the manifest's")
+    if prior is None and manifest.get("prior", {}).get("network") == "maxim":
+        prior = folder / manifest["variants"][0]["external_data"][0]["file"]
     network = checkpoint.network(checkpoint.load(folder / "checkpoint.safetensors"), prior)
     batches = inputs(manifest["pad_multiple"], images, manifest.get("input_shape", [None] * 3)[:3])
     answers = [expected(network, image) for _, image in batches]

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from .. import config as configs
 from ..config import ModelConfig
 from ..errors import UserError
-from ..priors import Prior, load_published
-from .model import build, load_own_state, prior_network
+from ..priors import Answers, Prior, load_published
+from .model import build, frozen, load_own_state, prior_network
 
 KEYS = ("config", "step", "patches", "seconds", "device", "history")  # of both kinds, beside the weights `ema`
 MALFORMED = (RuntimeError, EOFError, KeyError, IndexError, AttributeError, TypeError, ValueError)
@@ -83,7 +83,7 @@ def network(state: dict, prior: Path | None = None) -> nn.Module:
     return model.eval()
 
 
-def load_prior(config: ModelConfig, path: Path | None) -> Prior | None:
+def load_prior(config: ModelConfig, path: Path | None) -> Prior | Answers | None:
     """The frozen prior of a configuration from its published checkpoint; None where it has none."""
     if config.prior == "none":
         if path:
@@ -91,7 +91,7 @@ def load_prior(config: ModelConfig, path: Path | None) -> Prior | None:
         return None
     if path is None:
         raise UserError(f"model.prior: the network reads {config.prior}'s maps; --prior must name its checkpoint")
-    return Prior(load_published(path, prior_network(config)))
+    return frozen(config, load_published(path, prior_network(config)))
 
 
 def file_sha256(path: Path) -> str:

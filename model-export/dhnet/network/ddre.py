@@ -102,7 +102,7 @@ class DDRE(nn.Module):
         picture.
 
         The kernel is the weighted sum of the zero-padded kernels: 81 taps instead of 165. Only the native kernels gain
-        from it; in ONNX Runtime it works for a batch of one only (see `graph.mixture`).
+        from it; in ONNX Runtime it works for a batch of one only (see `graph_body.mixture`).
         """
         n, c = z.shape[:2]
         weight = a.reshape(n, len(self.sizes))

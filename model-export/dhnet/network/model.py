@@ -8,6 +8,10 @@ What differs from the paper, or is not said there:
 * DHNet-B's prior knowledge P is the map of the frozen network's stage at the same place: e_l in the encoder, d_l in
   the decoder. The paper names only the networks; their maps are what both have, in DHNet-B's own widths and sizes.
 * Options of the edge variant: PixelUnshuffle first, fewer levels, experts that share a pointwise.
+* With MAXIM as prior (the DHNet-B that we ship), P is what the frozen network would change, its restored picture minus
+  the blurred one, folded to the level's size. The output is a routed sum: picture + (1 − g) ⊙ own residual + g ⊙ the
+  prior's residual + correction, with a gate g in [0, 1] per pixel; gate, residual and correction come from the last
+  map. The paper's DHNet-B has no such sum.
 """
 
 from functools import cache
@@ -20,7 +24,7 @@ from torch import Tensor, nn
 from ..config import ModelConfig
 from ..errors import UserError
 from ..layers.local_pooling import LocalMean
-from ..priors import Features, NAFNet, Prior, UFPNet
+from ..priors import Answers, Features, Maxim, NAFNet, Prior, UFPNet
 from .ddre import DDRE
 from .vblock import VBlock, VolterraLayer
 
@@ -49,10 +53,32 @@ class DHBlock(nn.Sequential):
         return x
 
 
+class Gate(nn.Module):
+    """Where to believe the prior, as logits.
+
+    Last map [N, C, h, w] and the prior's change [N, planes, h, w] → [N, planes / 3, h, w]. It also sees the last map's
+    mean over the picture: what is soft beside something sharp is out of focus rather than moved.
+    """
+
+    def __init__(self, channels: int, planes: int) -> None:
+        super().__init__()
+        self.direct = nn.Conv2d(channels, planes // 3, 3, padding=1)
+        self.near = nn.Conv2d(channels + planes, channels, 3, padding=1)
+        self.whole = nn.Conv2d(channels, channels, 1)
+        self.last = nn.Conv2d(channels, planes // 3, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor, change: Tensor) -> Tensor:
+        hidden = self.near(torch.cat([x, change], 1)) + self.whole(x.mean((2, 3), keepdim=True))
+        return self.direct(x) + self.last(hidden.relu())
+
+
 class DHNet(nn.Module):
     """sRGB [N, 3, H, W] in [0, 1] → the same, not clipped. H and W: multiples of `config.pad_multiple`.
 
-    prior: as `config.prior` says; without it one of random weights is made.
+    prior: as `config.prior` says; without it one of random weights is made. With "maxim" it gives answers, restored
+    pictures, and the output is a routed sum; `answer` is that picture where the caller has it already, in [0, 1].
     """
 
     def __init__(self, config: ModelConfig, prior: Prior | None = None) -> None:
@@ -62,8 +88,13 @@ class DHNet(nn.Module):
         levels = [w * 2**i for i in range(len(config.encoder))]
         scales = [config.unshuffle * 2**i for i in range(len(levels))]
         self.intro = nn.Conv2d(planes, w, 3, padding=1)
-        self.prior = None if config.prior == "none" else prior or Prior(prior_network(config))
-        extra = self.prior.channels if self.prior else [0] * len(levels)
+        self.prior = None if config.prior == "none" else prior or frozen(config)
+        self.scales = scales
+        self.routed = config.prior == "maxim"
+        if self.routed:
+            extra = [3 * scale**2 for scale in scales]
+        else:
+            extra = self.prior.channels if self.prior else [0] * len(levels)
         encoder = list(zip(levels, config.encoder, scales, extra, strict=True))
         decoder = list(zip(levels, reversed(config.decoder), scales, extra, strict=True))[::-1]
         self.encoders = nn.ModuleList(DHBlock(c, n, config, scale, e) for c, n, scale, e in encoder)
@@ -74,10 +105,33 @@ class DHNet(nn.Module):
         self.ending = nn.Conv2d(w, planes, 3, padding=1)
         nn.init.zeros_(self.ending.weight)
         nn.init.zeros_(self.ending.bias)
+        if self.routed:
+            self.gate = Gate(w, planes)
+            self.correction = nn.Conv2d(w, planes, 3, padding=1)
+            nn.init.zeros_(self.correction.weight)
+            nn.init.zeros_(self.correction.bias)
 
-    def forward(self, image: Tensor) -> Tensor:
-        fold, levels = self.config.unshuffle, len(self.encoders)
-        known = self.prior(image) if self.prior else Features([None] * levels, [None] * levels)
+    def forward(self, image: Tensor, answer: Tensor | None = None) -> Tensor:
+        if not self.routed:
+            return image + self.unfolded(self.ending(self.last_map(image, self.known(image))))
+        change = (self.prior(image) if answer is None else answer) - image
+        maps = [F.pixel_unshuffle(change, scale) for scale in self.scales]
+        x = self.last_map(image, Features(maps, maps[::-1]))
+        own, gate = self.unfolded(self.ending(x)), self.unfolded(self.gate(x, maps[0])).sigmoid()
+        return image + own + gate * (change - own) + self.unfolded(self.correction(x))
+
+    def known(self, image: Tensor) -> Features:
+        """The prior's maps, or none."""
+        levels = len(self.encoders)
+        return self.prior(image) if self.prior else Features([None] * levels, [None] * levels)
+
+    def unfolded(self, x: Tensor) -> Tensor:
+        """Planes of the last map to the picture's size."""
+        return F.pixel_shuffle(x, self.config.unshuffle) if self.config.unshuffle > 1 else x
+
+    def last_map(self, image: Tensor, known: Features) -> Tensor:
+        """The last decoder's map, from which the output is made."""
+        fold = self.config.unshuffle
         x = self.intro(F.pixel_unshuffle(image, fold) if fold > 1 else image)
         skips = []
         for encoder, down, prior in zip(self.encoders, self.downs, known.encoder, strict=True):
@@ -87,12 +141,18 @@ class DHNet(nn.Module):
         x = self.middle(x)
         for up, decoder, skip, prior in zip(self.ups, self.decoders, reversed(skips), known.decoder, strict=True):
             x = decoder(F.pixel_shuffle(up(x), 2) + skip, prior)
-        residual = self.ending(x)
-        return image + (F.pixel_shuffle(residual, fold) if fold > 1 else residual)
+        return x
 
 
-def prior_network(config: ModelConfig) -> NAFNet:
+def frozen(config: ModelConfig, network: nn.Module | None = None) -> Prior | Answers:
+    """The prior of a configuration: `network`, or one of random weights."""
+    return (Answers if config.prior == "maxim" else Prior)(network or prior_network(config))
+
+
+def prior_network(config: ModelConfig) -> nn.Module:
     """The network of `config.prior`, with random weights."""
+    if config.prior == "maxim":
+        return Maxim(config.prior_stages)
     return PRIORS[config.prior](config.prior_width, config.prior_encoder)
 
 
@@ -148,7 +208,10 @@ def macs(config: ModelConfig, height: int = 256, width: int = 256) -> int:
 
 
 class Costs(NamedTuple):
-    """Values, and multiply-accumulates of convolutions without biases; of the prior only what its maps need."""
+    """Values, and multiply-accumulates of convolutions without biases, of MAXIM's dense layers, too.
+
+    Of the prior only what its maps need is counted.
+    """
 
     parameters: int  # the frozen prior's too
     trainable: int
@@ -167,8 +230,11 @@ def costs(config: ModelConfig, height: int = 256, width: int = 256) -> Costs:
     with counter, torch.no_grad():
         model(image)
 
-    def convolutions(name: str) -> int:
-        return sum(v for k, v in counter.get_flop_counts().get(name, {}).items() if "conv" in str(k)) // 2
+    def counted(name: str, *kinds: str) -> int:
+        found = counter.get_flop_counts().get(name, {}).items()
+        return sum(v for k, v in found if any(kind in str(k) for kind in kinds)) // 2
 
-    prior = convolutions(f"{type(model).__name__}.prior")
-    return Costs(sum(p.numel() for p in model.parameters()), parameters(model), convolutions("Global") - prior, prior)
+    frozen = f"{type(model).__name__}.prior"
+    own = counted("Global", "conv") - counted(frozen, "conv")
+    prior = counted(frozen, "conv", "mm") if config.prior == "maxim" else counted(frozen, "conv")
+    return Costs(sum(p.numel() for p in model.parameters()), parameters(model), own, prior)

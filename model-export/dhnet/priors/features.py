@@ -39,6 +39,15 @@ class Prior(nn.Module):
         return self.network.features(image)
 
 
+class Answers(Prior):
+    """A frozen network as a source of answers: the whole picture as that network restores it, clipped to [0, 1]."""
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Tensor:
+        """Image [N, 3, H, W] in [0, 1], H and W multiples of the network's `pad_multiple` → the same shape."""
+        return self.network(image).clamp(0, 1)
+
+
 def multiply_accumulates(network: nn.Module, height: int = 256, width: int = 256) -> int:
     """Multiply-accumulates of the convolutions for one 3×height×width picture, biases not counted.
 

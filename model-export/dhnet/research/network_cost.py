@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from .. import config as configs
 from ..config import ModelConfig
 from ..json_files import write_json
-from ..network.model import build, costs, prior_network
-from ..priors import Features, Prior
+from ..network.model import build, costs, frozen
+from ..priors import Features
 
 # The paper's figures of a configuration: GMACs at 3×256×256, and dB on GoPro.
 PAPER = {
     "dhnet": (32, 33.28),
-    "dhnet-b": (111, 34.75),
+    "paper/dhnet-b": (111, 34.75),
     "nafnet-32": (None, 32.83),
     "nafnet-64": (None, 33.62),
     "ufpnet": (None, 34.06),
@@ -70,11 +70,12 @@ def kept(row: dict, path: Path) -> dict:
 class Known(nn.Module):
     """A prior that returns maps computed before."""
 
-    def __init__(self, maps: Features) -> None:
+    def __init__(self, maps: Features | Tensor) -> None:
         super().__init__()
-        self.maps, self.channels = maps, [m.shape[1] for m in maps.encoder]
+        self.maps = maps
+        self.channels = [m.shape[1] for m in maps.encoder] if isinstance(maps, Features) else []
 
-    def forward(self, _: Tensor) -> Features:
+    def forward(self, _: Tensor) -> Features | Tensor:
         return self.maps
 
 
@@ -86,7 +87,8 @@ def times(config: ModelConfig, height: int, width: int, repeats: int) -> dict[st
         model, prior = build(config), 0.0
     else:
         # The ablations share their prior, which takes most of the time.
-        alike = ModelConfig(prior=config.prior, prior_width=config.prior_width, prior_encoder=config.prior_encoder)
+        kind = ("prior", "prior_stages", "prior_width", "prior_encoder")
+        alike = ModelConfig(**{name: getattr(config, name) for name in kind})
         maps, prior = prior_time(alike, height, width, repeats)
         model = build(config, Known(maps))
     mine, _ = least(model.eval(), image, repeats)
@@ -94,9 +96,9 @@ def times(config: ModelConfig, height: int, width: int, repeats: int) -> dict[st
 
 
 @cache
-def prior_time(config: ModelConfig, height: int, width: int, repeats: int) -> tuple[Features, float]:
+def prior_time(config: ModelConfig, height: int, width: int, repeats: int) -> tuple[Features | Tensor, float]:
     """Returns the maps that a configuration's prior makes of a picture, and their processor time in ms."""
-    took, maps = least(Prior(prior_network(config)), torch.rand(1, 3, height, width), repeats)
+    took, maps = least(frozen(config), torch.rand(1, 3, height, width), repeats)
     return maps, took
 
 

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from .. import config as configs
 from ..config import Config, DataConfig, TrainConfig
 from ..data.feed import Feed, Inline
-from ..data.pictures import Pair, pairs
+from ..data.pictures import pairs
 from ..data.published_datasets import measured
+from ..data.triplets import measured as measured_triplets
 from ..errors import UserError
-from ..evaluation.evaluate import dev_scores
+from ..evaluation.evaluate import dev_scores, triplet_scores
 from ..network import checkpoint
 from ..network.ddre import DDRE
 from ..network.model import build, load_own_state, own_state, parameters
@@ -93,12 +94,13 @@ class Trainer:
             "history": self.history,
         }
 
-    def update(self, blur: Tensor, sharp: Tensor, progress: float) -> tuple[float, float, float]:
-        """One optimiser step; returns (loss, gradient norm, progress), the same in all processes of a run."""
+    def update(self, pictures: tuple[Tensor, ...], progress: float) -> tuple[float, float, float]:
+        """One step on what a feed gives; (loss, gradient norm, progress), the same in all processes of a run."""
+        *inputs, sharp = pictures
         c = self.config.train
         with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=c.bf16):
-            restored = self.forward(blur)
-        loss = losses.total(restored, sharp, blur, c.edge, c.frequency, c.relative)
+            restored = self.forward(*inputs)
+        loss = losses.total(restored, sharp, inputs[0], c.edge, c.frequency, c.relative)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         loss, progress = processes.share_gradients(self.model, loss.item(), progress)
@@ -108,7 +110,7 @@ class Trainer:
         if torch.isfinite(norm):
             self.optimizer.step()
         self.step += 1
-        self.patches += len(blur) * processes.size()
+        self.patches += len(sharp) * processes.size()
         self.average()
         return loss, norm.item(), progress
 
@@ -210,7 +212,7 @@ def train(
     trainer = Trainer(config, device, prior)
     if resume:
         trainer.resume(resume, warm)
-    dev = measured_pairs(config.data, data) if share[0] == 0 else []
+    dev = to_measure(config.data, data) if share[0] == 0 else []
     trainer.say(f"{config.name}: {parameters(trainer.model)} parameters, step {trainer.step}, {device}")
     first = trainer.step if steps else trainer.patches // c.batch
     if share[1] == 1 and cpu_minutes is None:
@@ -229,8 +231,10 @@ def train(
     return trainer
 
 
-def measured_pairs(config: DataConfig, folder: Path) -> list[Pair]:
-    """The pairs that are measured while training: some of the dataset's test split, or pairs-dev/ where it exists."""
+def to_measure(config: DataConfig, folder: Path) -> list:
+    """What is measured while training: triplets, some of a dataset's test split, or pairs-dev/ where it exists."""
+    if config.triplets:
+        return measured_triplets(folder)
     if config.dataset:
         return measured(config.dataset, folder, config.dev)
     return pairs(folder / "pairs-dev") if (folder / "pairs-dev").is_dir() else []
@@ -244,9 +248,9 @@ def _loop(trainer: Trainer, feed: Feed | Inline, dev: list, out: Path, bounds: B
     progress = bounds.progress(trainer.step)
     while progress < 1:
         began = time.monotonic()
-        blur, sharp = (t.to(trainer.device) for t in feed.next())
+        pictures = tuple(t.to(trainer.device) for t in feed.next())
         waited = time.monotonic() - began
-        loss, norm, progress = trainer.update(blur, sharp, bounds.progress(trainer.step + 1))
+        loss, norm, progress = trainer.update(pictures, bounds.progress(trainer.step + 1))
         now = time.monotonic()
         trainer.seconds = before + now - bounds.began
         report.add(loss, norm, waited)
@@ -288,7 +292,8 @@ def score(trainer: Trainer, dev: list) -> None:
     """PSNR of the EMA weights on the development pairs, per set, appended to the history and printed."""
     model = trainer.network()
     load_own_state(model, trainer.ema, "average")
-    scores = dev_scores(model.eval(), dev, trainer.device, trainer.config.train.bf16)
+    judge = triplet_scores if trainer.config.data.triplets else dev_scores
+    scores = judge(model.eval(), dev, trainer.device, trainer.config.train.bf16)
     trainer.history.append({"step": trainer.step, "seconds": round(trainer.seconds), "psnr": scores})
     text = ", ".join(f"{name} {a:.2f} → {b:.2f} ({b - a:+.2f})" for name, (a, b) in scores.items())
     print(f"dev at step {trainer.step}, {trainer.patches} patches, {trainer.seconds:.0f} s: {text}", flush=True)

@@ -55,7 +55,7 @@ def patches_per_second(config: Config, device: str, steps: int) -> float:
     taken = []
     for _ in range(steps + 1):
         began = clock()
-        trainer.update(blur, sharp, 0.0)  # `update` reads the loss at its end, so that a GPU has finished
+        trainer.update((blur, sharp), 0.0)  # `update` reads the loss at its end, so that a GPU has finished
         taken.append(clock() - began)
     return config.train.batch / min(taken[1:])
 
