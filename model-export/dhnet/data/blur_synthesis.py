@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from ..config import DataConfig
@@ -104,6 +105,25 @@ def shallow(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     light = (torch.linspace(0, 1, 256) ** GAMMA)[torch.from_numpy(photo.astype(np.int32)).permute(2, 0, 1)]
     soft = defocused(light, rng.uniform(1, 6), int(rng.choice([0, 6])))
     if rng.random() < 0.6:
+        mask = blob(rng, photo.shape[0])
+        soft = light * mask + soft * (1 - mask)
+    return ((soft.clamp(0, 1) ** (1 / GAMMA)) * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def far_background(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns a photo, uint8 [S, S, 3], as if far out of focus, all of it or behind something sharp.
+
+    Large bright spots without an edge are what MAXIM takes for motion blur most readily.
+    """
+    light = (torch.linspace(0, 1, 256) ** GAMMA)[torch.from_numpy(photo.astype(np.int32)).permute(2, 0, 1)]
+    if rng.random() < 0.5:
+        light = light * (1 + rng.uniform(0.5, 3) * ((light - 0.6) / 0.4).clamp(0, 1))
+    radius = float(np.exp(rng.uniform(np.log(5), np.log(22))))
+    if rng.random() < 0.5:
+        soft = defocused(light, radius, int(rng.choice([0, 6])))
+    else:
+        soft = torch.from_numpy(gaussian_filter(light.numpy(), (0, radius / 2, radius / 2), mode="reflect"))
+    if rng.random() < 0.75:
         mask = blob(rng, photo.shape[0])
         soft = light * mask + soft * (1 - mask)
     return ((soft.clamp(0, 1) ** (1 / GAMMA)) * 255).round().byte().permute(1, 2, 0).numpy()

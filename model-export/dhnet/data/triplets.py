@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..config import KINDS, DataConfig
 from ..errors import UserError
-from .blur_synthesis import camera, shallow, sharp_pair, synthesise
+from .blur_synthesis import camera, far_background, shallow, sharp_pair, synthesise
 from .pictures import pairs, pictures, read
 from .training_pairs import MARGIN
 
@@ -73,7 +73,8 @@ class Kinds:
 
     def soft(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A photo partly or wholly out of focus, which is to come back as it is."""
-        return sharp_pair(shallow(self.photos.cut(SIDE, rng, 0.6, 1.3), rng), self.config, rng)
+        blurred = shallow if rng.random() < 0.5 else far_background
+        return sharp_pair(blurred(self.photos.cut(SIDE, rng, 0.6, 1.3), rng), self.config, rng)
 
     def sharp(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """A sharp photo, which is to come back as it is."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..network.model import DHNet, Gate
+from ..network.model import DHNet
 from . import graph_maxim
 from .graph_body import last_map, unfolded
 from .onnx_graph import HALF, External, Graph
@@ -34,21 +34,12 @@ def routed_sum(g: Graph, model: DHNet, image: str, answers: Answers, external: E
     with g.beside(external):
         maps = [g.conv(g.cast(change), unfolding(scale), None, stride=scale) for scale in model.scales]
         x = last_map(g, model, given, 1.0, maps, maps[::-1])
-        own, correction = (g.conv(x, h.weight, h.bias, pad=1) for h in (model.ending, model.correction))
-        own, correction, gate = (unfolded(g, model, y) for y in (own, correction, gate_of(g, model.gate, x, maps[0])))
+        heads = (model.ending, model.gate, model.correction)
+        own, gate, correction = (unfolded(g, model, g.conv(x, h.weight, h.bias, pad=1)) for h in heads)
     with g.single():
         own, gate, correction = g.cast(own), g.op("Sigmoid", g.cast(gate)), g.cast(correction)
         routed = g.op("Add", own, g.op("Mul", gate, g.op("Sub", change, own)))
         return g.op("Add", image, g.op("Add", routed, correction))
-
-
-def gate_of(g: Graph, gate: Gate, x: str, change: str) -> str:
-    """The gate's logits."""
-    joined = g.op("Concat", x, change, axis=1)
-    whole = g.conv(g.op("GlobalAveragePool", x), gate.whole.weight, gate.whole.bias)
-    hidden = g.op("Relu", g.op("Add", g.conv(joined, gate.near.weight, gate.near.bias, pad=1), whole))
-    direct = g.conv(x, gate.direct.weight, gate.direct.bias, pad=1)
-    return g.op("Add", direct, g.conv(hidden, gate.last.weight, gate.last.bias, pad=1))
 
 
 def unfolding(factor: int) -> Tensor:

@@ -53,27 +53,6 @@ class DHBlock(nn.Sequential):
         return x
 
 
-class Gate(nn.Module):
-    """Where to believe the prior, as logits.
-
-    Last map [N, C, h, w] and the prior's change [N, planes, h, w] → [N, planes / 3, h, w]. It also sees the last map's
-    mean over the picture: what is soft beside something sharp is out of focus rather than moved.
-    """
-
-    def __init__(self, channels: int, planes: int) -> None:
-        super().__init__()
-        self.direct = nn.Conv2d(channels, planes // 3, 3, padding=1)
-        self.near = nn.Conv2d(channels + planes, channels, 3, padding=1)
-        self.whole = nn.Conv2d(channels, channels, 1)
-        self.last = nn.Conv2d(channels, planes // 3, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
-
-    def forward(self, x: Tensor, change: Tensor) -> Tensor:
-        hidden = self.near(torch.cat([x, change], 1)) + self.whole(x.mean((2, 3), keepdim=True))
-        return self.direct(x) + self.last(hidden.relu())
-
-
 class DHNet(nn.Module):
     """sRGB [N, 3, H, W] in [0, 1] → the same, not clipped. H and W: multiples of `config.pad_multiple`.
 
@@ -106,7 +85,7 @@ class DHNet(nn.Module):
         nn.init.zeros_(self.ending.weight)
         nn.init.zeros_(self.ending.bias)
         if self.routed:
-            self.gate = Gate(w, planes)
+            self.gate = nn.Conv2d(w, planes // 3, 3, padding=1)
             self.correction = nn.Conv2d(w, planes, 3, padding=1)
             nn.init.zeros_(self.correction.weight)
             nn.init.zeros_(self.correction.bias)
@@ -117,7 +96,7 @@ class DHNet(nn.Module):
         change = (self.prior(image) if answer is None else answer) - image
         maps = [F.pixel_unshuffle(change, scale) for scale in self.scales]
         x = self.last_map(image, Features(maps, maps[::-1]))
-        own, gate = self.unfolded(self.ending(x)), self.unfolded(self.gate(x, maps[0])).sigmoid()
+        own, gate = self.unfolded(self.ending(x)), self.unfolded(self.gate(x)).sigmoid()
         return image + own + gate * (change - own) + self.unfolded(self.correction(x))
 
     def known(self, image: Tensor) -> Features:
