@@ -18,6 +18,7 @@ from .evaluate import mean, psnr
 from .markdown_tables import table
 from .runtime import Model
 
+SHARP = "sharp"  # the set of sharp photos, which are restored at the chosen scale only
 # The factor by which a picture is enlarged, and the scales that are tried beside the chosen one.
 TRIED = {1: (1, 2), 2: (1, 2, 3), 3: (2, 3, 4), 4: (2, 3, 4), 0.5: (1, 2)}
 
@@ -56,7 +57,7 @@ def row(model: Model, name: str, kind: str, blur: np.ndarray, sharp: np.ndarray,
         str(scale): psnr(
             resized(scaled_restoration.restore(given, scale, model.restore_by_tiles), *truth.shape[:2]), truth
         )
-        for scale in sorted({chosen, *TRIED[factor]})
+        for scale in sorted({chosen, *(() if kind == SHARP else TRIED[factor])})
     }
     return {**found, "restored": restored}
 
@@ -86,7 +87,7 @@ def pictures(pairs: list[Pair], photos: list[Path]) -> Iterator[tuple[str, str, 
         yield pair.name, pair.set, read(pair.blur), read(pair.sharp)
     for path in photos:
         photo = read(path)
-        yield path.stem, "sharp", photo, photo
+        yield path.stem, SHARP, photo, photo
 
 
 def summary(rows: list[dict]) -> list[dict]:
@@ -104,18 +105,20 @@ def gains(group: list[dict]) -> dict:
     """Returns the figures of one set and factor in dB.
 
     gain: at the chosen scale. oracle: at the best scale of each picture. fixed: at the one scale that is best for all.
-    least_psnr: the lowest PSNR at the chosen scale, which counts for sharp photos.
+    Of sharp photos only least_psnr is told, the lowest PSNR at the chosen scale.
     """
     chosen = [found["restored"][str(found["chosen"])] for found in group]
+    scales = [sum(found["chosen"] == scale for found in group) for scale in scaled_restoration.SCALES]
+    if group[0]["set"] == SHARP:
+        return {"scales": scales, "least_psnr": min(chosen)}
     fixed = {scale: mean([found["restored"][scale] - found["input"] for found in group]) for scale in shared(group)}
     best = max(fixed, key=fixed.__getitem__)
     return {
-        "scales": [sum(found["chosen"] == scale for found in group) for scale in scaled_restoration.SCALES],
+        "scales": scales,
         "gain": mean([value - found["input"] for value, found in zip(chosen, group, strict=True)]),
         "oracle": mean([max(found["restored"].values()) - found["input"] for found in group]),
         "fixed": fixed[best],
         "fixed_scale": int(best),
-        "least_psnr": min(chosen),
     }
 
 
@@ -126,15 +129,14 @@ def shared(group: list[dict]) -> list[str]:
 
 def markdown(rows: list[dict]) -> str:
     """Returns the table of docs/scales.md."""
-    heads = ("set", "size", "images", "scales 1 / 2 / 3 / 4", "gain", "best of each", "best fixed", "least PSNR")
+    heads = ("set", "size", "pictures", "chosen 1 / 2 / 3 / 4", "gain", "best of each", "best for all", "least PSNR")
     return table(heads, (_cells(found) for found in summary(rows)))
 
 
 def _cells(found: dict) -> tuple[str, ...]:
-    scales = " / ".join(map(str, found["scales"]))
     size = "×½" if found["factor"] == 0.5 else f"×{found['factor']}"
-    if found["set"] == "sharp":
-        return (found["set"], size, str(found["images"]), scales, "–", "–", "–", f"{found['least_psnr']:.1f} dB")
+    start = (found["set"], size, str(found["images"]), " / ".join(map(str, found["scales"])))
+    if found["set"] == SHARP:
+        return (*start, "–", "–", "–", f"{found['least_psnr']:.1f} dB")
     fixed = f"{found['fixed']:+.2f} (at {found['fixed_scale']})"
-    gain, oracle = f"{found['gain']:+.2f} dB", f"{found['oracle']:+.2f}"
-    return (found["set"], size, str(found["images"]), scales, gain, oracle, fixed, f"{found['least_psnr']:.1f} dB")
+    return (*start, f"{found['gain']:+.2f} dB", f"{found['oracle']:+.2f}", fixed, "–")
