@@ -47,7 +47,7 @@ def test_laws_predict_a_point_that_was_measured_already(tmp_path):
     assert by_law["power"]["predicted"] == pytest.approx(truth, abs=0.01)
     assert by_law["logarithm"]["predicted"] < truth - 0.02
     text = (tmp_path / "docs" / "m-learning-curve.md").read_text()
-    assert "up to\n73,333 patches" in text
+    assert "up to 73,333 patches" in text
     assert f"| power | +{truth:.2f} |" in text
     (tmp_path / "b.log").write_text(log(lambda n: 0.1, (100_000, 105_000, 110_000, 120_000)))
     assert "foretold" not in learning_curve.curve([tmp_path / "b.log"], tmp_path / "docs", "m")["sets"][0]["power"]
