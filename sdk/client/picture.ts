@@ -39,8 +39,8 @@ function nameOf(text: string): string {
 
 /** Options by the names that the API gives them; what is undefined stays away. */
 export function apiOptions(options: RestoreOptions): Record<string, string | number> {
-  const { model, workingScale: working_scale, strength, format, quality, metadata, tile } = options;
-  const named = { model, working_scale, strength, format, quality, metadata, tile };
+  const { model, workingScale: working_scale, strength, format, quality, metadata, tile, placement } = options;
+  const named = { model, working_scale, strength, format, quality, metadata, tile, placement };
   return Object.fromEntries(
     Object.entries(named).filter((entry): entry is [string, string | number] => entry[1] !== undefined),
   );

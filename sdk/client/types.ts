@@ -93,6 +93,8 @@ export interface RestoreOptions {
   readonly metadata?: 'keep' | 'strip';
   /** Side of the tiles in pixels, on the runner only. */
   readonly tile?: number;
+  /** Restores on the runner what the edge would take. */
+  readonly placement?: 'runner';
 }
 
 /** These names, and those that a newer service may add. */

@@ -51,6 +51,10 @@ export const optionsSchema = z.strictObject({
   tile: wholeNumber((integer) => integer.min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(TILE_STEP_PIXELS))
     .describe('Side of the tiles in pixels, on the runner only.')
     .optional(),
+  placement: z
+    .enum(['runner'])
+    .describe('Where the picture is restored, instead of where its size and format would have it.')
+    .optional(),
 });
 
 export type Options = z.infer<typeof optionsSchema>;

@@ -22,6 +22,8 @@ export interface Restoration {
   readonly modelVersion: string;
   /** Tile size in pixels when the caller set one: it changes pixels, so it is part of the name. */
   readonly tile?: number | undefined;
+  /** When the caller asked for another placement than the picture's own. */
+  readonly placement?: 'runner' | undefined;
   /** As it was asked for. */
   readonly workingScale?: WorkingScale | undefined;
 }
@@ -52,9 +54,10 @@ export class PictureKeys {
   }
 
   restoration(restoration: Restoration): Promise<string> {
-    const { scope, sourceDigest, model, modelVersion, tile = '', workingScale = 'auto' } = restoration;
+    const { scope, sourceDigest, model, modelVersion, tile = '', workingScale = 'auto', placement } = restoration;
     const version = `pipeline=${PIPELINE_VERSION}`;
-    return this.#hmac('restoration', scope, sourceDigest, model, modelVersion, version, tile, workingScale);
+    const asked = [tile, workingScale, ...(placement === undefined ? [] : [placement])];
+    return this.#hmac('restoration', scope, sourceDigest, model, modelVersion, version, ...asked);
   }
 
   result(restorationKey: string, options: ResultOptions): Promise<string> {

@@ -290,6 +290,7 @@ describe('placement', () => {
     ['CMYK', jpeg({ components: 4 }), '', 'image/jpeg'],
     ['AVIF out', png(), '?format=avif', 'image/avif'],
     ['a tile size', png(), '?tile=256', 'image/png'],
+    ['the runner by name', png(), '?placement=runner', 'image/png'],
   ])('sends to the runner: %s', async (_, picture, query, type) => {
     expect(await madeHow(await deblur(picture, query))).toBe(`200 miss runner ${type}`);
     expect(await madeHow(await deblur(picture, query))).toBe(`200 hit runner ${type}`);

@@ -101,7 +101,7 @@ async function sendDispatch(env: Env, message: DispatchMessage, delaySeconds: nu
 
 /** What the prediction objects work with. */
 export function createPredictionPorts(env: Env): PredictionPorts {
-  const { keys, sources, results } = createJobPorts(env);
+  const { keys, sources, results, restorers } = createJobPorts(env);
   const { allowOrigins, runnerModels, auto } = readConfig(env);
   const webhookSecrets = new TenantWebhookSecrets(tenantStubs(env));
   return {
@@ -109,6 +109,7 @@ export function createPredictionPorts(env: Env): PredictionPorts {
     keys,
     results,
     sources,
+    speeds: (speeds ??= new RunnerSpeeds(restorers.runner)),
     sourceFetcher: sourceFetcherOf(env, { maxBytes: ASYNC_UPLOAD_MAX_BYTES, attempts: 1 }),
     jobs: jobsOf(env),
     stats: statsOf(env),

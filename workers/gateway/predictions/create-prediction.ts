@@ -94,7 +94,7 @@ async function createOnce(
 /** What the prediction begins with, paid for and kept. */
 async function prepareSource(
   ports: CreatePorts,
-  { account, scope, options, trace }: PredictionDraft,
+  { account, scope, options, trace, deadlineSeconds }: PredictionDraft,
   image: ReceivedSource | string,
 ): Promise<{ readonly source: PredictionSource; readonly paid: number }> {
   const payment = { kind: 'before', account } as const;
@@ -102,7 +102,15 @@ async function prepareSource(
     const paid = await pay(ports.rateLimits, payment, RATE_LIMIT_UNKNOWN_MEGAPIXELS);
     return { source: { kind: 'url', url: image }, paid };
   }
-  const claimed = await claimRestoration(ports, { scope, source: image, options, accept: null, trace, payment });
+  const claimed = await claimRestoration(ports, {
+    scope,
+    source: image,
+    options,
+    accept: null,
+    trace,
+    payment,
+    deadlineSeconds,
+  });
   const { job, paid } = claimed;
   if (claimed.kind === 'stored') await claimed.result.body.cancel();
   const result = claimed.kind === 'stored' ? { placement: claimed.result.placement } : null;

@@ -4,8 +4,9 @@
  */
 import { RATE_LIMIT_MIN_MEGAPIXELS, RATE_LIMIT_UNKNOWN_MEGAPIXELS } from '@deblur/shared/limits.ts';
 import { negotiateFormat } from '@deblur/shared/protocol/accept.ts';
-import { budgetSpent } from '@deblur/shared/protocol/errors.ts';
+import { budgetSpent, tileRefused } from '@deblur/shared/protocol/errors.ts';
 import { assertFormatHolds } from '@deblur/shared/protocol/format-limits.ts';
+import { costOf, takesTile } from '@deblur/shared/protocol/model-manifest.ts';
 import type { EncodeOptions, Options } from '@deblur/shared/protocol/options.ts';
 import { canonicalEncoding, type PictureKeys } from '@deblur/shared/protocol/result-key.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
@@ -14,6 +15,8 @@ import type { ResultStore } from '../results/result-store.ts';
 import type { StoredResult } from '../results/stored-result.ts';
 import type { ReceivedSource, StoredBody } from '../sources/source-store.ts';
 import type { RateAccount, RateLimits } from '../tenants/access-ports.ts';
+import type { RunnerSpeeds } from '../runners/runner-speeds.ts';
+import { assertInTime } from './expected-time.ts';
 import { resolveModel, type Catalogue } from './models.ts';
 import { placeEncoding, placeRestoration } from './placement.ts';
 
@@ -22,6 +25,7 @@ export interface ClaimPorts {
   readonly keys: PictureKeys;
   readonly results: Pick<ResultStore, 'get'>;
   readonly rateLimits: Pick<RateLimits, 'charge'>;
+  readonly speeds: Pick<RunnerSpeeds, 'secondsPerMegapixel'>;
 }
 
 /**
@@ -44,6 +48,8 @@ export interface PlanQuestion {
 export interface Claim extends PlanQuestion {
   readonly source: ReceivedSource;
   readonly payment: Payment;
+  /** From now on; undefined: the work has no deadline that the caller chose. */
+  readonly deadlineSeconds?: number;
 }
 
 export type ClaimedRestoration = (
@@ -66,7 +72,8 @@ export async function claimRestoration(ports: ClaimPorts, claim: Claim): Promise
   const found = await ports.results.get('result', planned.task.resultKey);
   const isStored = found?.kind === 'stored';
   try {
-    const paid = await pay(ports.rateLimits, payment, isStored ? 0 : megapixelsOf(source));
+    if (!isStored) await assertInTime(ports.speeds, planned, megapixelsOf(source), claim.deadlineSeconds);
+    const paid = await pay(ports.rateLimits, payment, isStored ? 0 : priceOf(ports.catalogue, claim));
     if (isStored) return { kind: 'stored', result: found, job: planned, paid };
     await source.keep(scope);
     if (found === null) return { kind: 'wanted', job: planned, paid };
@@ -102,14 +109,21 @@ export async function planJob(
 ): Promise<JobRequest> {
   const { header, bytes, digest } = source;
   const pixels = header.width * header.height;
-  const { name: model, version: modelVersion, placements } = resolveModel(catalogue, options.model, pixels);
+  const resolved = resolveModel(catalogue, options.model, pixels);
+  const { name: model, version: modelVersion, placements } = resolved;
   const { tile, quality, metadata } = options;
+  if (tile !== undefined && !takesTile(resolved.manifest, tile)) throw tileRefused(model, tile);
   const format = options.format === 'auto' ? negotiateFormat(accept, header.format, header) : options.format;
   assertFormatHolds(format, header);
   const encoding: EncodeOptions = canonicalEncoding({ format, quality, metadata });
-  const restorationKey = await keys.restoration({ scope, sourceDigest: digest, model, modelVersion, tile });
-  const sourceKey = await keys.source(scope, digest);
   const placed = { header, bytes, output: format };
+  const suited = placeRestoration({ ...placed, placements, tile });
+  const placement = options.placement ?? suited;
+  // The placements differ in the last bits: what was asked of the runner is not answered by the edge's result.
+  const forced = placement === suited ? undefined : options.placement;
+  const named = { scope, sourceDigest: digest, model, modelVersion, tile, placement: forced };
+  const restorationKey = await keys.restoration(named);
+  const sourceKey = await keys.source(scope, digest);
   const { width, height, bitDepth } = header;
   return {
     task: {
@@ -131,11 +145,17 @@ export async function planJob(
         metadata: encoding.metadata,
       },
     },
-    placement: placeRestoration({ ...placed, placements, tile }),
+    placement,
     encodePlacement: placeEncoding(placed),
     ...(trace === undefined ? {} : { trace }),
   };
 }
 
-export const megapixelsOf = ({ header }: Pick<ReceivedSource, 'header'>): number =>
+/** What restoring the picture costs, in megapixels of dhnet-edge. */
+function priceOf(catalogue: Catalogue, { source, options }: PlanQuestion): number {
+  const { width, height } = source.header;
+  return megapixelsOf(source) * costOf(resolveModel(catalogue, options.model, width * height).manifest);
+}
+
+export const megapixelsOf = ({ header }: Pick<PlanQuestion['source'], 'header'>): number =>
   (header.width * header.height) / 1e6;
