@@ -1,6 +1,6 @@
 /** What the restorer and its picture threads say to each other. */
 import type { MessagePort } from 'node:worker_threads';
-import type { EncodeOptions, OutputFormat } from '@deblur/shared/protocol/options.ts';
+import type { EncodeOptions, OutputFormat, WorkingScale } from '@deblur/shared/protocol/options.ts';
 import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { TilingOptions } from '@deblur/shared/pixels/tiling.ts';
 import type { SharedTile } from '../sessions/shared-tile.ts';
@@ -27,6 +27,7 @@ export interface NetworkAccess {
   readonly port: MessagePort;
   readonly tiling: TilingOptions;
   readonly tilesInFlight: number;
+  readonly workingScale: WorkingScale;
 }
 
 export interface PictureReply {

@@ -3,7 +3,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { runnerCannotRun, runnerFailed, runnerLacksModel, runnerLacksVersion } from '@deblur/shared/protocol/errors.ts';
 import { readImageHeader } from '@deblur/shared/image-header/index.ts';
 import { costOf, type ModelManifest, type ModelVariant } from '@deblur/shared/protocol/model-manifest.ts';
-import type { ModelName } from '@deblur/shared/protocol/options.ts';
+import type { ModelName, WorkingScale } from '@deblur/shared/protocol/options.ts';
 import type { Config } from '../config.ts';
 import { HttpClient } from '../transfers/http-client.ts';
 import { PICTURE_STOP_MS } from '../limits.ts';
@@ -29,6 +29,7 @@ export interface NetworkChoice {
   readonly model: ModelManifest;
   /** Tile side in pixels instead of the manifest's. */
   readonly tile: number | undefined;
+  readonly workingScale: WorkingScale;
   readonly onProgress: (done: number, total: number) => void;
 }
 
@@ -139,14 +140,14 @@ export class PictureRestorer {
   /** Restores a picture. @throws {DeblurError} what decoding, the network or encoding throw; the signal's reason */
   async restore(
     job: PictureJob,
-    { model, tile, onProgress }: NetworkChoice,
+    { model, tile, workingScale, onProgress }: NetworkChoice,
     signal: AbortSignal,
   ): Promise<PictureReply> {
     const tiling = tilingFor(model, tile, this.provider.used);
     const { port1, port2 } = new MessageChannel();
     const lease = onDemand((samples: 'uint8' | 'float32') => this.#sessions.acquire(model, samples, signal));
     this.#serveTiles(port1, lease.get, onProgress, signal);
-    const network = { port: port2, tiling, tilesInFlight: this.#sessions.tilesInFlight(model) };
+    const network = { port: port2, tiling, tilesInFlight: this.#sessions.tilesInFlight(model), workingScale };
     try {
       return await this.#call({ ...job, network }, signal);
     } finally {

@@ -12,6 +12,7 @@ import type { Tile, TileSession } from '@deblur/shared/pixels/ports.ts';
 import { applyOrientation, type RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { restoreImage, type Restored } from '@deblur/shared/pixels/restore.ts';
 import { planTiles } from '@deblur/shared/pixels/tiling.ts';
+import { chooseScale } from '@deblur/shared/pixels/working-scale.ts';
 import { IsolatedCodec } from './isolated-codec.ts';
 import { PictureFiles } from './picture-files.ts';
 import type { NetworkAccess, PictureReply, PictureRequest, TileCall, TileReply } from './picture-messages.ts';
@@ -36,7 +37,7 @@ async function workOn(request: PictureRequest, signal: AbortSignal): Promise<Tra
   const network = request.network === undefined ? undefined : networkOf(request.network);
   const files = new PictureFiles(request, { header, metadata, codec });
   try {
-    const { image, tiles, decodeMs, restoreMs } = await pixelsOf(source, header, {
+    const { image, facts, decodeMs, restoreMs } = await pixelsOf(source, header, {
       network,
       codec,
       files,
@@ -47,7 +48,7 @@ async function workOn(request: PictureRequest, signal: AbortSignal): Promise<Tra
     const { master, result } = await files.written(image);
     const { width, height } = image;
     const { inferMs, queueMs } = network?.times() ?? { inferMs: 0, queueMs: 0 };
-    const report = { tiles, width, height, decodeMs, restoreMs, inferMs, encodeMs: clock() };
+    const report = { ...facts, width, height, decodeMs, restoreMs, inferMs, encodeMs: clock() };
     const buffers = [master, result].flatMap((bytes) => (bytes === undefined ? [] : [bytes.buffer as ArrayBuffer]));
     return { value: { master, result, format: files.format, report, queueMs }, transfer: [...new Set(buffers)] };
   } finally {
@@ -63,7 +64,13 @@ interface PictureWork {
   readonly signal: AbortSignal;
 }
 
-interface Pixels extends Restored {
+/** The restored picture and what the report says of it; an encoding has no tiles and no change. */
+interface Made {
+  readonly image: RawImage;
+  readonly facts: { readonly tiles: number } & Partial<Omit<Restored, 'image'>>;
+}
+
+interface Pixels extends Made {
   readonly decodeMs: number;
   readonly restoreMs: number;
 }
@@ -91,13 +98,17 @@ async function restored(
   stored: RawImage,
   { orientation }: ImageHeader,
   { network, files, signal }: PictureWork,
-): Promise<Restored> {
+): Promise<Made> {
   const upright = applyOrientation(stored, orientation);
-  if (network === undefined) return { image: upright, tiles: 0 };
+  if (network === undefined) return { image: upright, facts: { tiles: 0 } };
   const onLines = (image: RawImage, until: number): Promise<void> => files.lines(image, until);
-  const { tiling, tilesInFlight: concurrency } = network.access;
-  const session = network.sessionOf(planTiles(upright.width, upright.height, tiling).count);
-  return restoreImage(upright, { session, tiling, orientation: 1, concurrency, signal, onLines });
+  const { tiling, tilesInFlight: concurrency, workingScale } = network.access;
+  const scale = workingScale === 'auto' ? chooseScale(upright) : workingScale;
+  const reduced = (side: number): number => Math.ceil(side / scale);
+  const session = network.sessionOf(planTiles(reduced(upright.width), reduced(upright.height), tiling).count);
+  const options = { session, tiling, orientation: 1, concurrency, signal, onLines, scale };
+  const { image, ...facts } = await restoreImage(upright, options);
+  return { image, facts };
 }
 
 interface Network {

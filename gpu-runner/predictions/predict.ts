@@ -100,7 +100,8 @@ async function make(
   prediction.setModel(model);
   if (timeoutSeconds === undefined) deadline.extendTo(TIMEOUT_PER_EXPECTED * restorer.expectedSeconds(model, source));
   const onProgress = (done: number, total: number): void => prediction.setProgress(done, total);
-  return restorer.restore(job, { model, tile: input.tile, onProgress }, signal);
+  const { tile, working_scale: workingScale = 'auto' } = input;
+  return restorer.restore(job, { model, tile, workingScale, onProgress }, signal);
 }
 
 /** To the upload URLs when there are any, else into the prediction itself. */

@@ -48,13 +48,17 @@ async function restored(
   const tiling = tilingFor(manifest, options.tile, 'cpu');
   const stored = await sharpCodec.decode(source, header);
   const session = await model.session(header.bitDepth === 16 ? 'float32' : 'uint8');
-  const { image, tiles } = await restoreImage(applyOrientation(stored, header.orientation), {
-    session,
-    tiling,
-    orientation: 1,
-    ...(signal === undefined ? {} : { signal }),
-    onProgress: (done, total) => onProgress?.({ done, total }),
-  });
+  const { image, tiles, scale, restoredPixels, change } = await restoreImage(
+    applyOrientation(stored, header.orientation),
+    {
+      session,
+      tiling,
+      orientation: 1,
+      scale: options.working_scale,
+      ...(signal === undefined ? {} : { signal }),
+      onProgress: (done, total) => onProgress?.({ done, total }),
+    },
+  );
   const { format, quality, metadata: mode } = options;
   const encoding = { format: format === 'auto' ? undefined : format, quality, metadata: mode };
   const of = { header, metadata, codec: sharpSteps };
@@ -67,7 +71,15 @@ async function restored(
   return {
     bytes: new Uint8Array(result),
     type: MEDIA_TYPES[files.format],
-    metrics: { predict_time, megapixels, tiles, placement: 'local' },
+    metrics: {
+      predict_time,
+      megapixels,
+      tiles,
+      scale,
+      restored_megapixels: restoredPixels / 1e6,
+      change,
+      placement: 'local',
+    },
     model: `${manifest.name}@${manifest.version.slice(0, 12)}`,
   };
 }

@@ -4,10 +4,15 @@
 import { DeblurError } from '../protocol/errors.ts';
 import type { TileSession, Tile } from './ports.ts';
 import { applyOrientation, hasAlpha, maxSample, samplesLike, type RawImage } from './raw-image.ts';
+import { measureChange, type Change } from './change.ts';
+import { addChange, ChangeEnlarger, reduceImage } from './rescale.ts';
 import { FeatherBlender, planTiles, reflectIndex, type TilePlan, type TilingOptions } from './tiling.ts';
+import { chooseScale, type Scale } from './working-scale.ts';
 
 export interface RestoreOptions {
   readonly session: TileSession;
+  /** The picture is restored at 1/scale of its size; `auto` chooses from the picture itself (working-scale.ts). */
+  readonly scale?: 'auto' | Scale;
   readonly tiling: TilingOptions;
   /** EXIF orientation of the stored pixels, 1..8. */
   readonly orientation: number;
@@ -28,7 +33,14 @@ export interface Restored {
   /** Upright, with the channels and sample type of the input; alpha byte for byte. */
   readonly image: RawImage;
   readonly tiles: number;
+  readonly scale: Scale;
+  /** Pixels that the network restored: those of the picture at its working scale. */
+  readonly restoredPixels: number;
+  readonly change: Change;
 }
+
+/** Lines of a scaled restoration that become final together. */
+const BAND_LINES = 64;
 
 /**
  * Restores a picture of any size from 1×1 up.
@@ -37,6 +49,32 @@ export interface Restored {
  */
 export async function restoreImage(stored: RawImage, options: RestoreOptions): Promise<Restored> {
   const source = applyOrientation(stored, options.orientation);
+  const wanted = options.scale ?? 1;
+  const scale = wanted === 'auto' ? chooseScale(source) : wanted;
+  const restored = scale === 1 ? await restoreUpright(source, options) : await restoreScaled(source, scale, options);
+  return { ...restored, change: measureChange(source, restored.image) };
+}
+
+async function restoreScaled(
+  source: RawImage,
+  scale: Exclude<Scale, 1>,
+  { onLines, ...whole }: RestoreOptions,
+): Promise<Omit<Restored, 'change'>> {
+  const before = reduceImage(source, scale);
+  const { image: after, tiles, restoredPixels } = await restoreUpright(before, whole);
+  const image = { ...source, data: samplesLike(source.data, source.data.length) };
+  copyAlpha(source, image.data);
+  const enlarger = new ChangeEnlarger(before, after, scale, source.width);
+  for (let from = 0; from < source.height; from += BAND_LINES) {
+    const until = Math.min(source.height, from + BAND_LINES);
+    addChange(source, image, enlarger, { from, until });
+    whole.signal?.throwIfAborted();
+    await onLines?.(image, until);
+  }
+  return { image, tiles, scale, restoredPixels };
+}
+
+async function restoreUpright(source: RawImage, options: RestoreOptions): Promise<Omit<Restored, 'change'>> {
   const plan = planTiles(source.width, source.height, options.tiling);
   const asFloat = source.data instanceof Uint16Array || options.samples === 'float32';
   const output = samplesLike(source.data, source.data.length);
@@ -53,7 +91,7 @@ export async function restoreImage(stored: RawImage, options: RestoreOptions): P
     // A failure outside the generator, in blending or writing, must not leave tiles running either.
     await jobs.return();
   }
-  return { image, tiles: plan.count };
+  return { image, tiles: plan.count, scale: 1, restoredPixels: source.width * source.height };
 }
 
 /**

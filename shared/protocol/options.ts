@@ -2,6 +2,7 @@
  * What a caller may ask for, in canonical form: one schema validates query, form fields and JSON keys alike.
  */
 import { z } from 'zod';
+import { SCALES } from '../pixels/working-scale.ts';
 import { invalidOptions, unknownOptions, type DeblurError } from './errors.ts';
 import { DEFAULT_QUALITY, MAX_TILE_PIXELS, MIN_TILE_PIXELS, TILE_STEP_PIXELS } from '../limits.ts';
 
@@ -34,6 +35,13 @@ const formatNamed = (value: unknown): unknown => {
   return name === 'jpg' ? 'jpeg' : name;
 };
 
+/** `auto`, or a number as a number or as text: the picture is restored at 1/n of its size. */
+export const workingScaleSchema = z.union([z.literal('auto'), z.preprocess(fromDigits, z.literal(SCALES))], {
+  error: 'must be auto, 1, 2, 3 or 4',
+});
+
+export type WorkingScale = z.output<typeof workingScaleSchema>;
+
 export const optionsSchema = z.strictObject({
   model: modelNameSchema
     .describe(
@@ -48,6 +56,9 @@ export const optionsSchema = z.strictObject({
     .describe('Of JPEG, WebP and AVIF.')
     .default(DEFAULT_QUALITY),
   metadata: z.enum(METADATA_MODES).describe('EXIF, XMP and ICC profile stay, or EXIF and XMP go.').default('keep'),
+  working_scale: workingScaleSchema
+    .describe('Restored at 1/n of its size, the change enlarged; `auto` finds n from the width of the blur.')
+    .default('auto'),
   tile: wholeNumber((integer) => integer.min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(TILE_STEP_PIXELS))
     .describe('Side of the tiles in pixels, on the runner only.')
     .optional(),

@@ -11,6 +11,7 @@
  */
 import { z } from 'zod';
 import type { WireError } from './errors.ts';
+import { SCALES } from '../pixels/working-scale.ts';
 import { WEBHOOK_URL_MAX_CHARACTERS } from '../limits.ts';
 
 export const PREDICTION_STATUSES = ['starting', 'processing', 'succeeded', 'failed', 'canceled'] as const;
@@ -41,6 +42,15 @@ export const predictionMetricsSchema = z.strictObject({
     .optional(),
   tiles: z.int().optional(),
   megapixels: z.number().optional(),
+  restored_megapixels: z.number().describe('What the network restored: megapixels / scale².').optional(),
+  scale: z.literal(SCALES).describe('The picture was restored at 1/scale of its size.').optional(),
+  change: z
+    .strictObject({
+      mean: z.number().describe('Mean difference to the source, in levels of 255.'),
+      max: z.number().describe('Largest difference, in levels of 255.'),
+      sharpness: z.number().describe('Energy of the finest structure after over before.'),
+    })
+    .optional(),
   placement: z.enum(['edge', 'runner']).optional(),
   cache: z.enum(['hit', 'miss', 'coalesced']).optional(),
 });

@@ -4,13 +4,10 @@
  * computes a name from a picture, and another secret is a cold cache. Equal keys mean equal bytes on one placement, so what
  * a key names can be cached for ever.
  */
-import type { EncodeOptions, ModelName } from './options.ts';
+import type { EncodeOptions, ModelName, WorkingScale } from './options.ts';
 
 /** Raise it whenever decoding, tiling, blending or encoding change the bytes that come out. */
 export const PIPELINE_VERSION = 2;
-
-/** A picture is restored at 1/n of its size; `auto` is the scale of its blur. */
-export type WorkingScale = 'auto' | 1 | 2 | 3 | 4;
 
 export interface Restoration {
   /** Whose results these are: nobody else finds them by asking for the same restoration. */

@@ -12,7 +12,17 @@ import {
   TILE_STEP_PIXELS,
   UPLOAD_PART_MIN_BYTES,
 } from '../limits.ts';
-import { METADATA_MODES, modelNameSchema, OUTPUT_FORMATS, type EncodeOptions, type ModelName } from './options.ts';
+import type { Change } from '../pixels/change.ts';
+import { SCALES, type Scale } from '../pixels/working-scale.ts';
+import {
+  METADATA_MODES,
+  modelNameSchema,
+  OUTPUT_FORMATS,
+  workingScaleSchema,
+  type EncodeOptions,
+  type ModelName,
+  type WorkingScale,
+} from './options.ts';
 
 /** What was done, for metrics and response headers. Times in milliseconds, of the runner's own clock. */
 export interface RestoreReport {
@@ -26,6 +36,11 @@ export interface RestoreReport {
   readonly inferMs: number;
   /** From the last tile to the files. */
   readonly encodeMs: number;
+  /** The picture was restored at 1/scale of its size; a runner of an older release does not say. */
+  readonly scale?: Scale | undefined;
+  /** Pixels that the network restored. */
+  readonly restoredPixels?: number | undefined;
+  readonly change?: Change | undefined;
 }
 
 export const restoreReportSchema: z.ZodType<RestoreReport> = z.object({
@@ -36,6 +51,9 @@ export const restoreReportSchema: z.ZodType<RestoreReport> = z.object({
   restoreMs: z.number(),
   inferMs: z.number(),
   encodeMs: z.number(),
+  scale: z.literal(SCALES).optional(),
+  restoredPixels: z.int().optional(),
+  change: z.object({ mean: z.number(), max: z.number(), sharpness: z.number() }).optional(),
 });
 
 // ---- Edge: RPC ---------------------------------------------------------------------------------
@@ -45,6 +63,8 @@ export interface EdgeRestoreRequest {
   readonly model: ModelName;
   readonly modelVersion: string;
   readonly encoding: EncodeOptions;
+  /** `auto` when it is missing: a gateway of an older release names none. */
+  readonly workingScale?: WorkingScale | undefined;
 }
 
 /** Exceptions lose their class over RPC, so failures travel as values. */
@@ -104,6 +124,7 @@ export const gpuInputSchema = z.strictObject({
   format: z.enum(OUTPUT_FORMATS).optional(),
   quality: z.int().min(1).max(100).optional(),
   metadata: z.enum(METADATA_MODES).optional(),
+  working_scale: workingScaleSchema.optional(),
   tile: z.int().min(MIN_TILE_PIXELS).max(MAX_TILE_PIXELS).multipleOf(TILE_STEP_PIXELS).optional(),
   /** Internal URLs that take the files by PUT. Without them the output is a data URI. */
   master_upload_url: z.url().optional(),

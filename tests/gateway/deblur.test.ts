@@ -49,6 +49,25 @@ async function jobStateOf(id: string): Promise<unknown> {
 
 const restorations = async () => (await edge.calls()).restore;
 
+describe('the working scale', () => {
+  it('reaches the restorer, is said in the answer, and names another restoration', async () => {
+    const picture = png();
+    const [automatic, third] = [await deblur(picture), await deblur(picture, '?working_scale=3')];
+    expect([automatic, third].map(({ headers }) => headers.get('x-scale'))).toEqual(['1', '3']);
+    expect(third.headers.get('x-change')).toBe('mean=1.5, max=20, sharpness=1.25');
+    expect(resultPathOf(third)).not.toBe(resultPathOf(automatic));
+    expect(await restorations()).toBe(2);
+    const again = await deblur(picture, '?working_scale=3');
+    expect(await madeHow(again)).toBe('hit');
+    expect(again.headers.get('x-scale')).toBeNull();
+  });
+
+  it.each(['0', '5', 'half', '1.5'])('is not %s', async (scale) => {
+    const response = await deblur(png(), `?working_scale=${scale}`);
+    expect(await problemOf(response)).toMatchObject({ status: 422, code: 'invalid_option' });
+  });
+});
+
 describe('an answer', () => {
   it('is the picture, and says how it was made', async () => {
     const response = await deblur(png(), '?format=webp&quality=80', { 'x-request-id': 'caller-7' });

@@ -2,7 +2,7 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { MEDIA_TYPES, OUTPUT_FORMATS, parseOptions, type Options } from '@deblur/shared/protocol/options.ts';
 import { describe, expect, it } from 'vitest';
 
-const DEFAULTS: Options = { model: 'auto', format: 'auto', quality: 90, metadata: 'keep' };
+const DEFAULTS: Options = { model: 'auto', format: 'auto', quality: 90, metadata: 'keep', working_scale: 'auto' };
 
 function refusal(raw: Record<string, unknown>): DeblurError {
   try {
@@ -18,6 +18,9 @@ describe('parseOptions', () => {
   it.each<[Record<string, unknown>, Partial<Options>]>([
     [{}, {}],
     [{ quality: '1' }, { quality: 1 }],
+    [{ working_scale: '3' }, { working_scale: 3 }],
+    [{ working_scale: 1 }, { working_scale: 1 }],
+    [{ working_scale: 'auto' }, {}],
     [{ quality: 100 }, { quality: 100 }],
     [{ quality: '075' }, { quality: 75 }],
     [{ quality: undefined }, {}],

@@ -421,8 +421,8 @@ describe('a result', () => {
   it('of best quality asks for the best model by name', async () => {
     server.service.models = json({
       models: [
-        { name: 'dhnet-edge', available: true },
         { name: 'dhnet-b', available: true },
+        { name: 'dhnet-edge', available: true },
       ],
     });
     await page.reload();

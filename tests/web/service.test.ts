@@ -121,7 +121,7 @@ describe('what the service offers', () => {
 
   it('is quick and best where two models have weights', () => {
     const offer = parseOffer({
-      models: [edge, { name: 'dhnet-b', available: true }, { name: 'dhnet', available: false }],
+      models: [{ name: 'dhnet-b', available: true }, { name: 'dhnet', available: false }, edge],
     });
     expect(offer).toEqual({ quick: 'dhnet-edge', best: 'dhnet-b', secondsPerMegapixel: { 'dhnet-edge': 2.5 } });
   });

@@ -40,7 +40,7 @@ export class EdgeIsolate {
 
   async restore(
     assets: Fetcher,
-    { source, model, modelVersion, encoding }: EdgeRestoreRequest,
+    { source, model, modelVersion, encoding, workingScale = 'auto' }: EdgeRestoreRequest,
   ): Promise<RestoredPicture> {
     const header = acceptedHeader(source);
     assertEncodable(header, encoding.format);
@@ -51,7 +51,8 @@ export class EdgeIsolate {
       }
       const tiling = tilingOf(manifest);
       const checkpoint = (): void => place.renew();
-      return restorePicture(source, header, encoding, { codec: this.#codec, session, tiling, signal, checkpoint });
+      const tools = { codec: this.#codec, session, tiling, signal, checkpoint, workingScale };
+      return restorePicture(source, header, encoding, tools);
     });
   }
 

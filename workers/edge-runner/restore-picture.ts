@@ -3,7 +3,7 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { assertPixelLimits, readImageHeader, type ImageHeader } from '@deblur/shared/image-header/index.ts';
 import { EDGE_MAX_PIXELS, EDGE_SOURCE_MAX_BYTES } from '@deblur/shared/limits.ts';
 import { carriedMetadata, readMetadata, writeMetadata, type Metadata } from '@deblur/shared/metadata/index.ts';
-import type { EncodeOptions } from '@deblur/shared/protocol/options.ts';
+import type { EncodeOptions, WorkingScale } from '@deblur/shared/protocol/options.ts';
 import type { ImageCodec, TileSession } from '@deblur/shared/pixels/ports.ts';
 import type { Channels, RawImage } from '@deblur/shared/pixels/raw-image.ts';
 import { restoreImage } from '@deblur/shared/pixels/restore.ts';
@@ -24,6 +24,7 @@ export interface RestoreTools {
   readonly tiling: TilingOptions;
   readonly signal: AbortSignal;
   readonly checkpoint: Checkpoint;
+  readonly workingScale: WorkingScale;
 }
 
 export interface RestoredPicture {
@@ -57,15 +58,22 @@ export async function restorePicture(
   source: Uint8Array,
   header: ImageHeader,
   encoding: EncodeOptions,
-  { codec, session, tiling, signal, checkpoint }: RestoreTools,
+  { codec, session, tiling, signal, checkpoint, workingScale }: RestoreTools,
 ): Promise<RestoredPicture> {
   const clock = stopwatch();
   const metadata = await readMetadata(source, header.format);
-  const restoring = { session, tiling, orientation: header.orientation, signal, onProgress: checkpoint };
+  const restoring = {
+    session,
+    tiling,
+    orientation: header.orientation,
+    signal,
+    scale: workingScale,
+    onProgress: checkpoint,
+  };
   let decodeMs = 0;
   session.takeInferMs();
   // No name for the decoded pixels: once restored, they are garbage.
-  const { image, tiles } = await codec.decode(source, header).then((stored) => {
+  const { image, ...facts } = await codec.decode(source, header).then((stored) => {
     decodeMs = clock();
     return restoreImage(stored, restoring);
   });
@@ -76,7 +84,7 @@ export async function restorePicture(
   const master = await withMetadata(png, image, metadata, { format: 'png', metadata: 'keep' });
   const result = await encodeResult(image, { png, master }, metadata, encoding, codec);
   const { width, height } = image;
-  return { master, result, report: { tiles, width, height, decodeMs, restoreMs, inferMs, encodeMs: clock() } };
+  return { master, result, report: { ...facts, width, height, decodeMs, restoreMs, inferMs, encodeMs: clock() } };
 }
 
 /** Pixels are encoded as PNG once, whatever metadata goes into the two files. */

@@ -17,7 +17,7 @@ export function commandOf(): PredictionCommand {
     origin: 'https://deblur.test',
     model: 'deblur/dhnet-edge',
     modelVersion: manifest.version,
-    options: { model: 'auto', format: 'auto', quality: 90, metadata: 'keep' },
+    options: { model: 'auto', format: 'auto', quality: 90, metadata: 'keep', working_scale: 'auto' },
     input: { image: url },
     source: { kind: 'url', url },
     deadlineSeconds: 60,

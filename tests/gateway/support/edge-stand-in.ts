@@ -25,14 +25,16 @@ async function released(): Promise<void> {
 const report = { tiles: 1, width: 8, height: 8, decodeMs: 1, restoreMs: 3, inferMs: 2, encodeMs: 1 };
 
 export class EdgeRunner extends WorkerEntrypoint {
-  async restore({ source, encoding }: EdgeRestoreRequest): Promise<EdgeRestoreReply> {
+  async restore({ source, encoding, workingScale }: EdgeRestoreRequest): Promise<EdgeRestoreReply> {
     calls = { ...calls, restore: calls.restore + 1 };
     await released();
     const failure = failures.shift();
     if (failure === 'throw') throw new TypeError('the isolate fell over');
     if (failure !== undefined) return { ok: false, error: failure };
     const master = new Uint8Array([...new TextEncoder().encode('master:'), ...source.subarray(-16)]);
-    return { ok: true, master, result: encodeLike(master, JSON.stringify(encoding)), report };
+    const scale = typeof workingScale === 'number' ? workingScale : 1;
+    const told = { ...report, scale, restoredPixels: 64, change: { mean: 1.5, max: 20, sharpness: 1.25 } };
+    return { ok: true, master, result: encodeLike(master, JSON.stringify(encoding)), report: told };
   }
 
   async encode({ master, encoding }: { master: Uint8Array; encoding: unknown }): Promise<EdgeEncodeReply> {

@@ -23,7 +23,13 @@ export async function restoreInNode(image: RawImage, id: VariantId): Promise<Raw
     },
   };
   const tiling = { ...manifest.tile, padMultiple: manifest.pad_multiple };
-  const { image: restored } = await restoreImage(image, { session, tiling, orientation: 1, samples: id });
+  const { image: restored } = await restoreImage(image, {
+    session,
+    tiling,
+    orientation: 1,
+    scale: 'auto',
+    samples: id,
+  });
   await inference.release();
   return restored;
 }

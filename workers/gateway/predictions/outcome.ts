@@ -1,5 +1,6 @@
 /** How predictions end, and the figures that their ends have. */
 import { deadlineExceeded, gone, toWireError } from '@deblur/shared/protocol/errors.ts';
+import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { JobReport } from '../jobs/ports.ts';
 import type { Placement } from '../results/stored-result.ts';
 import type { Ending, PredictionState } from './prediction-table.ts';
@@ -23,11 +24,21 @@ export function success(
   const metrics = {
     predict_time: report.runMs / 1000,
     queue_time: (startedAt - createdAt) / 1000,
-    ...(report.restore === undefined ? {} : { tiles: report.restore.tiles }),
+    ...(report.restore === undefined ? {} : inference(report.restore)),
     placement,
     cache: report.cache,
   };
   return { status: 'succeeded', error: null, metrics, startedAt };
+}
+
+/** What the inference says of itself; runners of an older release say less. */
+function inference({ tiles, scale, restoredPixels, change }: RestoreReport): Ending['metrics'] {
+  return {
+    tiles,
+    ...(scale === undefined ? {} : { scale }),
+    ...(restoredPixels === undefined ? {} : { restored_megapixels: restoredPixels / 1e6 }),
+    ...(change === undefined ? {} : { change }),
+  };
 }
 
 /** With the figures that every end has. */

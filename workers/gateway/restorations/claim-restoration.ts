@@ -111,7 +111,7 @@ export async function planJob(
   const pixels = header.width * header.height;
   const resolved = resolveModel(catalogue, options.model, pixels);
   const { name: model, version: modelVersion, placements } = resolved;
-  const { tile, quality, metadata } = options;
+  const { tile, quality, metadata, working_scale: workingScale } = options;
   if (tile !== undefined && !takesTile(resolved.manifest, tile)) throw tileRefused(model, tile);
   const format = options.format === 'auto' ? negotiateFormat(accept, header.format, header) : options.format;
   assertFormatHolds(format, header);
@@ -121,7 +121,7 @@ export async function planJob(
   const placement = options.placement ?? suited;
   // The placements differ in the last bits: what was asked of the runner is not answered by the edge's result.
   const forced = placement === suited ? undefined : options.placement;
-  const named = { scope, sourceDigest: digest, model, modelVersion, tile, placement: forced };
+  const named = { scope, sourceDigest: digest, model, modelVersion, tile, workingScale, placement: forced };
   const restorationKey = await keys.restoration(named);
   const sourceKey = await keys.source(scope, digest);
   const { width, height, bitDepth } = header;
@@ -130,6 +130,7 @@ export async function planJob(
       model,
       modelVersion,
       ...(tile === undefined ? {} : { tile }),
+      workingScale,
       restorationKey,
       resultKey: await keys.result(restorationKey, encoding),
       sourceKey,

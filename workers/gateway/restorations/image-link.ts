@@ -61,7 +61,7 @@ export function parseLink(text: SignedText, now: number): PictureLink {
 }
 
 /** What a site may ask for; a tile size is for measurements, and would split its cache. */
-const LINK_OPTIONS: readonly string[] = ['model', 'format', 'quality', 'metadata', 'exp'];
+const LINK_OPTIONS: readonly string[] = ['model', 'format', 'quality', 'metadata', 'working_scale', 'exp'];
 
 /** `name:value` joined by commas, or `_`. */
 function listedOptions(text: string): Readonly<Record<string, string>> {

@@ -22,11 +22,12 @@ export class EdgeRestorer implements Restorer {
   }
 
   async restore(task: RestorationTask): Promise<RestoreReport> {
-    const { model, modelVersion, encoding, restorationKey, resultKey } = task;
+    const { model, modelVersion, encoding, restorationKey, resultKey, workingScale } = task;
     const stored = await this.#sources.open(task.sourceKey);
     if (stored === null) throw runnerFailed('source');
     const source = await stored.bytes();
-    const { master, result, report } = await answer(this.#binding.restore({ source, model, modelVersion, encoding }));
+    const request = { source, model, modelVersion, encoding, workingScale };
+    const { master, result, report } = await answer(this.#binding.restore(request));
     const metadata: ResultMetadata = { model, modelVersion, placement: 'edge', restoration: task.restoration };
     // The master first: with it a result can always be made again.
     await this.#results.put('master', restorationKey, master, MEDIA_TYPES.png, metadata);

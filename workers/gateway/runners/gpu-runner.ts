@@ -119,7 +119,7 @@ export class GpuRunner implements RemoteRunner {
   }
 
   async #restoration(task: RestorationTask): Promise<GpuInput> {
-    const { model, modelVersion, encoding, restorationKey, resultKey, tile } = task;
+    const { model, modelVersion, encoding, restorationKey, resultKey, tile, workingScale = 'auto' } = task;
     const { urls } = this.#options;
     const metadata: ResultMetadata = { model, modelVersion, placement: 'runner', restoration: task.restoration };
     return {
@@ -129,6 +129,8 @@ export class GpuRunner implements RemoteRunner {
       model_version: modelVersion,
       ...encoding,
       ...(tile === undefined ? {} : { tile }),
+      // A runner of an older release knows no scale.
+      ...(workingScale === 'auto' ? {} : { working_scale: workingScale }),
       master_upload_url: await this.#uploadUrl('master', restorationKey, 'png', metadata),
       result_upload_url: await this.#uploadUrl('result', resultKey, encoding.format, metadata),
       upload_part_bytes: RESULT_UPLOAD_PART_BYTES,

@@ -1,6 +1,6 @@
 /** What a placement is asked to do, what it says, and the internal URLs that it is given. */
 import type { WireError } from '@deblur/shared/protocol/errors.ts';
-import type { EncodeOptions, ModelName } from '@deblur/shared/protocol/options.ts';
+import type { EncodeOptions, ModelName, WorkingScale } from '@deblur/shared/protocol/options.ts';
 import type { RestoreReport, ServedModel } from '@deblur/shared/protocol/runner-api.ts';
 import type { TraceContext } from '@deblur/shared/protocol/trace-context.ts';
 import type { UploadGrant } from '../results/runner-uploads.ts';
@@ -14,6 +14,8 @@ export interface RestorationTask {
   readonly model: ModelName;
   readonly modelVersion: string;
   readonly tile?: number;
+  /** Missing in jobs of version 0.1.0. */
+  readonly workingScale?: WorkingScale;
   readonly encoding: EncodeOptions;
   /** Null in jobs of version 0.1.0. */
   readonly restoration: RestorationFacts | null;

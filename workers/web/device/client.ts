@@ -42,10 +42,10 @@ export class DeviceRestorer {
     run.signal.throwIfAborted();
     run.report({ kind: 'progressed', activity: { kind: 'model', done: 0, total: 0 } });
     const started = performance.now();
-    const { picture, model, engine, notes } = await this.#ask(run);
+    const { picture, model, engine, notes, scale, change } = await this.#ask(run);
     const milliseconds = performance.now() - started;
-    const stored = { cache: null, link: null, scale: null, change: null, verdict: null } as const;
-    return { picture, model, placement: 'device', engine, milliseconds, notes, ...stored };
+    const made = { picture, model, engine, notes, scale, change };
+    return { ...made, placement: 'device', milliseconds, cache: null, link: null, verdict: null };
   }
 
   #ask({ item, signal, report }: Run): Promise<DeviceResult> {

@@ -1,6 +1,6 @@
 /** What the page and the worker say to each other. Plain data: it is cloned on the way. */
 import type { MetadataMode, OutputFormat } from '@deblur/shared/protocol/options.ts';
-import type { Activity, DeviceNote, Failure } from '../app/item.ts';
+import type { Activity, Change, DeviceNote, Failure } from '../app/item.ts';
 
 export interface DeviceRequest {
   readonly file: Blob;
@@ -15,6 +15,8 @@ export interface DeviceResult {
   readonly picture: Blob;
   readonly model: string;
   readonly engine: string;
+  readonly scale: number;
+  readonly change: Change;
   readonly notes: readonly DeviceNote[];
 }
 

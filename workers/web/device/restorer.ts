@@ -3,7 +3,7 @@ import { DeblurError } from '@deblur/shared/protocol/errors.ts';
 import { tilingOf, variantOf, type ModelFile, type ModelManifest } from '@deblur/shared/protocol/model-manifest.ts';
 import { MEDIA_TYPES } from '@deblur/shared/protocol/options.ts';
 import type { RawImage } from '@deblur/shared/pixels/raw-image.ts';
-import { restoreImage } from '@deblur/shared/pixels/restore.ts';
+import { restoreImage, type Restored } from '@deblur/shared/pixels/restore.ts';
 import type { Activity, DeviceNote } from '../app/item.ts';
 import { DEVICE_FORMATS, type DeviceFormat } from '../app/settings.ts';
 import { decodePicture, encodePicture, type DecodedPicture } from './codec.ts';
@@ -34,15 +34,15 @@ export async function restoreOnDevice(request: DeviceRequest, report: Report): P
   const bytes = new Uint8Array(await request.file.arrayBuffer());
   if (bytes.length === 0) throw new DeblurError('empty_body', 'The file has no bytes.');
   const decoded = await decodePicture(request.file, bytes);
-  const { image, engine, model } = await restorePixels(decoded, request.forceWebGpu, report);
+  const { image, ...facts } = await restorePixels(decoded, request.forceWebGpu, report);
   report({ kind: 'writing' });
   const format = outputFormat(request.format, decoded);
   const { header } = decoded;
   const picture = await encodePicture(image, { format, metadata: request.metadata, source: bytes, header });
-  return { kind: 'restored', picture, model, engine, notes: notesOn(decoded, format, picture) };
+  return { kind: 'restored', picture, ...facts, notes: notesOn(decoded, format, picture) };
 }
 
-interface RestoredPixels {
+interface RestoredPixels extends Pick<Restored, 'scale' | 'change'> {
   readonly image: RawImage;
   readonly engine: string;
   readonly model: string;
@@ -70,12 +70,16 @@ async function restoreWith(
     session,
     tiling: tilingOf(manifest),
     orientation,
+    scale: 'auto',
     samples: SAMPLES[provider],
     concurrency: session.concurrency,
     onProgress: (done, total) => report({ kind: 'tiles', done, total }),
   });
+  const { scale, change } = restored;
   return {
     image: restored.image,
+    scale,
+    change,
     engine: engineName(provider, session.concurrency),
     model: `${manifest.name}@${manifest.version.slice(0, 12)}`,
   };

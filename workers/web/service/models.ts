@@ -4,9 +4,6 @@ import { isRecord } from './problem.ts';
 
 const MODELS_TIMEOUT_MS = 10_000;
 
-/** Best first. A model that is not listed here is for programs only. */
-const BY_QUALITY = ['dhnet-b', 'dhnet', 'dhnet-edge'] as const;
-
 /** @throws {Error} when the list cannot be had or is not one */
 export async function fetchOffer(): Promise<Offer> {
   const response = await fetch('/v1/models', {
@@ -17,14 +14,14 @@ export async function fetchOffer(): Promise<Offer> {
   return parseOffer(await response.json());
 }
 
-/** Models without trained weights are not offered. */
+/** The list has the best model first. Models without trained weights are not offered. */
 export function parseOffer(answer: unknown): Offer {
   const list = isRecord(answer) ? answer['models'] : null;
   if (!Array.isArray(list)) throw new Error('GET /v1/models: not a list');
   const available = list.filter(
     (entry): entry is Record<string, unknown> => isRecord(entry) && entry['available'] === true,
   );
-  const names = BY_QUALITY.filter((name) => available.some((entry) => entry['name'] === name));
+  const names = available.map((entry) => entry['name']).filter((name) => typeof name === 'string');
   const secondsPerMegapixel = Object.fromEntries(
     available.flatMap(({ name, seconds_per_megapixel: seconds }) =>
       typeof name === 'string' && typeof seconds === 'number' && seconds > 0 ? [[name, seconds]] : [],

@@ -14,6 +14,7 @@ export const CORS_HEADERS = {
     'Traceparent',
     'Tracestate',
     'X-Request-Id',
+    'X-Scale',
   ],
   exposeHeaders: [
     'Content-Digest',
@@ -30,6 +31,7 @@ export const CORS_HEADERS = {
     'Server-Timing',
     'WWW-Authenticate',
     'X-Cache',
+    'X-Change',
     'X-Model',
     'X-Placement',
     'X-Request-Id',

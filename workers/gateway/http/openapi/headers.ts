@@ -22,6 +22,10 @@ export const HEADERS = {
   'X-Cache': text("`miss`: this request's inference. `coalesced`: another's, waited for. `hit`: none.", {
     enum: ['hit', 'miss', 'coalesced'],
   }),
+  'X-Scale': text('The picture was restored at 1/n of its size; absent where no inference ran.', {
+    pattern: '^[1-4]$',
+  }),
+  'X-Change': text('How much the restoration changed the picture, in levels of 255: `mean=…, max=…, sharpness=…`.'),
   'Content-Digest': text('RFC 9530.', { pattern: sha256 }),
   'Repr-Digest': text('RFC 9530, of the whole.', { pattern: sha256 }),
   'Content-Location': text('The path of exactly these bytes.'),

@@ -59,6 +59,8 @@ export const pictures: Operations = {
           'X-Model',
           'X-Placement',
           'X-Cache',
+          'X-Scale',
+          'X-Change',
           'Content-Digest',
           'Preference-Applied',
         ),

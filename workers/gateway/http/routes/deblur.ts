@@ -60,9 +60,10 @@ async function answerLater(
   { pending: job, deadlineAt }: Pending,
   { image, source, options }: Upload & { readonly source: ReceivedSource },
 ): Promise<Response> {
-  const { model, tile, encoding } = job.task;
+  const { model, tile, encoding, workingScale = 'auto' } = job.task;
   const named = typeof image === 'string' ? { image } : {};
-  const given = { ...named, model, ...encoding, ...(tile === undefined ? {} : { tile }) };
+  const scaled = workingScale === 'auto' ? {} : { working_scale: workingScale };
+  const given = { ...named, model, ...encoding, ...scaled, ...(tile === undefined ? {} : { tile }) };
   // What was waited already counts.
   const deadlineSeconds = Math.max(1, Math.ceil((deadlineAt - Date.now()) / 1000));
   const { snapshot } = await predictJob(ports, { ...terms, deadlineSeconds }, { job, source, options, given });

@@ -1,12 +1,13 @@
 /** Results and reports as response headers. */
 import { IMMUTABLE_MAX_AGE_SECONDS, RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
+import type { RestoreReport } from '@deblur/shared/protocol/runner-api.ts';
 import type { Deblurred } from '../../restorations/deblur.ts';
 import type { StoredResult } from '../../results/stored-result.ts';
 
 export const resultPath = (key: string): string => `/v1/results/${key}`;
 
 /** Headers of the answer of `POST /v1/deblur`. */
-export function deblurHeaders({ result, cache }: Deblurred, timing: string): Record<string, string> {
+export function deblurHeaders({ result, cache, job }: Deblurred, timing: string): Record<string, string> {
   return {
     'Content-Type': result.contentType,
     'Content-Length': String(result.size),
@@ -17,6 +18,17 @@ export function deblurHeaders({ result, cache }: Deblurred, timing: string): Rec
     'X-Model': `${result.model}@${result.modelVersion.slice(0, 12)}`,
     'X-Placement': result.placement,
     'X-Cache': cache,
+    ...inferenceHeaders(job?.restore),
+  };
+}
+
+/** What the inference of this answer did; a stored result has none. */
+function inferenceHeaders({ scale, change }: Partial<RestoreReport> = {}): Record<string, string> {
+  return {
+    ...(scale === undefined ? {} : { 'X-Scale': String(scale) }),
+    ...(change === undefined
+      ? {}
+      : { 'X-Change': `mean=${change.mean}, max=${change.max}, sharpness=${change.sharpness}` }),
   };
 }
 
