@@ -1,6 +1,6 @@
 """A run is one TOML file: tables [model], [data], [train]. An unknown key is an error that names it.
 
-`extends = "other.toml"` starts from another file, by its path from this one; what is written here wins, key by key.
+`extends = "other.toml"` starts from another file, by its path from this file; keys of this file win.
 """
 
 import math
@@ -83,7 +83,7 @@ class ModelConfig:
         elif self.prior != "none" and (len(self.prior_encoder) != len(self.encoder) or self.unshuffle != 1):
             raise UserError("model.prior: needs prior_encoder with as many levels as encoder, and unshuffle = 1")
         if self.prior != "none" and not (self.ddre and self.network == "dhnet"):
-            raise UserError("model.prior: nothing reads it without ddre")
+            raise UserError("model.prior: no block reads the prior without ddre")
 
     @property
     def pad_multiple(self) -> int:
@@ -94,7 +94,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What training pairs are made of. Shares are probabilities in [0, 1]; lengths are pixels."""
+    """The parts of training pairs. Shares are probabilities in [0, 1]; lengths are pixels."""
 
     patch: int = 128
     real: float = 0.22  # share of pairs cut from pairs-train
@@ -133,7 +133,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How the network is trained."""
+    """The options of training."""
 
     seed: int = 1
     steps: int = 0  # length of the run where the command line says none

@@ -193,7 +193,7 @@ def test_extends_takes_missing_keys_from_the_other_file(tmp_path):
         ("[model]\nwidth = 0", "at least 1"),
         ('[model]\nrouter = "top"', "must be one of gap, pixel"),
         ('[model]\nprior = "vgg"', "must be one of none, nafnet, ufpnet"),
-        ('[model]\nprior = "nafnet"\nddre = false', "nothing reads it"),
+        ('[model]\nprior = "nafnet"\nddre = false', "no block reads the prior"),
         ('[model]\nprior = "nafnet"\nunshuffle = 2', "unshuffle = 1"),
         ('[model]\nblock = "mrvnet"\nrank = 0', "rank of at least 1"),
         ('[model]\ncombine = "concat"\nshared_pointwise = true', "own pointwise"),

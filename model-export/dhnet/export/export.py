@@ -1,4 +1,4 @@
-"""Checkpoint → ONNX files, manifest and the slim checkpoint that the repository keeps."""
+"""Exports a checkpoint as ONNX files, a manifest and the slim checkpoint that the repository keeps."""
 
 import hashlib
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ LARGEST = 6_000_000  # bytes of a weights file that the repository keeps
 
 @dataclass(frozen=True)
 class Options:
-    """How a model is exported.
+    """The options of an export.
 
     tile: side, in pixels, of the tiles that the service runs: larger ones see more at once, smaller ones need less
     memory. It changes what comes out, so it is part of the version.
@@ -52,7 +52,7 @@ class Options:
     url_base: str | None = None
 
     def check(self, config: ModelConfig) -> None:
-        """UserError if these options do not fit the network."""
+        """Raises UserError if these options do not fit the network."""
         if not 0 < self.strength <= 1:
             raise UserError("export: --strength must be above 0 and at most 1")
         if self.tile <= OVERLAP or self.tile % config.pad_multiple:
@@ -76,7 +76,7 @@ class Options:
 
 
 def is_web_address(text: str) -> bool:
-    """Whether `text` is an http or https URL to which a file's name can be added."""
+    """Returns True if `text` is an http or https URL to which a file's name can be added."""
     try:
         parts = urlsplit(text)
     except ValueError:
@@ -86,7 +86,7 @@ def is_web_address(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Form:
-    """What distinguishes the files of one model: samples in and out, what is computed in, kernels mixed at run time."""
+    """The form of one file of a model: type of samples, type of arithmetic, kernels mixed at run time or not."""
 
     kind: str
     dtype: str
@@ -120,7 +120,7 @@ def variant(
     external: External | None,
     answers: graph.Answers | None,
 ) -> dict:
-    """Write one ONNX file; its entry in the manifest. external, answers: see `graph.build`."""
+    """Writes one ONNX file and returns its entry in the manifest. external, answers: see `graph.build`."""
     kind, dtype, label = form.kind, form.dtype, form.id
     path, half = folder / f"{name}.{label}.onnx", options.weights == "float16"
     compute = HALF if dtype == "float16" else FLOAT
@@ -138,7 +138,7 @@ def variant(
 
 
 def described(path: Path, url_base: str | None = None) -> dict:
-    """A file's entry in the manifest."""
+    """Returns a file's entry in the manifest."""
     entry = {"file": path.name, "sha256": file_sha256(path), "bytes": path.stat().st_size}
     return entry if url_base is None else {**entry, "url": f"{url_base.rstrip('/')}/{path.name}"}
 
@@ -146,7 +146,7 @@ def described(path: Path, url_base: str | None = None) -> dict:
 def export(
     name: str, source: Path, out: Path, tile: int = 256, strength: float = 1.0, prior: Path | None = None, **options
 ) -> dict:
-    """Export the EMA weights of `source` as model `name` into folder `out`; returns the manifest.
+    """Exports the EMA weights of `source` as model `name` into folder `out`; returns the manifest.
 
     prior: published checkpoint of the frozen prior, where the network has one; its weights go to a file of their own,
     which all variants read. tile, strength and further options: see `Options`. What the manifest may say is defined by
@@ -227,9 +227,9 @@ def tiles(config: ModelConfig, options: Options) -> dict:
 
 
 def trained(state: dict, strength: float) -> dict | None:
-    """What the manifest says of the training, or None for an untrained network.
+    """Returns the manifest's facts about the training, or None for an untrained network.
 
-    Of weights that others published it says where they come from.
+    For weights that others published these are source, SHA-256 and licence.
     """
     if state.get("published"):
         return state["published"]

@@ -22,7 +22,7 @@ MALFORMED = (RuntimeError, EOFError, KeyError, IndexError, AttributeError, TypeE
 
 
 def save(path: Path, state: dict) -> None:
-    """Write a full checkpoint; the old one stays in place until the new one is complete."""
+    """Writes a full checkpoint; the old one stays in place until the new one is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
@@ -30,7 +30,7 @@ def save(path: Path, state: dict) -> None:
 
 
 def save_slim(path: Path, state: dict) -> None:
-    """The EMA weights of a full checkpoint in float16, with its config, patches and seconds.
+    """Writes the EMA weights of a full checkpoint in float16, with its config, patches and seconds.
 
     prior: SHA-256 of the frozen prior's checkpoint. published: where weights come from that others trained.
     """
@@ -45,7 +45,7 @@ def save_slim(path: Path, state: dict) -> None:
 
 
 def load(path: Path) -> dict:
-    """Either kind of checkpoint → a state dict; a slim one lacks `model` and `optimizer`."""
+    """Reads either kind of checkpoint as a state dict; a slim one lacks `model` and `optimizer`."""
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint")
     try:
@@ -65,12 +65,12 @@ def load(path: Path) -> dict:
 
 
 def model_config(state: dict) -> ModelConfig:
-    """The [model] table that a checkpoint's network was made by."""
+    """Returns the [model] table of a checkpoint's network."""
     return configs.from_dict(state["config"], "checkpoint").model
 
 
 def network(state: dict, prior: Path | None = None) -> nn.Module:
-    """The network of a checkpoint with its EMA weights, in evaluation mode.
+    """Returns the network of a checkpoint with its EMA weights, in evaluation mode.
 
     prior: published checkpoint of the frozen prior, where the network has one; the one that it was trained with.
     """
@@ -95,6 +95,6 @@ def load_prior(config: ModelConfig, path: Path | None) -> Prior | Answers | None
 
 
 def file_sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
+    """Returns the SHA-256 of a file in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -146,12 +146,12 @@ def build(config: ModelConfig, prior: Prior | None = None) -> nn.Module:
 
 
 def own_state(model: nn.Module) -> dict[str, Tensor]:
-    """What a checkpoint keeps: every weight but those of the frozen prior."""
+    """Returns the weights that a checkpoint keeps: all except those of the frozen prior."""
     return {key: value for key, value in model.state_dict().items() if not key.startswith("prior.")}
 
 
 def load_own_state(model: nn.Module, state: dict[str, Tensor], where: str) -> None:
-    """The inverse of `own_state`; UserError where the weights are not this network's."""
+    """Loads the weights of `own_state`. UserError where they belong to another network."""
     try:
         missing, left = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
@@ -177,7 +177,7 @@ def reflected(length: int, padded: int) -> Tensor:
 
 
 def parameters(model: nn.Module) -> int:
-    """Number of trainable values."""
+    """Returns the number of trainable values."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
@@ -200,7 +200,7 @@ class Costs(NamedTuple):
 
 @cache
 def costs(config: ModelConfig, height: int = 256, width: int = 256) -> Costs:
-    """What a configuration costs for one 3×height×width picture, counted without computing anything."""
+    """Counts the costs of a configuration for one 3×height×width picture, without computing anything."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.device("meta"):

@@ -1,4 +1,4 @@
-"""Training: one TOML file in, checkpoints out; bounded by wall time or by steps, resumable."""
+"""Trains by one TOML file and writes checkpoints; a run is bounded by time or by steps, and can be resumed."""
 
 import math
 import time
@@ -58,7 +58,7 @@ class Trainer:
         return build(self.config.model, self.prior).to(self.device, memory_format=kind)
 
     def resume(self, path: Path, warm: bool) -> None:
-        """Continue from a checkpoint; with `warm`, or from a slim one, only its weights are taken."""
+        """Continues from a checkpoint; with `warm`, or from a slim one, only its weights are taken."""
         state = checkpoint.load(path)
         theirs = configs.from_dict(state["config"], str(path))
         if theirs.model != self.config.model:
@@ -75,12 +75,12 @@ class Trainer:
             self.step = state["step"]
 
     def say(self, text: str) -> None:
-        """Print a line, once however many processes there are."""
+        """Prints a line in process 0 only."""
         if processes.rank() == 0:
             print(text, flush=True)
 
     def state(self) -> dict:
-        """Everything a run needs to go on, as plain values and tensors."""
+        """Returns all values and tensors that a run needs to be resumed."""
         return {
             "config": configs.to_dict(self.config),
             "model": own_state(self.model),
@@ -148,7 +148,7 @@ def rate(c: TrainConfig, step: int, progress: float) -> float:
 
 @dataclass
 class Bounds:
-    """When a run ends: after `minutes` of wall time from now, at step `steps`, or after `cpu_minutes` of work.
+    """The end of a run: after `minutes` of wall time from now, at step `steps`, or after `cpu_minutes` of work.
 
     The last is processor time of this process and all its threads, whatever else the machine does: what the first
     step, batches and steps take, without reading photos (`start`) and without scoring (`aside`).
@@ -161,12 +161,12 @@ class Bounds:
     cpu_began: float = 0.0
 
     def start(self) -> None:
-        """Start the processor's clock: everything is loaded."""
+        """Starts the clock of processor time, after everything was loaded."""
         self.cpu_began = time.process_time()
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """What is done herein costs no processor time of the run."""
+        """Excludes the work inside a `with` block from the processor time of the run."""
         before = time.process_time()
         yield
         self.cpu_began += time.process_time() - before
@@ -266,7 +266,7 @@ def _loop(trainer: Trainer, feed: Feed | Inline, dev: list, out: Path, bounds: B
 
 
 class Report:
-    """Means of what happened since the last line."""
+    """Means of loss, gradient norm and waiting since the last line."""
 
     def __init__(self, batch: int) -> None:
         self.batch = batch
