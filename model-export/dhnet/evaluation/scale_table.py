@@ -1,7 +1,8 @@
 """Compares the working scale that is chosen with the best one: pairs enlarged and reduced, restored at several scales.
 
 PSNR is taken at the pair's own size: the restoration of an enlarged picture is reduced to that size. If a pair is
-reduced, its sharp twin is reduced as well. All resizing here is Lanczos.
+reduced, its sharp twin is reduced as well. A sharp photo is compared with itself at the size that it was resized to.
+All resizing here is Lanczos.
 """
 
 import json
@@ -44,7 +45,8 @@ def middle(picture: np.ndarray, side: int) -> np.ndarray:
 
 def row(model: Model, name: str, kind: str, blur: np.ndarray, sharp: np.ndarray, factor: float) -> dict:
     """Returns PSNR of the input and of the restoration at every scale tried, and the scale that is chosen."""
-    given, truth = enlarged(blur, factor), sharp if factor >= 1 else enlarged(sharp, factor)
+    given = enlarged(blur, factor)
+    truth = given if kind == SHARP else sharp if factor >= 1 else enlarged(sharp, factor)
     chosen = working_scale.choose(given)
     found = {
         "name": name,
