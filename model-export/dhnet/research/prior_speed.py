@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +34,16 @@ def session(path: Path) -> ort.InferenceSession:
 
 def by_matrices(x: Tensor, size: tuple[int, int]) -> Tensor:
     """`maxim.resized` as products with fixed matrices: the exporter has no anti-aliased resize."""
-    down, across = (
-        F.interpolate(torch.eye(n)[None, None], (m, n), mode="bilinear", antialias=True, align_corners=False)[0, 0]
-        for n, m in zip(x.shape[1:3], size, strict=True)
-    )
+    down, across = (matrix(int(n), int(m)) for n, m in zip(x.shape[1:3], size, strict=True))
     y = torch.einsum("ih,nhwc->niwc", down, x)
     return torch.einsum("jw,niwc->nijc", across, y)
+
+
+@cache
+def matrix(length: int, wanted: int) -> Tensor:
+    """[wanted, length]: what resizes an axis."""
+    unit = torch.eye(length)[None, None]
+    return F.interpolate(unit, (wanted, length), mode="bilinear", antialias=True, align_corners=False)[0, 0]
 
 
 @contextmanager
@@ -51,11 +56,13 @@ def exportable() -> Iterator[None]:
         maxim.resized = before
 
 
+@torch.no_grad()
 def naive(model: Maxim, path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """The network as `torch.onnx.export` writes it; pictures [1, 3, SIDE, SIDE] → restored."""
     with exportable():
         given = (torch.zeros(1, 3, SIDE, SIDE),)
         names = {"input_names": ["image"], "output_names": ["restored"]}
+        model(*given)  # computes the matrices, which are constants to the exporter then
         torch.onnx.export(model, given, str(path), dynamo=False, opset_version=20, **names)
     opened = session(path)
     return lambda image: opened.run(None, {"image": image})[0]
