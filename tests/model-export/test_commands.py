@@ -94,7 +94,8 @@ def test_every_command_has_help(command, capsys):
 
 def test_every_shipped_config_loads():
     for path in (ROOT / "configs").rglob("*.toml"):
-        assert configs.load(path).name == path.stem
+        within = path.relative_to(ROOT / "configs").with_suffix("").as_posix()
+        assert configs.load(path).name == (within if within.startswith("paper/") else path.stem)
 
 
 def test_config_survives_a_round_trip(config):
@@ -247,6 +248,9 @@ def check_manifest(folder, manifest):
         assert len(content) == v["bytes"] <= export.LARGEST
         digests += v["sha256"]
         onnx.checker.check_model(str(folder / v["file"]))
+    for f in manifest["variants"][0].get("external_data", []):
+        assert hashlib.sha256((folder / f["file"]).read_bytes()).hexdigest() == f["sha256"]
+        digests += f["sha256"]
     tile = manifest["tile"]
     identity = f"{digests}tile={tile['size']}/{tile['overlap']}"
     assert hashlib.sha256(identity.encode()).hexdigest() == manifest["version"]

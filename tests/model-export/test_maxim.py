@@ -165,7 +165,7 @@ def test_without_an_answer_the_frozen_network_gives_it_clipped(prior_file):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, prior_file):
-    """A folder with an exported DHNet-B of random weights, and the network."""
+    """A folder with an exported DHNet-B of random weights."""
     folder = tmp_path_factory.mktemp("exported")
     config = configs.from_dict({"name": "b", "model": BODY, "data": {"patch": 64}})
     torch.manual_seed(2)
@@ -183,27 +183,28 @@ def exported(tmp_path_factory, prior_file):
     checkpoint.save(folder / "last.pt", {**state, "step": 0, "patches": 3, "seconds": 0})
     files = ["--checkpoint", str(folder / "last.pt"), "--prior", str(prior_file), "--out", str(folder / "out")]
     assert main(["export", "b", *files, "--tile", "256", "--dtype", "float32", "float16"]) == 0
-    return folder / "out", model
+    return folder / "out"
 
 
-@pytest.mark.parametrize("shape", [(1, 64, 64), (2, 64, 128), (1, 192, 64)])
-def test_every_variant_computes_what_pytorch_does_at_any_multiple_of_64(exported, shape):
-    folder, model = exported
-    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+@pytest.mark.parametrize("shape", [(1, 64, 128), (2, 128, 64)])
+def test_every_shipped_variant_computes_what_pytorch_does_at_multiples_of_64(picture, shape):
+    n, height, width = shape
+    folder = COMMITTED.parent
+    model = checkpoint.network(checkpoint.load(folder / "checkpoint.safetensors"), COMMITTED)
+    cuts = [picture[0, :, 8 * i : 8 * i + height, 8 * i : 8 * i + width] for i in range(n)]
+    image = (torch.stack(cuts).permute(0, 2, 3, 1) * 255).round().byte().numpy()
     with torch.no_grad():
-        expected = (
-            model(torch.from_numpy(image).permute(0, 3, 1, 2).float() / 255).clamp(0, 1).permute(0, 2, 3, 1) * 255
-        )
-    tolerance = {"uint8": 1.0, "float32": 0.5, "uint8-float16": 2.0, "float32-float16": 1.5}
+        expected = model(torch.stack(cuts)).clamp(0, 1).permute(0, 2, 3, 1).numpy() * 255
+    tolerance = {"uint8": 0.6, "float32": 0.1, "uint8-float16": 2.0, "float32-float16": 1.5}
     for variant, most in tolerance.items():
         bytes_in = variant.startswith("uint8")
         found = runtime.Model(folder, variant, threads=1).run(image if bytes_in else image.astype(np.float32) / 255)
-        error = np.abs(found.astype(np.float64) * (1 if bytes_in else 255) - expected.numpy())
+        error = np.abs(found.astype(np.float64) * (1 if bytes_in else 255) - expected)
         assert error.max() < most, variant
 
 
 def test_the_manifest_names_prior_paper_tile_and_the_files_that_all_variants_share(exported, prior_file):
-    folder, _ = exported
+    folder = exported
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["tile"] == {"size": 256, "overlap": 32, "max": 256, "fixed": True, "align": 16}
     assert manifest["pad_multiple"] == 64
@@ -223,15 +224,10 @@ def test_the_manifest_names_prior_paper_tile_and_the_files_that_all_variants_sha
         assert variant["external_data"] == shared
         graph = onnx.load(str(folder / variant["file"]), load_external_data=False)
         kinds = [node.op_type for node in graph.graph.node]
-        assert kinds.count("LayerNormalization") == kinds.count("Gelu") - 10 or kinds.count("LayerNormalization") > 90
+        assert kinds.count("LayerNormalization") > 90
+        assert kinds.count("Gelu") > 90
         assert "Erf" not in kinds
         assert {e.value for t in graph.graph.initializer for e in t.external_data if e.key == "location"} == {
             "b.prior.safetensors",
             "b.body.bin",
         }
-
-
-def test_verify_finds_the_prior_beside_the_model(exported, capsys):
-    folder, _ = exported
-    assert main(["verify", "--model", str(folder)]) == 0
-    assert "FAILED" not in capsys.readouterr().out
