@@ -21,7 +21,7 @@ describe('hostile creates', () => {
     ['no input', {}, 422, 'invalid_option'],
     ['an input that is a text', { input: 'x' }, 422, 'invalid_option'],
     ['an input that is a list', { input: [] }, 422, 'invalid_option'],
-    ['deep nesting', nested, 422, 'unknown_option'],
+    ['deep nesting', nested, 400, 'malformed_request'],
     ['no image', { input: {} }, 422, 'invalid_option'],
     ['an image that is a number', { input: { image: 7 } }, 422, 'invalid_option'],
     ['an image that is an object', { input: { image: { url: 'x' } } }, 422, 'invalid_option'],
