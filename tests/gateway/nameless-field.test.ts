@@ -30,7 +30,7 @@ describe.each([
   ])('is refused: %s', async (_, body) => {
     const response = await call(path, { method: 'POST', headers: { 'content-type': CONTENT_TYPE }, body });
     expect(await problemOf(response.clone())).toEqual(problem(400, 'malformed_request'));
-    expect(await response.json()).toMatchObject({ detail: 'A field has no name.' });
+    expect(await response.json()).toMatchObject({ detail: 'A part of the form has no name. Give every part a name.' });
     expect(await stored('')).toEqual([]);
   });
 
