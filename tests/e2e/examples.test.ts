@@ -227,7 +227,7 @@ it('httpx, with several pictures, one of them broken, through the same', async (
   }
   expect(keys).toHaveLength(7);
   expect(new Set(keys).size).toBe(4);
-  expect(await predictionIds()).toHaveLength(before.length + 3);
+  expect(await predictionIds()).toHaveLength(before.length + 4);
   for (const [i, name] of names.entries()) {
     const restored = await written(name.replace('.', '.restored.'));
     expect(restored.equals(await restoredBefore(service.url, pictures[i]!)), name).toBe(true);
