@@ -131,7 +131,7 @@ describe('with two slots', () => {
     ['no image', { input: {} }, ['body', 'input', 'image']],
     ['an unknown input', { input: { image: 'data:,', scale: 2 } }, ['body', 'input', 'scale']],
     ['an impossible quality', { input: { image: 'data:,', quality: 0 } }, ['body', 'input', 'quality']],
-    ['an unknown model', { input: { image: 'data:,', model: 'other' } }, ['body', 'input', 'model']],
+    ['a malformed model', { input: { image: 'data:,', model: 'An Other' } }, ['body', 'input', 'model']],
     ['a tile off the grid', { input: { image: 'data:,', tile: 130 } }, ['body', 'input', 'tile']],
     ['a malformed id', { id: '../x', input: { image: 'data:,' } }, ['body', 'id']],
     ['a webhook that is no URL', { input: { image: 'data:,' }, webhook: 'there' }, ['body', 'webhook']],
@@ -170,6 +170,7 @@ describe('with two slots', () => {
 
   it.each([
     ['a model without trained weights', { model: 'dhnet' }, 'model_unavailable'],
+    ['a model that it does not have', { model: 'other' }, 'model_unavailable'],
     ['another version', { model: 'dhnet-edge', model_version: '0'.repeat(64) }, 'model_unavailable'],
   ])('fails a prediction with %s', async (_, options, code) => {
     const { status, body } = await server.call('POST', '/predictions', { input: { image: small, ...options } });
