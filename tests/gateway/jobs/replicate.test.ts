@@ -112,7 +112,11 @@ describe('a prediction on Replicate', () => {
 
   it('is served when the model is there and the token opens it', async () => {
     expect(await runner().subject.health()).toEqual({ ready: true, status: 'READY', models: [] });
-    expect(await runner('deployments/acme/deblur').subject.health()).toEqual({ ready: true, status: 'READY', models: [] });
+    expect(await runner('deployments/acme/deblur').subject.health()).toEqual({
+      ready: true,
+      status: 'READY',
+      models: [],
+    });
     expect(await runner('acme/deblur', { token: 'another' }).subject.health()).toEqual({
       ready: false,
       status: 'UNREACHABLE',
