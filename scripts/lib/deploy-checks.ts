@@ -91,11 +91,12 @@ function anonymous(key: string, value: unknown): unknown {
   return RESOURCE_NAMES.includes(key) && typeof value === 'string' ? '…' : value;
 }
 
-const placeholder = 'x'.repeat(64);
+/** Another one for each name: no secret may serve as two. */
+const placeholderOf = (name: string): string => name.padEnd(64, 'x');
 
 /** The gateway's own judgement of the production variables, secrets taken as set: origins are there, and https. */
 export function checkProductionVariables(config: WorkerConfig): string[] {
-  const secrets = Object.fromEntries((config.secrets?.required ?? []).map((name) => [name, placeholder]));
+  const secrets = Object.fromEntries((config.secrets?.required ?? []).map((name) => [name, placeholderOf(name)]));
   try {
     readConfig({ ...config.vars, ...secrets } as unknown as Variables);
     return [];

@@ -48,6 +48,7 @@ class Predictor(BasePredictor):
         format: Optional[str] = Input(default=None),
         quality: Optional[int] = Input(default=None, ge=1, le=100),
         metadata: Optional[str] = Input(default=None),
+        working_scale: Optional[str] = Input(default=None, choices=["auto", "1", "2", "3", "4"]),
         tile: Optional[int] = Input(default=None),
         master_upload_url: Optional[str] = Input(default=None),
         result_upload_url: Optional[str] = Input(default=None),
