@@ -87,7 +87,7 @@ def test_pairs_are_found_in_folders_as_published(trees, dataset, split, names, b
     [
         ("gopro", "train", "GOPRO_Large/train", "train: no such folder"),
         ("gopro", "test", "GOPRO_Large/test/GOPR0384_11_00/sharp", "sharp: no such folder"),
-        ("gopro", "test", "GOPRO_Large/test/GOPR0384_11_00/sharp/000047.png", "000047.png: has no sharp twin"),
+        ("gopro", "test", "GOPRO_Large/test/GOPR0384_11_00/sharp/000047.png", "000047.png: there is no sharp twin"),
         ("hide", "test", "HIDE_dataset/GT", "GT: no such folder"),
         ("realblur-j", "test", "RealBlur/RealBlur_J_test_list.txt", "RealBlur_J_test_list.txt: no such list"),
         ("realblur-r", "test", "RealBlur/RealBlur-R_BM3D_ECC_IMCORR_centroid_itensity_ref/scene003/gt", "line 1: "),
