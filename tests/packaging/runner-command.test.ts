@@ -34,7 +34,7 @@ it('prints one line when it is ready, and ends what it began before it leaves', 
   const post = fetch(`${url}/predictions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ input: { image, format: 'jpeg' } }),
+    body: JSON.stringify({ input: { image, format: 'jpeg', model: 'dhnet-edge' } }),
   });
   while (((await (await fetch(`${url}/health-check`)).json()) as { slots: { busy: number } }).slots.busy === 0);
   child!.kill('SIGINT');
@@ -44,7 +44,7 @@ it('prints one line when it is ready, and ends what it began before it leaves', 
 });
 
 it('says why it cannot start', async () => {
-  const { stdout, stderr } = start({ MODEL_DIR: path.join(root, 'docs') });
+  const { stdout, stderr } = start({ MODEL_DIR: path.join(root, 'docs/guide') });
   const [out, err, [code]] = await Promise.all([text(stdout!), text(stderr!), once(child!, 'exit')]);
   expect(out).toBe('');
   expect(err).toContain('npm run runner: no model with trained weights');
