@@ -26,7 +26,9 @@ function start(env: Readonly<Record<string, string>>): ChildProcess {
 }
 
 it('prints one line when it is ready, and ends what it began before it leaves', async () => {
-  const { stdout } = start({ EXECUTION_PROVIDER: 'cpu' });
+  const { stdout, stderr } = start({ EXECUTION_PROVIDER: 'cpu' });
+  // A pipe that nobody reads stops its writer once it is full.
+  stderr!.resume();
   const lines = createInterface({ input: stdout! });
   const [line] = (await once(lines, 'line')) as [string];
   const url = /^Runner is ready: (http:\/\/127\.0\.0\.1:\d+)$/.exec(line)![1]!;
