@@ -10,6 +10,14 @@ describe('every answer', () => {
     expect(await problemOf(await call(path))).toEqual(problem(404, 'not_found'));
   });
 
+  it('404 is a page for a person who mistyped an address', async () => {
+    const response = await call('/x', { headers: { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' } });
+    expect(response.status).toBe(404);
+    expect(response.headers.get('content-type')).toMatch(/^text\/html/);
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    expect(await response.text()).toContain('There is no such page');
+  });
+
   it.each([
     ['GET', '/v1/deblur', 'POST'],
     ['HEAD', '/v1/deblur', 'POST'],

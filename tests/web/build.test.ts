@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -19,6 +19,17 @@ afterEach(async () => {
 it('stops with the missing file and the command that makes it', async () => {
   vi.stubEnv('EDGE_MODEL_DIR', folder);
   await expect(buildPage(join(folder, 'out'))).rejects.toThrow(/manifest\.json is missing: .*dhnet export/);
+});
+
+it("puts the operator's page in place of the shipped one", async () => {
+  const own = join(folder, 'own.html');
+  await writeFile(own, '<!doctype html><title>Ours</title><p>We keep nothing.</p>');
+  vi.stubEnv('PRIVACY_PAGE', own);
+  await buildPage(join(folder, 'out'));
+  const page = await readFile(join(folder, 'out/privacy.html'), 'utf8');
+  expect(page).toContain('We keep nothing.');
+  expect(page).not.toContain('Nobody looks at photos');
+  expect(await readFile(join(folder, 'out/index.html'), 'utf8')).toContain('id="app"');
 });
 
 it('keeps every file within what a static asset may have', async () => {

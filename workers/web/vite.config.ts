@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { RESULT_RETENTION_SECONDS } from '@deblur/shared/limits.ts';
 import { defineConfig } from 'vite';
 import { deviceDownloadBytes, modelFiles } from './vite/model-files.ts';
+import { privacyPage } from './vite/privacy-page.ts';
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -13,12 +14,11 @@ const runtimeFile = fileURLToPath(import.meta.resolve('onnxruntime-web/ort-wasm-
 
 export default defineConfig(async () => ({
   root: path('.'),
-  plugins: [modelFiles(modelFolder)],
+  plugins: [modelFiles(modelFolder), privacyPage(process.env['PRIVACY_PAGE'])],
   // onnxruntime-web's build that loads its glue and binary from addresses given to it, instead of embedding the glue.
   resolve: { conditions: ['onnxruntime-web-use-extern-wasm', 'module', 'browser', 'production'] },
   define: {
     DEVICE_DOWNLOAD_BYTES: await deviceDownloadBytes(modelFolder, runtimeFile),
-    DEVICE_HAS_BEST: false,
     RETENTION_DAYS: Math.round(RESULT_RETENTION_SECONDS / 86_400),
   },
   oxc: { jsx: { runtime: 'automatic' as const, importSource: 'preact' } },

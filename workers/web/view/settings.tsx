@@ -13,7 +13,8 @@ export interface SettingsProps {
 export function SettingsView({ state, canUseDevice, onChange }: SettingsProps): VNode {
   const { settings, offer } = state;
   const { onDevice } = settings;
-  const best = onDevice ? DEVICE_HAS_BEST : Boolean(offer?.best);
+  // The best model is too large for the page so far.
+  const best = !onDevice && Boolean(offer?.best);
   return (
     <form
       class="settings"

@@ -22,7 +22,14 @@ export const onError: ErrorHandler<AppEnv> = (error, c) => {
   return problem(c, internalError());
 };
 
-export const notFound: NotFoundHandler<AppEnv> = (c) => problem(c, noSuch('path'));
+/** A person who mistypes an address gets a page, a program gets a problem. */
+export const notFound: NotFoundHandler<AppEnv> = async (c) => {
+  const assets = (c.env as Partial<Env> | undefined)?.ASSETS;
+  const wantsPage = c.req.method === 'GET' && (c.req.header('accept') ?? '').includes('text/html');
+  if (!wantsPage || assets === undefined) return problem(c, noSuch('path'));
+  const page = await assets.fetch(new URL('/404', c.req.url));
+  return page.ok ? c.html(await page.text(), 404) : problem(c, noSuch('path'));
+};
 
 export function onMethodNotAllowed(c: AppContext, allowed: string[]): Response {
   c.header('Allow', allowed.join(', '));
