@@ -1,4 +1,4 @@
-/** What the codec processes do for the picture threads, and the message that asks for it. */
+/** The work of the codec processes for the picture threads, and the message that asks for it. */
 import type { Metadata } from '@deblur/shared/metadata/index.ts';
 import type { ImageCodec } from '@deblur/shared/pixels/ports.ts';
 

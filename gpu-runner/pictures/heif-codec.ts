@@ -36,7 +36,7 @@ let loaded: Libheif | undefined;
  */
 export async function decodeHeic(bytes: Uint8Array, { width, height, channels }: ImageHeader): Promise<RawImage> {
   const rgba = await primaryPicture(bytes, { width, height }).catch((cause: unknown) => {
-    // What a module that aborted has in memory is not to be trusted: the next picture gets a new one.
+    // The memory of a module that aborted is not to be trusted: the next picture gets a new module.
     loaded = undefined;
     throw heicNotDecoded(cause);
   });

@@ -8,7 +8,7 @@ import { CODEC_TIMEOUT_BASE_MS, CODEC_TIMEOUT_MS_PER_MEGAPIXEL, LARGE_PIXELS } f
 import { CallTimeoutError, ProcessPool } from '../threads/process-pool.ts';
 import type { CodecRequest, CodecSteps } from './codec-steps.ts';
 
-/** Of this picture thread. */
+/** The codec processes of this picture thread. */
 const processes = new ProcessPool<CodecRequest, unknown>(new URL('./codec-process.ts', import.meta.url));
 
 /** The steps for one picture. */

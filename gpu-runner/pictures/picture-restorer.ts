@@ -41,7 +41,7 @@ export interface PictureRestorerPorts {
 type PictureThread = WorkerThread<PictureRequest, PictureReply>;
 
 export class PictureRestorer {
-  /** What is served, what is refused, and how fast it is. */
+  /** The models that are served, those that are refused, and their speed. */
   readonly offers: ModelOffers;
   readonly #sessions: Sessions;
   readonly #threads: readonly PictureThread[];

@@ -79,7 +79,7 @@ class MessageReader extends Deserializer {
 class FrameReader {
   readonly #emit: (message: unknown) => void;
   #message: unknown;
-  /** What the next bytes belong to, in order; the first of them is filled up to `#filled`. */
+  /** The buffers that the next bytes fill, in order; the first is filled up to `#filled`. */
   #targets: Uint8Array[] = [];
   #filled = 0;
   /** Called when every target is full. */

@@ -13,7 +13,7 @@ import { RpcClient } from './rpc.ts';
 /** The descriptor at which the process finds its end of the socket. */
 export const CALLS_FD = 3;
 
-/** What a process of the pool sees of our environment: how memory is managed and libraries are found, and no secret. */
+/** Environment variables that a process of the pool gets: for memory management and finding libraries, and no secret. */
 const PASSED_VARIABLES = /^(?:NODE_OPTIONS|MALLOC_\w+|LD_LIBRARY_PATH|LD_PRELOAD|PATH|TMPDIR)$/;
 
 export interface ProcessCallOptions {

@@ -1,4 +1,7 @@
-/** What a row needs beside products and filters. A row of a map is its vectors of four channels, `plane` bytes apart, each for all pixels. */
+/**
+ * Steps on a row beside products and filters. A row of a map is its vectors of four channels, `plane` bytes apart, each for
+ * all pixels.
+ */
 import { LARGEST_ADDRESS } from '../../shared/kernels/scratch.ts';
 import {
   add,

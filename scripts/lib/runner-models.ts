@@ -1,4 +1,4 @@
-/** What the runner of a local run has besides the model of the edge, as the gateway's RUNNER_MODELS. */
+/** The models of a local runner besides the edge's, in the form of the gateway's RUNNER_MODELS. */
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { modelFactsSchema } from '@deblur/shared/protocol/model-manifest.ts';
